@@ -26,7 +26,7 @@ from adapters._torch.options import Channels
 from adapters._torch.output_values import contradiction
 from adapters._torch.runtimes.runtime import RUNTIMES, Pass, fixed_size, open_runtime
 from adapters._torch.tta import by_content, target_forward
-from adapters._torch.weights import load_weights
+from adapters._torch.weights import load_weights, refuse_inverted
 from bench.adapter import Progress, TrainingData, TrainingResult
 from bench.errors import BenchError, Unsupported
 from bench.records import (
@@ -297,6 +297,8 @@ def loaded_network(
         key = model.options.get("weights_key")
         asked = key if isinstance(key, str) else None
         loaded = load_weights(network, weights, label=model.label, weights_key=asked)
+        if network.head.threshold is not None:
+            refuse_inverted(loaded, network.class_names, model.label)
         own = loaded.input or own
     options = input_options(model)
     if loaded is not None and not own.of_weights and (options is None or options.mean is None):

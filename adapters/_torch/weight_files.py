@@ -19,7 +19,8 @@ from adapters._torch import unpickling
 from bench.errors import BenchError, Unsupported
 from bench.records.array_files import bounded_zip, packed_arrays
 from bench.records.damage import ARRAY_DAMAGE
-from bench.records.stated_classes import are_generic, classes_in, names_by_id
+from bench.records.foreign_weights import instead_of
+from bench.records.stated_classes import classes_in, classes_of_config
 
 DAMAGE = tuple(kind for kind in ARRAY_DAMAGE if kind is not MemoryError)
 """Errors that readers of a damaged file raise; memory may be short for a whole one, too, which is told as that."""
@@ -82,6 +83,9 @@ def read_weight_file(path: Path, label: str) -> WeightFile:
         BenchError: If the file is not there, carries code, is damaged, or holds no tensors.
         Unsupported: If the package that reads it is not installed.
     """
+    instead = instead_of(path)
+    if instead is not None and path.exists():
+        raise BenchError(f"{label}: {path} {instead}")
     if path.is_dir():
         path = _file_in(path, label)
         if path.name.endswith(SHARDED):
@@ -204,7 +208,9 @@ def _reason(error: Exception) -> str:
     code = re.search(r"GLOBAL (\S+)", text)
     if code is not None:
         return f"it holds {code[1]}, which only running code could restore"
-    return text.splitlines()[0].strip() if text.strip() else type(error).__name__
+    # torch advises to run what is in it, which is not done here.
+    first = text.split("In PyTorch 2.6")[0].splitlines()[0].strip() if text.strip() else ""
+    return first.rstrip(".") or type(error).__name__
 
 
 def _sets_in(content: Mapping[Any, Any], key: str = "", depth: int = 0) -> dict[str, dict[str, Tensor]]:
@@ -355,10 +361,9 @@ def _of_config(path: Path) -> tuple[str, ...] | None:
     if not path.name.removesuffix(".index.json").endswith(IN_FOLDERS) or not config.is_file():
         return None
     try:
-        names = names_by_id(json.loads(config.read_text(encoding="utf-8")).get("id2label"))
+        return classes_of_config(json.loads(config.read_text(encoding="utf-8")))
     except (ValueError, AttributeError, RecursionError):
         return None
-    return None if names is None or are_generic(names) else names
 
 
 def _dictionary(value: Any) -> dict[str, Any] | None:

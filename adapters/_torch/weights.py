@@ -121,6 +121,7 @@ def load_weights(network: Weighted, path: Path, *, label: str, weights_key: str 
     given |= dict(zip(parameters, stated.nameless[nameless], strict=True)) if nameless else {}
     _refuse_whole_numbers(network.module, given, where)
     _load(network, given, own, where)
+    input_in: Callable[[dict[str, Tensor]], InputContract | None] | None = getattr(network, "input_in", None)
     remarks = (*remarks, *_of_others(left, chosen, tolerated), *_of_places(chosen), *_not_finite(given))
     return LoadedWeights(
         loaded=len(given),
@@ -128,7 +129,8 @@ def load_weights(network: Weighted, path: Path, *, label: str, weights_key: str 
         renamed=sum(whole.removeprefix(chosen.prefix) not in known for whole in chosen.names.values()),
         taken=nameless or chosen.place,
         beside=(*chosen.beside, chosen.place or "the file") if nameless else chosen.beside,
-        input=contract_in(stated.input),
+        input=contract_in(stated.input)
+        or (None if input_in is None else input_in(stated.sets.get(chosen.key, tensors))),
         classes=tuple(zip(map(str, stated.class_names or ()), network.class_names, strict=False)),
         remarks=(*remarks, *of_nameless),
     )
@@ -252,6 +254,16 @@ def _check_classes(given: tuple[str, ...], own: tuple[str, ...], where: str) -> 
         f"{where} was trained for the classes {', '.join(given)}; this task has {', '.join(own)}. {how}. "
         f"Say trained_on: [{', '.join(given)}], which maps them by name, or train on this data set."
     )
+
+
+def refuse_inverted(loaded: LoadedWeights, class_names: tuple[str, ...], label: str) -> None:
+    """Refuse weights of one sigmoid that name no classes where class 1, which it would stand for, is the background."""
+    first, second = class_names
+    if not loaded.classes and key_of(second) in BACKGROUND:
+        raise BenchError(
+            f"{label}: its one output would stand for {second}, class 1 of the task, and the weights name no classes; "
+            f"say trained_on: [{second}, {first}], so that it stands for {first}"
+        )
 
 
 def _without_background(names: tuple[str, ...]) -> list[str]:

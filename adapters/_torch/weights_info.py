@@ -33,7 +33,9 @@ CLASSES = 23
 def answer(question: Mapping[str, Any]) -> dict[str, Any]:
     """Read the file and hold it against every model config; raises `BenchError` if the file cannot be read."""
     file = read_weight_file(Path(question["file"]), "bench weights info")
-    rows = [_row(file, ModelSpec.model_validate_json(json.dumps(model))) for model in question["models"]]
+    rows = [
+        _row(file, question["file"], ModelSpec.model_validate_json(json.dumps(model))) for model in question["models"]
+    ]
     said = contract_in(file.input)
     return {
         "tensors": len(file.tensors),
@@ -48,7 +50,7 @@ def answer(question: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _row(file: WeightFile, model: ModelSpec) -> dict[str, Any] | None:
+def _row(file: WeightFile, path: str, model: ModelSpec) -> dict[str, Any] | None:
     """Return how far a file fits a model config; None where its network cannot be made here."""
     made = _network(model)
     if made is None:
@@ -65,15 +67,17 @@ def _row(file: WeightFile, model: ModelSpec) -> dict[str, Any] | None:
     lacking = [name for name in own if name not in given and not name.endswith("num_batches_tracked")]
     unknown = [n for n in chosen.unknown if not stands_beside(n.removeprefix(chosen.prefix), network.left_out)]
     odd = (unlike or [name for name in given if given[name] != own[name]]) if found is None else []
+    fits = not lacking and not unknown and not odd
+    fed = _network(model.model_copy(update={"weights": path})) if fits else None  # by what lies beside the file
     return {
         "name": model.name,
-        "fits": not lacking and not unknown and not odd,
+        "fits": fits,
         "alike": len(given) - len(unlike),
         "own": len(own),
         "classes": classes if not odd and found == 0 else found,
         "taken": chosen.place,
         "beside": list(chosen.beside),
-        "input": network.input.as_json(),
+        "input": (network if fed is None else fed[0]).input.as_json(),
         "differs": next(iter([*odd, *lacking, *unknown]), None),
     }
 

@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from pydantic import JsonValue
-from torch import nn
+from torch import Tensor
 
 from adapters._torch import device as devices
 from adapters._torch.fitting import fitted, place
 from adapters._torch.images import move_images, scaled_size
-from adapters._torch.input import refuse_other_training, sized
+from adapters._torch.input import InputContract, refuse_other_training, sized
 from adapters._torch.matching import LoadedWeights
 from adapters._torch.options import read_options
 from adapters._torch.tta import refuse_objects_in_several_passes
 from adapters._torch.weights import load_weights
 from adapters.detectron2.labels import LabelSpace
-from adapters.detectron2.options import NO_GRAPH, Detectron2Options
+from adapters.detectron2.options import NO_GRAPH, Detectron2Options, config_beside
 from bench.adapter import Progress, TrainingData, TrainingResult
 from bench.errors import Unsupported
 from bench.records import ModelSpec, Precision, Recipe, Runtime, Size, Target, TaskSpec
@@ -36,17 +36,31 @@ class Detectron2Network:
         module: The framework's model.
         architecture: Description that stands in weight files; see `adapters._torch.weights`.
         class_names: Class names of the task, by id.
+        input: How the network is fed; it stands in weight files.
     """
 
-    module: nn.Module
+    module: Any
     architecture: dict[str, JsonValue]
     class_names: tuple[str, ...]
+    input: InputContract
     left_out = ("pixel_mean", "pixel_std", "proposal_generator.anchor_generator.")  # buffers of files of before 0.6
 
     @property
     def backbone(self) -> tuple[str, ...]:
         """Beginning of the names of the backbone's parameters, without its pyramid."""
         return ("backbone.bottom_up." if hasattr(self.module.backbone, "bottom_up") else "backbone.",)
+
+    def input_in(self, tensors: Mapping[str, Tensor]) -> InputContract | None:
+        """Return what the buffers of a file of before Detectron2 0.6 say, in the order of this network's colours."""
+        found = [
+            next((t for n, t in tensors.items() if n.endswith(name)), None) for name in ("pixel_mean", "pixel_std")
+        ]
+        if any(one is None or one.numel() != 3 for one in found):
+            return None
+        step = -1 if self.input.channels == "bgr" else 1
+        mean, std = (tuple(one.flatten().float().div(255).tolist())[::step] for one in found if one is not None)
+        said = "the buffers pixel_mean and pixel_std of the weight file"
+        return replace(self.input, mean=mean, std=std, stated=(("mean", said), ("std", said)))
 
 
 class Adapter(devices.OnTorchDevice):
@@ -64,6 +78,10 @@ class Adapter(devices.OnTorchDevice):
     def build(self, model: ModelSpec, task: TaskSpec, target: Target, weights: Path | None) -> None:
         """Build the network on the target's device; see `bench.adapter.Adapter.build`."""
         self._options = read_options(Detectron2Options, model)
+        self._zoo_config = self._options.config
+        self._beside = config_beside(weights, self._options)
+        if self._beside is not None and not self.training_follows:
+            self._options = self._options.model_copy(update={"config": str(self._beside)})
         if task.kind != self._options.task:
             raise Unsupported(f"{model.label} predicts {self._options.task} maps; it has no {task.kind} prediction")
         self._labels = LabelSpace.of(task, things_apart=self._options.architecture == "panoptic_deeplab")
@@ -96,22 +114,42 @@ class Adapter(devices.OnTorchDevice):
             key = self._options.weights_key
             self._loaded = load_weights(network, self._weights, label=self._model.label, weights_key=key)
             if self._loaded.input is not None:
-                told = "the file states a preprocessing; the network is fed as its configuration and option 'input' say"
-                self._loaded = replace(self._loaded, remarks=(*self._loaded.remarks, told))
+                network = self._fed_as(network, self._loaded.input.changed(self._options.input))
         elif self._weights is not None or self._model.weights is not None:
             from adapters.detectron2.zoo_weights import load_zoo_weights
 
             self._loaded = load_zoo_weights(
                 network.module, str(self._weights or self._model.weights), label=self._model.label
             )
+        if self._loaded is not None and self._beside is not None:
+            told = f"{self._beside.name} beside the weights was followed"
+            if self.training_follows:
+                told = (
+                    f"{self._beside.name} beside the weights was not followed, as a training follows; for its network "
+                    f"say options: {{config: {self._beside}}}"
+                )
+            self._loaded = replace(self._loaded, remarks=(*self._loaded.remarks, told))
         return network
+
+    def _fed_as(self, network: Detectron2Network, contract: InputContract) -> Detectron2Network:
+        """Return a network that is fed as its weights say, instead of its configuration."""
+        from adapters.detectron2.config import feed
+
+        self._contract = contract
+        self._config.defrost()
+        feed(self._config, contract)
+        self._config.freeze()
+        for name in ("PIXEL_MEAN", "PIXEL_STD"):
+            buffer: Tensor = getattr(network.module, name.lower())
+            buffer.copy_(torch.tensor(self._config.MODEL[name], dtype=buffer.dtype).view(buffer.shape))
+        return replace(network, input=contract)
 
     def _configured_network(self) -> Detectron2Network:
         # Imported here: the framework takes seconds to import, and only a build needs it.
         from detectron2.modeling import build_model
 
         from adapters.detectron2 import deeplab, fcn, panoptic_deeplab  # noqa: F401 - they register their heads
-        from adapters.detectron2.config import contract_of, is_own, make_config
+        from adapters.detectron2.config import contract_of, is_own, make_config, sizing_of, sizing_of_zoo
         from adapters.detectron2.framework import has_compiled_operators
 
         self._config = make_config(
@@ -122,12 +160,19 @@ class Adapter(devices.OnTorchDevice):
             compiled=has_compiled_operators(str(self._device)),
         )
         refuse_other_training(self._options.input, self._model.label, training_follows=self.training_follows)
-        self._contract = contract_of(self._config).changed(self._options.input)
+        self._contract = contract_of(self._config)
+        is_given = self._weights is not None or self._model.weights is not None
+        if self._options.config is not None and is_given and not self.training_follows:
+            # As Detectron2's own predictor resizes.
+            stated = (*self._contract.stated, ("interpolation", "Detectron2's predictor"))
+            self._contract = replace(self._contract, interpolation="pil_linear", stated=stated)
+        self._contract = self._contract.changed(self._options.input)
         self._sizing = (self._options.short_edge, self._options.max_size)
         if is_own(self._options.config) and self._weights is not None and not self.training_follows:
             self._contract = replace(self._contract, trained_fit=self._contract.trained_fit or "pad")
-        if is_own(self._options.config) and self._options.short_edge is None:
-            self._sizing = (self._config.INPUT.MIN_SIZE_TEST or None, self._config.INPUT.MAX_SIZE_TEST)
+        of_zoo = self._beside is not None and self._sizing == sizing_of_zoo(self._zoo_config)
+        if is_own(self._options.config) and (self._options.short_edge is None or of_zoo):
+            self._sizing = sizing_of(self._config)
         # Thresholds read what the network returns; weights trained with one serve any other.
         reading = {"score_threshold", "detections", "short_edge", "max_size", "clip_gradients", "input", "weights_key"}
         reading |= {
@@ -139,6 +184,7 @@ class Adapter(devices.OnTorchDevice):
             module=build_model(self._config),
             architecture=self._options.model_dump(exclude=reading),
             class_names=tuple(spec.name for spec in self._task.classes),
+            input=self._contract,
         )
 
     def train(self, data: TrainingData, recipe: Recipe, out: Path, progress: Progress) -> TrainingResult:
@@ -189,7 +235,9 @@ class Adapter(devices.OnTorchDevice):
     def describe(self) -> dict[str, JsonValue]:
         """Return facts of the built network."""
         facts = devices.describe(self._network.module, self._device)
-        facts["input_contract"] = self._contract.as_json(self._asked_size)
+        short_edge, longest = self._sizing
+        sized_by = {} if self._target.image_size or short_edge is None else {"short_edge": [short_edge, longest]}
+        facts["input_contract"] = {**self._contract.as_json(self._asked_size), **sized_by}
         if self._loaded is not None:
             facts["weights_read"] = self._loaded.as_json()
         return facts

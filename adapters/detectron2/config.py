@@ -47,7 +47,7 @@ def make_config(options: Detectron2Options, labels: LabelSpace, *, label: str, d
     _task(cfg, options, labels)
     cfg.MODEL.DEVICE = device
     cfg.MODEL.WEIGHTS = ""
-    _feed(cfg, contract_of(cfg).changed(options.input))
+    feed(cfg, contract_of(cfg).changed(options.input))
     _override(cfg, options.overrides, label)
     if not compiled:
         _refuse_compiled(cfg, label)
@@ -253,11 +253,28 @@ def _override(cfg: CfgNode, overrides: dict[str, Any], label: str) -> None:
 def contract_of(cfg: CfgNode) -> InputContract:
     """Return the preprocessing of a configuration, R, G, B in 0-1 units."""
     bgr = cfg.INPUT.FORMAT == "BGR"
+    if cfg.INPUT.FORMAT not in ("BGR", "RGB"):
+        raise Unsupported(
+            f"Detectron2's configuration has the INPUT.FORMAT {cfg.INPUT.FORMAT!r}; images are fed as RGB or BGR here"
+        )
     mean, std = (tuple(float(v) / 255 for v in values)[:: -1 if bgr else 1] for values in _pixel_statistics(cfg))
     return InputContract(mean, std, channels="bgr" if bgr else "rgb", said_by="Detectron2's configuration")
 
 
-def _feed(cfg: CfgNode, contract: InputContract) -> None:
+def sizing_of(cfg: CfgNode) -> tuple[int | None, int]:
+    """Return the short side that images are scaled to in a test, None where they are not, and the longest side."""
+    return cfg.INPUT.MIN_SIZE_TEST or None, cfg.INPUT.MAX_SIZE_TEST
+
+
+def sizing_of_zoo(name: str | None) -> tuple[int | None, int] | None:
+    """Return `sizing_of` a file of the model zoo; None where it has none of this name."""
+    try:
+        return None if name is None else sizing_of(model_zoo.get_config(name))
+    except (RuntimeError, KeyError):
+        return None
+
+
+def feed(cfg: CfgNode, contract: InputContract) -> None:
     """Make a configuration feed its network as a contract says."""
     bgr = contract.channels == "bgr"
     cfg.INPUT.FORMAT = "BGR" if bgr else "RGB"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, JsonValue, field_validator, model_validator
@@ -41,7 +43,7 @@ class Detectron2Options(Options):
         config: A file of Detectron2's model zoo to start from, for example
             `COCO-InstanceSegmentation/mask_rcnn_R_50_FPN_3x.yaml`, or the path of the config.yaml that a
             training of Detectron2 left; without one a small network that trains from scratch. Its classes
-            become the task's.
+            become the task's. A config.yaml of Detectron2 beside `weights` comes before the model zoo's.
         overrides: Detectron2 configuration keys, applied last: `{MODEL.RPN.NMS_THRESH: 0.8}`.
         backbone_depth: Layers of the ResNet.
         norm: Normalisation of backbone, pyramid and heads; an empty string is none.
@@ -125,6 +127,21 @@ class Detectron2Options(Options):
     def task(self) -> TaskKind:
         """Form of the native prediction."""
         return ARCHITECTURES[self.architecture]
+
+
+def config_beside(weights: Path | None, options: Detectron2Options) -> Path | None:
+    """Return the configuration that a training of Detectron2 left beside its weights; None where none lies there.
+
+    One of the user's own that the option `config` names comes first.
+    """
+    if weights is None or (options.config is not None and Path(options.config).is_file()):
+        return None
+    beside = weights.with_name("config.yaml")
+    try:
+        text = beside.read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return None
+    return beside if re.search(r"\bMETA_ARCHITECTURE\s*:", text) else None
 
 
 def mistakes(model: ModelSpec) -> list[str]:

@@ -20,10 +20,10 @@ from adapters.transformers.float32 import InFloat32
 from adapters.transformers.masks import ClassifiedMasks
 from adapters.transformers.options import UniversalOptions
 from adapters.transformers.published import (
-    classes_of,
     load_published,
     place_of,
     refuse_other_channels,
+    stated_classes,
     told_as_bench_error,
 )
 from adapters.transformers.rf_detr import BoxedMasks
@@ -211,7 +211,7 @@ def _pretrained(options: UniversalOptions, classes: Classes, model: ModelSpec, *
         config: PretrainedConfig = cls.config_class.from_pretrained(place_of(source))
     _check_architecture(config, options, model.label)
     refuse_other_channels(config, 3, model.label)
-    stated = classes_of(config)
+    stated = stated_classes(source, config)
     config.num_labels = len(classes)
     if not load:
         return _Made(cls(config), classes)

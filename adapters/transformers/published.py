@@ -22,6 +22,7 @@ from adapters._torch.matching import LoadedWeights
 from adapters._torch.network import SemanticNetwork
 from bench.errors import BenchError
 from bench.records import ModelSpec
+from bench.records.stated_classes import classes_of_config
 
 PROCESSORS = ("processor_config.json", "preprocessor_config.json")
 """Files that state a preprocessing; the first holds that of images beside that of texts, and comes first."""
@@ -68,6 +69,7 @@ def load_published(cls: Any, source: str, config: PretrainedConfig, label: str) 
             config=config,
             ignore_mismatched_sizes=True,
             use_safetensors=not torch_file,
+            dtype=torch.float32,  # of a file in half precision it would be half
             output_loading_info=True,
         )
     missing = sorted(info["missing_keys"])
@@ -115,10 +117,13 @@ def told_as_bench_error(source: str, label: str) -> Iterator[None]:
 
 
 def classes_of(config: PretrainedConfig) -> tuple[str, ...] | None:
-    """Return the classes of a configuration by id, from its `id2label`; None where it has none."""
-    names = getattr(config, "id2label", None) or {}
-    by_id = {int(number): str(name) for number, name in names.items()}
-    return tuple(by_id[i] for i in range(len(by_id))) if by_id and sorted(by_id) == list(range(len(by_id))) else None
+    """Return the classes of a configuration by id; None where it has none, or only numbers them."""
+    return classes_of_config({name: getattr(config, name, None) for name in ("id2label", "label2id")})
+
+
+def stated_classes(source: str, config: PretrainedConfig) -> tuple[str, ...] | None:
+    """Return the classes of a folder; of a `label2id` without its `id2label` transformers makes names of its own."""
+    return classes_of_config(stated_config(source, None) or {}) or classes_of(config)
 
 
 def _file_of(source: str, name: str) -> Path | None:
@@ -189,7 +194,12 @@ def translated(cls: Any, config: PretrainedConfig, tensors: dict[str, Tensor]) -
     """Return tensors under the names that transformers has for them today; None where it knows none of them."""
     try:
         module, info = cls.from_pretrained(
-            None, config=config, state_dict=dict(tensors), ignore_mismatched_sizes=True, output_loading_info=True
+            None,
+            config=config,
+            state_dict=dict(tensors),
+            ignore_mismatched_sizes=True,
+            output_loading_info=True,
+            dtype=torch.float32,
         )
     except (OSError, ValueError, RuntimeError, TypeError):
         return None
@@ -219,7 +229,7 @@ def load_in_order(
     """
     found = load_published(cls, source, config, model.label)
     with told_as_bench_error(source, model.label):
-        stated = classes_of(cls.config_class.from_pretrained(place_of(source)))
+        stated = stated_classes(source, cls.config_class.from_pretrained(place_of(source)))
     where = f"{model.label}: option 'pretrained': {source!r}"
     # Weights that do not fit are trained before they are used, or refused.
     matched = match_classes(stated, names, model, where, training_follows=found.unfit is not None)

@@ -132,7 +132,7 @@ def load_for_training(network: YoloNetwork, weights: Path, model: ModelSpec) -> 
     """Start a fresh network from a weight file: our own as it is, the framework's wherever shapes and names agree."""
     official = _official(weights, network.options, model)
     if official is None:
-        load_weights(network, weights, label=model.label)
+        load_weights(network, weights, label=model.label, weights_key=network.options.weights_key)
         return
     module: Any = network.module
     with environment.contained():
@@ -149,7 +149,8 @@ def load_for_prediction(model: ModelSpec, task: TaskSpec, weights: Path, *, seed
     official = _official(weights, options, model)
     if official is None:
         network = make_network(model, task, seed=seed)
-        return replace(network, loaded=load_weights(network, weights, label=model.label))
+        loaded = load_weights(network, weights, label=model.label, weights_key=options.weights_key)
+        return replace(network, loaded=loaded)
     module = official.module
     _check_nms(options, module, model.label)
     names = tuple(str(module.names[i]) for i in range(len(module.names)))
@@ -197,7 +198,12 @@ def _official(weights: Path, options: NetworkOptions, model: ModelSpec) -> _Chec
 
     with environment.contained(), _told_as_bench_error(weights, model.label):
         checkpoint, _ = torch_safe_load(str(weights), safe_only=True)
-        taken = "ema" if checkpoint.get("ema") else "model"
+        held = [key for key in ("ema", "model") if checkpoint.get(key)]
+        taken = options.weights_key or next(iter(held), "model")
+        if taken not in held and held:
+            raise BenchError(
+                f"{model.label}: {weights} has no network under weights_key {taken!r}; it has: {', '.join(held)}"
+            )
         module = checkpoint[taken]
         given = Path(str(module.yaml.get("yaml_file", options.network))).stem
         wanted = SegmentationModel if model.task == "instance" else SemanticSegmentationModel
@@ -211,7 +217,7 @@ def _official(weights: Path, options: NetworkOptions, model: ModelSpec) -> _Chec
             f"{model.label}: {weights} holds a {type(module).__name__}, which makes no {model.task} predictions; "
             "choose a model config of its task"
         )
-    both = tuple(key for key in ("ema", "model") if key != taken and checkpoint.get(key) is not None)
+    both = tuple(key for key in held if key != taken)
     return _Checkpoint(module.float(), _side(checkpoint.get("train_args"), getattr(module, "args", None)), taken, both)
 
 

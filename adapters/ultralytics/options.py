@@ -44,12 +44,15 @@ class NetworkOptions(Options):
     Attributes:
         input: The preprocessing that the weights were trained with; `size` letterboxes images into it where a
             target has no `image_size`. The framework's own is 0 to 1, RGB.
+        weights_key: Which network of a checkpoint: `ema` or `model` of Ultralytics', a key of a file of plain
+            tensors; the moving average if left out.
         network: Name of the framework's YAML with its size, for example `yolo11n-seg`.
         bn_momentum: Momentum of batch normalisation in training. The framework's own 0.03 needs hundreds of steps
             before the running statistics describe the weights; a training of seconds has fewer.
     """
 
     input: YoloInput | None = None
+    weights_key: str | None = None
     network: str
     bn_momentum: float = Field(default=0.1, gt=0, le=1)
 

@@ -69,7 +69,8 @@ LONGEST_LIST = 1024**2
 def classes_in(content: Mapping[Any, Any], depth: int = 0) -> tuple[str, ...] | None:
     """Return the names that a checkpoint's dictionary states, by id; None where it states none.
 
-    Objects that were not restored, such as a Namespace, are looked into by their `state`.
+    Objects that were not restored, such as a Namespace, are looked into by their `state`. Ids that begin with 1, as
+    COCO's do, leave 0 to the background.
 
     >>> classes_in({"meta": {"CLASSES": ("road", "car")}, "state_dict": {}})
     ('road', 'car')
@@ -79,12 +80,14 @@ def classes_in(content: Mapping[Any, Any], depth: int = 0) -> tuple[str, ...] | 
     (('road', 'car'), None)
     >>> classes_in({"categories": [{"id": 1, "name": "car"}, {"id": 0, "name": "road"}]})
     ('road', 'car')
+    >>> classes_in({"classes": {1: "cat", 2: "dog"}})
+    ('background', 'cat', 'dog')
     """
     for key in LISTS:
         if (found := _listed(content.get(key))) is not None:
             return found
     for key in BY_ID:
-        if (found := names_by_id(content.get(key))) is not None:
+        if (found := names_by_id(_from_zero(content.get(key)))) is not None:
             return found
     for key in TO_ID:
         if (found := _names_to_ids(content.get(key))) is not None:
@@ -92,6 +95,29 @@ def classes_in(content: Mapping[Any, Any], depth: int = 0) -> tuple[str, ...] | 
     inner = [_attributes(content.get(key)) for key in INSIDE] if depth < DEEPEST else []
     found_inside = (classes_in(one, depth + 1) for one in inner if isinstance(one, Mapping))
     return next((found for found in found_inside if found is not None), None)
+
+
+def classes_of_config(said: Mapping[Any, Any]) -> tuple[str, ...] | None:
+    """Return the classes of a config.json of transformers, from its `id2label`, else its `label2id`; None where it only
+    numbers them.
+
+    >>> classes_of_config({"id2label": {"1": "cat", "0": "dog"}}), classes_of_config({"label2id": {"cat": 1, "dog": 0}})
+    (('dog', 'cat'), ('dog', 'cat'))
+    >>> classes_of_config({"id2label": {"0": "LABEL_0"}}) is None
+    True
+    """
+    for found in (names_by_id(said.get("id2label")), _names_to_ids(said.get("label2id"))):
+        if found is not None and not are_generic(found):
+            return found
+    return None
+
+
+def _from_zero(names: Any) -> Any:
+    """Return a mapping from 1, 2, … to names with the background as 0; anything else as it is."""
+    if not isinstance(names, Mapping) or not names:
+        return names
+    ids = {str(number) for number in names}
+    return {0: "background", **names} if ids == {str(i) for i in range(1, len(names) + 1)} else names
 
 
 def _attributes(value: Any) -> Any:
@@ -206,14 +232,14 @@ def _names_to_ids(ids: Any) -> tuple[str, ...] | None:
     """Return the names of a mapping from names to 0, 1, …, in the order of these; None of anything else."""
     if not isinstance(ids, Mapping) or len({str(number) for number in ids.values()}) < len(ids):
         return None
-    return names_by_id({number: name for name, number in ids.items() if isinstance(number, int | str)})
+    return names_by_id(_from_zero({number: name for name, number in ids.items() if isinstance(number, int | str)}))
 
 
 def _listed(names: Any) -> tuple[str, ...] | None:
     if not isinstance(names, list | tuple) or not names:
         return None
     if all(isinstance(one, Mapping) and {"id", "name"} <= one.keys() for one in names):
-        return names_by_id({one["id"]: one["name"] for one in names})
+        return names_by_id(_from_zero({one["id"]: one["name"] for one in names}))
     if all(isinstance(name, str) and name for name in names):
         return tuple(names)
     return None

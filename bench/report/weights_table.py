@@ -69,6 +69,9 @@ def _fit(contract: Mapping[str, JsonValue], *, weights_given: bool) -> str:
     fit = _value(contract.get("fit"))
     if contract.get("size") is None and fit != MISSING:
         fit = "own size"
+        sides = contract.get("short_edge")
+        if isinstance(sides, list) and len(sides) == 2:
+            fit = f"short side to {sides[0]}, long side to {sides[1]} at most"
     trained = contract.get("trained_fit")
     if trained is None and "trained_fit" in contract and weights_given:
         return f"{fit} (in training: not known)"

@@ -1,12 +1,13 @@
 """A framework's own inference beside the harness's, on one checkpoint: the same pictures in, answers out of both.
 
 Each family saves a network with drawn weights, made lively enough to name several classes, and reads it back twice: by
-the framework alone, with its own pre- and postprocessing, and by the adapter. Run as a script it prints the table of
-the documentation: `python -m tests.adapters.parity`.
+the framework alone, with its own pre- and postprocessing, and by the adapter. `python -m tests.adapters.parity --write`
+writes the table of the documentation, docs/parity.md.
 """
 
 from __future__ import annotations
 
+import argparse
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -16,60 +17,10 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from bench.adapter import load_adapter, predict
-from bench.records import ClassSpec, Size, Target, TaskSpec
+from bench.records import Size
 from bench.suite.model_configs import resolve_model
-
-NAMES = ("ground", "red", "green", "blue")
-TASK = TaskSpec(
-    kind="semantic", classes=tuple(ClassSpec(name=n, colour=(i, 0, 0), is_thing=i > 0) for i, n in enumerate(NAMES))
-)
-THINGS = TASK.model_copy(update={"kind": "instance"})
-ANY = (Size(75, 100), Size(128, 96), Size(61, 47))
-ON_GRID = (Size(64, 64), Size(96, 128), Size(160, 32))
-"""Sizes of pictures; a network that takes multiples of 32 alone has these without the harness."""
-
-
-def picture(size, seed=0):
-    """Smooth colours, so that no rounding of a resized pixel decides."""
-    coarse = torch.rand((1, 3, 6, 6), generator=torch.Generator().manual_seed(seed))
-    smooth = F.interpolate(coarse, size=tuple(size), mode="bicubic").clamp(0, 1)
-    return (smooth[0].permute(1, 2, 0) * 255).round().to(torch.uint8).numpy()
-
-
-@torch.no_grad()
-def lively(module, classifier):
-    """Draw a classifier anew whose answers differ from place to place, and statistics unlike those of the start."""
-    generator = torch.Generator().manual_seed(1)
-    layer = module.get_submodule(classifier)
-    layer.weight.copy_(torch.randn(layer.weight.shape, generator=generator))
-    if layer.bias is not None:
-        layer.bias.zero_()
-    module.train()
-    batch = torch.stack([torch.from_numpy(picture(Size(64, 64), seed)).permute(2, 0, 1) for seed in range(4)]) / 128 - 1
-    for norm in (m for m in module.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)):
-        norm.momentum = 0.5
-    for _ in range(3):
-        module(batch)
-    answer = module.eval()(batch)
-    logits = answer["out"] if isinstance(answer, dict) else answer
-    if layer.bias is not None:
-        layer.bias.sub_(logits.mean(dim=(0, 2, 3)))  # no class is ahead of the others everywhere
-    return module
-
-
-def ours(name, image, *, task=TASK, weights=None, **options):
-    """The adapter's answer to a picture."""
-    adapter = load_adapter(name.partition("/")[0])
-    adapter.build(resolve_model(name, options=options), task, Target(threads=1), weights)
-    return predict(adapter, [image])[0]
-
-
-def normalised(image, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225)):
-    """A picture as torchvision's and smp's documentation feeds it."""
-    pixels = torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255
-    return (pixels - torch.tensor(mean).view(1, 3, 1, 1)) / torch.tensor(std).view(1, 3, 1, 1)
-
+from tests.adapters import parity_files, parity_objects
+from tests.adapters.parity_pictures import ANY, NAMES, ON_GRID, lively, normalised, ours, picture
 
 # --------------------------------------------------------------------------- families: labels of both
 
@@ -180,9 +131,6 @@ def of_monai(name):
     return both
 
 
-MONAI = ("attention_unet", "segresnet", "dynunet", "swin_unetr")
-
-
 def square(side):
     return {"size": {"height": side, "width": side}}
 
@@ -241,28 +189,77 @@ FAMILIES: dict[str, tuple[tuple[Size, ...], Callable]] = {
         f"monai/{n}": (ON_GRID, of_monai(f"monai/{n}"))
         for n in ("attention_unet", "segresnet", "dynunet", "swin_unetr")
     },
+    **parity_objects.FAMILIES,
+    **parity_files.FAMILIES,
 }
-"""Model config -> sizes of pictures, and what returns the labels of both."""
+"""Model config -> sizes of pictures, and what returns the labels, or the objects, of both."""
 
 
 def share_that_differs(name, folder, size):
-    """Share of pixels that differ, and classes that are named."""
+    """How far both are apart, and how many classes or objects are named.
+
+    That is the share of pixels with another label; of objects the greatest difference of a score, or the share of
+    pixels of their masks if that is more, and 1 where numbers or classes of objects differ.
+    """
     own, theirs = FAMILIES[name][1](folder, picture(size))
-    return float((own != theirs).mean()), len(np.unique(theirs))
+    if not isinstance(theirs, parity_objects.Found):
+        return float((own != theirs).mean()), len(np.unique(theirs))
+    if own.class_ids.tolist() != theirs.class_ids.tolist():
+        return 1.0, len(theirs.scores)
+    scores = np.abs(own.scores - theirs.scores).max(initial=0)
+    return float(max(scores, (own.masks != theirs.masks).mean())), len(theirs.scores)
+
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "parity.md"
+
+HEAD = """# The same answers as the framework's own
+
+On one checkpoint that both read, the answers of the framework's own inference are compared with those of the harness,
+on pictures of three sizes: the share of pixels with another label; of objects the greatest difference of a score, or
+the share of pixels of their masks with another answer if that is more. Where a framework takes multiples of 32 alone,
+so are the sizes. The last column is the number of classes, or of objects, that are named in a picture: a network that
+names one class everywhere would agree with anything.
+
+`python -m tests.adapters.parity --write` makes this page; `tests/adapters/test_parity.py` holds each row to 0.0001.
+SAM, SAM 2 and networks that classify masks are held to their frameworks' own answers in tests beside their adapters.
+
+| model config | first size | second | third | named |
+|:--|--:|--:|--:|--:|
+"""
+
+
+def row_of(name):
+    """A row of the table."""
+    cells, named = [], []
+    for size in FAMILIES[name][0]:
+        with tempfile.TemporaryDirectory() as folder:
+            share, count = share_that_differs(name, Path(folder), size)
+        cells.append(f"{share:.1e} ({size.height} x {size.width})".replace("0.0e+00", "0"))
+        named.append(count)
+    counts = f"{min(named)} to {max(named)}" if min(named) < max(named) else f"{named[0]}"
+    return f"| `{name}` | {' | '.join(cells)} | {counts} |"
+
+
+def rows_of_page():
+    """Rows that the page has, by family."""
+    text = PAGE.read_text(encoding="utf-8") if PAGE.is_file() else ""
+    return {line.split("`")[1]: line for line in text.splitlines() if line.startswith("| `")}
 
 
 def main():
-    """Print a row for each family."""
+    """Print a row for each family, or write the page."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--write", action="store_true", help=f"write {PAGE.name}; of other families it keeps the rows")
+    parser.add_argument("names", nargs="*", help="these families alone")
+    options = parser.parse_args()
     torch.set_num_threads(1)
-    print("| family | " + " | ".join(("first size", "second", "third")) + " | classes named |\n|:--|--:|--:|--:|--:|")
-    for name, (sizes, _) in FAMILIES.items():
-        cells, classes = [], set()
-        for size in sizes:
-            with tempfile.TemporaryDirectory() as folder:
-                share, named = share_that_differs(name, Path(folder), size)
-            cells.append(f"{share:.1e} ({size.height} x {size.width})")
-            classes.add(named)
-        print(f"| `{name}` | {' | '.join(cells)} | {min(classes)} to {max(classes)} |", flush=True)
+    rows = rows_of_page()
+    for name in options.names or FAMILIES:
+        rows[name] = row_of(name)
+        print(rows[name], flush=True)
+        if options.write:
+            known = [rows[one] for one in FAMILIES if one in rows]
+            PAGE.write_text(HEAD + "\n".join(known) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

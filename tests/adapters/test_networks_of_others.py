@@ -12,8 +12,9 @@ transformers = pytest.importorskip("transformers", reason="transformers is not i
 smp = pytest.importorskip("segmentation_models_pytorch", reason="smp is not installed; make install")
 
 from adapters._torch.input import DEFAULT
+from bench.adapter import predict
 from bench.errors import BenchError
-from tests.adapters.test_weights_of_others import CATS, PETS, b0, build, task
+from tests.adapters.test_weights_of_others import CATS, PETS, SMALL_UNET, b0, build, saying, task
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
 
@@ -73,6 +74,63 @@ def test_a_head_of_one_output_is_told_and_taken_where_it_is_asked_for(tmp_path):
         build("transformers/beit_small", {"pretrained": str(tmp_path)})
     adapter = build("transformers/beit_small", {"pretrained": str(tmp_path), "head": "sigmoid"})
     assert adapter.describe()["output_rule"].startswith("one sigmoid")
+
+
+@pytest.mark.parametrize("given", ["pretrained", "weights"])
+def test_names_that_only_label2id_has_are_met_by_name(given, tmp_path):
+    saying(b0(("dog", "background", "cat")), 0).save_pretrained(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    del config["id2label"]
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    if given == "weights":
+        with pytest.raises(BenchError, match=r"another order.*trained_on: \[dog, background, cat\]"):
+            build("transformers/segformer_b0", weights=tmp_path, classes=task(*PETS))
+        return
+    adapter = build("transformers/segformer_b0", {"pretrained": str(tmp_path)}, classes=task(*PETS))
+    assert {PETS[i] for i in np.unique(predict(adapter, [IMAGE])[0].labels)} == {"dog"}
+
+
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16])
+def test_a_folder_in_half_precision_is_computed_in_the_precision_of_the_target(kind, tmp_path):
+    saying(b0(PETS), 2).to(kind).save_pretrained(tmp_path)
+    adapter = build("transformers/segformer_b0", {"pretrained": str(tmp_path)}, classes=task(*PETS))
+    assert {t.dtype for t in adapter._chosen._network.module.parameters()} == {torch.float32}
+    assert set(np.unique(predict(adapter, [IMAGE])[0].labels)) == {2}
+
+
+def test_one_sigmoid_that_names_no_classes_is_not_taken_for_the_background(tmp_path):
+    small = {"base_width": 4, "depth": 1, "head": "sigmoid"}
+    torch.save(build("unet/transposed", small)._network.module.state_dict(), tmp_path / "w.pt")
+    build("unet/transposed", small, tmp_path / "w.pt")
+    with pytest.raises(BenchError, match=r"its one output would stand for background.*trained_on: \[background, cat\]"):
+        build("unet/transposed", small, tmp_path / "w.pt", classes=task("cat", "background"))
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("unet.engine", "TensorRT.*ONNX file that it was built from"),
+        ("unet.h5", "of TensorFlow or Keras.*tf2onnx"),
+        ("model.ckpt.index", "of TensorFlow or Keras"),
+        ("unet.pdparams", "PaddlePaddle"),
+        ("unet.tflite", "litert/file"),
+    ],
+)
+def test_files_of_other_frameworks_are_told_with_what_to_give_instead(name, said, tmp_path):
+    (tmp_path / name).write_bytes(bytes(64))
+    with pytest.raises(BenchError, match=said):
+        build("unet/transposed", weights=tmp_path / name)
+
+
+def test_classes_that_are_numbered_from_1_leave_0_to_the_background(tmp_path):
+    state = build("unet/transposed", SMALL_UNET, classes=task(*PETS))._network.module.state_dict()
+    torch.save({"state_dict": state, "classes": {1: "dog", 2: "cat"}}, tmp_path / "w.pt")
+    with pytest.raises(BenchError, match=r"trained_on: \[background, dog, cat\]"):
+        build("unet/transposed", SMALL_UNET, tmp_path / "w.pt", classes=task(*PETS))
+    torch.save(
+        {"state_dict": state, "categories": [{"id": 1, "name": "cat"}, {"id": 2, "name": "dog"}]}, tmp_path / "w.pt"
+    )
+    build("unet/transposed", SMALL_UNET, tmp_path / "w.pt", classes=task(*PETS))
 
 
 SMALL_SQUARE = {"height": 64, "width": 48}

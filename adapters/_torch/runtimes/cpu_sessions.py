@@ -248,7 +248,7 @@ class OpenVinoSession:
             raise unreadable(file, error) from None
         self.inputs = tuple(self._port(port, "input", i) for i, port in enumerate(self._model.inputs))
         self.outputs = tuple(self._port(port, "output", i) for i, port in enumerate(self._model.outputs))
-        self.metadata = _beside(file)
+        self.metadata = {**_model_info(self._model), **_beside(file)}
         self._free: Any = None
         self._static: dict[Shape, Any] = {}
         self._answers: dict[Shape, tuple[Shape, ...]] = {}
@@ -314,6 +314,14 @@ class OpenVinoSession:
     def threads(self) -> dict[str, int]:
         """Threads of the last model that was compiled."""
         return {"openvino": self._threads}
+
+
+def _model_info(model: Any) -> dict[str, str]:
+    """What OpenVINO's Model API keeps in a file: labels, mean and scale, kind of resizing."""
+    if not model.has_rt_info(["model_info"]):
+        return {}
+    info = model.rt_info["model_info"]
+    return {str(name): str(info[name].value if hasattr(info[name], "value") else info[name]) for name in info}
 
 
 def _beside(file: Path) -> dict[str, str]:

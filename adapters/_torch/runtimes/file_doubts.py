@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from adapters._torch.input import InputContract
+from adapters._torch.input import DEFAULT, STATED, InputContract
 from adapters._torch.runtimes.cpu_sessions import Port
+from adapters._torch.runtimes.file_inputs import takes_bytes
 from adapters._torch.runtimes.file_metadata import FileMetadata
 from bench.records.flag import Flag
 
@@ -14,9 +15,12 @@ LEAST_USED = 0.7
 """Share of that range that what is fed uses at least: half of it means another scale."""
 
 
-def doubts_of_input(contract: InputContract, port: Port, metadata: FileMetadata) -> list[Flag]:
-    """Return flags where a file is fed other numbers than its exporter, its metadata or its quantisation say."""
-    return [*_of_ultralytics(contract, metadata), *_of_metadata(contract, metadata), *_of_range(contract, port)]
+def doubts_of_input(
+    contract: InputContract, port: Port, metadata: FileMetadata, said: InputContract | None
+) -> list[Flag]:
+    """Return flags where a file is fed other numbers than its exporter, what it states, or its quantisation say."""
+    stated = [] if said is None or takes_bytes(port) else _of_statement(contract, said)
+    return [*_of_ultralytics(contract, metadata), *stated, *_of_range(contract, port)]
 
 
 def _of_ultralytics(contract: InputContract, metadata: FileMetadata) -> list[Flag]:
@@ -28,21 +32,40 @@ def _of_ultralytics(contract: InputContract, metadata: FileMetadata) -> list[Fla
     return [Flag(name="input_unlike_training", seen=seen, advice=advice)]
 
 
-def _of_metadata(contract: InputContract, metadata: FileMetadata) -> list[Flag]:
-    said = metadata.input
-    if said is None or said.said_by == contract.said_by:
-        return []
-    pairs = ((said.mean, contract.mean), (said.std, contract.std))
-    alike = len(said.mean) == len(contract.mean) and said.channels == contract.channels
-    if alike and all(abs(a - b) < 1e-3 for theirs, own in pairs for a, b in zip(theirs, own, strict=True)):
+def _of_statement(contract: InputContract, said: InputContract) -> list[Flag]:
+    mean, std = (values * len(contract.mean) if len(values) == 1 else values for values in (said.mean, said.std))
+    pairs = [*zip(mean, contract.mean, strict=False), *zip(std, contract.std, strict=False)]
+    of_numbers = said.sources()["mean"] == DEFAULT or all(abs(a - b) < 1e-3 for a, b in pairs)
+    of_colours = said.sources()["channels"] == DEFAULT or said.channels == contract.channels
+    if of_numbers and of_colours:
         return []
     theirs = f"mean {_told(said.mean)}, std {_told(said.std)}, {said.channels}"
     seen = (
-        f"its metadata say {theirs}, and it is fed mean {_told(contract.mean)}, std {_told(contract.std)}, "
+        f"{said.said_by} says {theirs}, and it is fed mean {_told(contract.mean)}, std {_told(contract.std)}, "
         f"{contract.channels}"
     )
     line = f"mean: {_told(said.mean)}, std: {_told(said.std)}, channels: {said.channels}"
     return [Flag(name="input_unlike_training", seen=seen, advice=f"set options: {{input: {{{line}}}}}")]
+
+
+USUAL = (("0 to 1", 0.0, 1.0), ("-1 to 1", -1.0, 1.0), ("0 to 255", 0.0, 255.0))
+"""Ranges that images are commonly scaled to."""
+
+CLOSE = 0.02
+"""Share of the span of a range by which its ends may lie elsewhere: 8 bits have 256 steps."""
+
+
+def contract_of_range(port: Port) -> InputContract | None:
+    """Return the preprocessing that the range of a quantised input gives away; None where it is none of the usual."""
+    if port.range is None:
+        return None
+    for told, low, high in USUAL:
+        span = high - low
+        if max(abs(port.range[0] - low), abs(port.range[1] - high)) <= CLOSE * span:
+            said = f"the range of its quantised input, {told}"
+            silent = tuple((name, DEFAULT) for name in STATED if name not in ("mean", "std"))
+            return InputContract((-low / span,), (1 / span,), said_by=said, stated=silent)
+    return None
 
 
 def _of_range(contract: InputContract, port: Port) -> list[Flag]:

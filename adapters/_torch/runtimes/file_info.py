@@ -10,6 +10,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from adapters._torch.runtimes.litert_metadata import litert_metadata
+
 
 def answer(file: Path) -> dict[str, Any]:
     """Ask the runtime of a file by its ending."""
@@ -38,7 +40,7 @@ def _of_litert(file: Path) -> dict[str, Any]:
     return {
         "inputs": ports(interpreter.get_input_details()),
         "outputs": ports(interpreter.get_output_details()),
-        "metadata": {},
+        "metadata": litert_metadata(file),
     }
 
 

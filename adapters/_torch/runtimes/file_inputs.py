@@ -59,13 +59,15 @@ def seen_by(contract: InputContract, port: Port, layout: Layout, channels: int, 
             "an input of float or of bytes (uint8)"
         )
     if takes_bytes(port):
+        by = "the file, which takes bytes as they are"
         return replace(
             contract,
             mean=(0.0,) * count,
             std=(1 / 255,) * count,
             channels=seen,
             fill=_channels(contract.fill or (0.0,), count, "fill", label),
-            said_by="the file, which takes bytes as they are",
+            said_by=by,
+            stated=tuple({**contract.sources(), "mean": by, "std": by}.items()),
         )
     return replace(
         contract,

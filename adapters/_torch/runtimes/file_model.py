@@ -15,9 +15,12 @@ from pydantic import JsonValue
 
 from adapters._torch.class_names import key_of, listed
 from adapters._torch.fitting import Placement, fitted, grey, place
+from adapters._torch.input import InputContract
 from adapters._torch.options import read_options
 from adapters._torch.runtimes.cpu_sessions import Port, Session, SessionSettings
-from adapters._torch.runtimes.file_doubts import doubts_of_input
+from adapters._torch.runtimes.file_contract import contract_beside, contract_of
+from adapters._torch.runtimes.file_doubts import contract_of_range, doubts_of_input
+from adapters._torch.runtimes.file_graph import contract_of_graph
 from adapters._torch.runtimes.file_inputs import batch_of, network_size, only_input, seen_by, takes_bytes
 from adapters._torch.runtimes.file_metadata import read_metadata
 from adapters._torch.runtimes.file_objects import YoloReader
@@ -112,7 +115,7 @@ class FileModel(BaseAdapter):
         )
         self._session = self.open_session(weights, settings, target)
         self._metadata = read_metadata(self._session.metadata)
-        contract = self._options.contract()
+        contract = contract_of(self._options, self._said())
         contract = replace(contract, size=contract.size or self._metadata.size)
         seen = 1 if contract.channels == "gray" else task.channels
         self._input, self._layout = only_input(self._session.inputs, self._options, seen, model.label)
@@ -130,6 +133,19 @@ class FileModel(BaseAdapter):
         self._shift = np.array(self._contract.mean, dtype=np.float32)[order] * np.float32(255)
         self._divisor = np.array(self._contract.std, dtype=np.float32)[order] * np.float32(255)
 
+    def _said(self) -> InputContract | None:
+        """Return the preprocessing that the file states: what its graph does, what its metadata or a file beside it
+        say, or the range of a quantised input.
+        """
+        ports, said = self._session.inputs, self._metadata.input or contract_beside(self._file)
+        of_graph = contract_of_graph(self._file)
+        if of_graph is not None and said is not None:  # of the rest, such as the size, the others know more
+            parts = {**said.sources(), "mean": of_graph.said_by, "std": of_graph.said_by}
+            stated = tuple(parts.items())
+            return replace(said, mean=of_graph.mean, std=of_graph.std, said_by=of_graph.said_by, stated=stated)
+        of_range = contract_of_range(ports[0]) if len(ports) == 1 else None
+        return of_graph or said or of_range
+
     def _open_reader(self, task: TaskSpec) -> None:
         """Choose what reads the outputs, and which of them it reads."""
         ports, (names, self._remarks) = self._session.outputs, self._stated_names(task)
@@ -139,13 +155,18 @@ class FileModel(BaseAdapter):
             self._reader = YoloReader(self._options, self._options.classes or names, task, ports, self._label)
             self._reads = self._reader.outputs
         else:
+            expected = 1 if self._options.is_sigmoid else len(self._options.classes or names or task.classes)
+            read = _chosen_output(ports, self._options, self._label, expected)
+            if "output_is" not in self._options.model_fields_set and read.dtype.kind in "iub":
+                self._options = self._options.model_copy(update={"output_is": "labels"})
+                self._remarks += (f"its output {read.name} is of whole numbers, which were taken for ids of classes",)
             self._reader = OutputReader(self._options, task, self._label, names)
             self._reader.layout = self._options.layout or self._layout
-            read = _chosen_output(ports, self._options, self._label)
             self._reads = (read.name,)
             if len(ports) > 1 and self._options.output is None:
                 others = ", ".join(port.name for port in ports if port.name != read.name)
-                self._remarks += (f"of its outputs the first, {read.name}, was read; option 'output' takes {others}",)
+                which = f"the first, {read.name}," if read is ports[0] else read.name
+                self._remarks += (f"of its outputs {which} was read; option 'output' takes {others}",)
             if self._options.output_is != "labels" and len(read.shape) == 4 and 1 in (read.shape[1], read.shape[3]):
                 self._reader.check_channels(1)  # before anything is run
         self._remarks += self._reader.remarks
@@ -158,6 +179,8 @@ class FileModel(BaseAdapter):
         if own is not None or beside is None or self._options.classes is not None:
             return own, ()
         names, called = beside
+        if called == "config.json":  # of the exporter's own folder: it speaks of this file
+            return names, (f"its classes are those of {called} beside it",)
         if sorted(map(key_of, names)) == sorted(key_of(spec.name) for spec in task.classes):
             return names, (f"its classes are those of {called} beside it",)
         return None, (
@@ -231,7 +254,7 @@ class FileModel(BaseAdapter):
         Raises:
             BenchError: If they cannot be.
         """
-        found = doubts_of_input(self._contract, self._input, self._metadata)
+        found = doubts_of_input(self._contract, self._input, self._metadata, self._said())
         doubt = None
         if isinstance(self._reader, OutputReader):
             doubt = self._reader.doubt(self.infer(self.preprocess(images[:1])).arrays[0][0][0])
@@ -284,12 +307,21 @@ class FileModel(BaseAdapter):
             )
 
 
-def _chosen_output(ports: Sequence[Port], options: FileOptions, label: str) -> Port:
+def _chosen_output(ports: Sequence[Port], options: FileOptions, label: str, channels: int) -> Port:
+    """Return the output that is asked for; else the first with a channel for each class, auxiliary heads last."""
     chosen = [port for port in ports if options.output in (None, port.name)]
     if not chosen:
         names = ", ".join(port.name for port in ports)
         raise BenchError(f"{label}: option 'output': no output named {options.output!r}; the file has {names}")
-    return chosen[0]
+    return min(chosen, key=lambda port: (not _may_have(port, channels), "aux" in port.name.lower()))
+
+
+def _may_have(port: Port, channels: int) -> bool:
+    """Return whether an output may have a number of channels, or holds ids."""
+    if len(port.shape) != 4 or port.dtype.kind in "iub":
+        return len(port.shape) in (0, 3) or port.dtype.kind in "iub"
+    ends = [port.shape[1], port.shape[3]]
+    return channels in ends or ends == [None, None]
 
 
 def _allowed_cores() -> int:

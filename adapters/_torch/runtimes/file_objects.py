@@ -1,10 +1,11 @@
 """Instances from the file of a YOLO network: boxes, suppression and masks in NumPy and OpenCV, no torch.
 
 The network ends with candidates, (4 + K + M, anchors): centre, width and height in pixels of the input, a score for
-each class, M mask coefficients; or, with a head that needs no suppression, (found, 6 + M): corners, score, class,
-coefficients. Beside them lie M prototypes, (M, h, w). What follows is `non_max_suppression` with the best class of each
-candidate, then `scale_boxes` and `process_mask_native`, of Ultralytics 8.4 (`ultralytics/utils/nms.py` and `ops.py`,
-AGPL-3.0), from their formulas.
+each class, M mask coefficients; or the same as (anchors, 4 + K + M); of YOLOv5 and v7 (anchors, 5 + K + M), where the
+score that there is an object stands before those of the classes and multiplies them; or, with a head that needs no
+suppression, (found, 6 + M): corners, score, class, coefficients. Beside them lie M prototypes, (M, h, w). What follows
+is `non_max_suppression` with the best class of each candidate, then `scale_boxes` and `process_mask_native`, of
+Ultralytics 8.4 (`ultralytics/utils/nms.py` and `ops.py`, AGPL-3.0), from their formulas.
 """
 
 from __future__ import annotations
@@ -107,13 +108,20 @@ class YoloReader:
         width = 4 + self._classes + coefficients
         if candidates.shape[0] == width:
             return self._by_overlap(candidates.T)
-        if candidates.shape[1] == 6 + coefficients:
+        if candidates.shape[1] == 6 + coefficients and _is_suppressed(candidates, self._classes):
             sure = candidates[candidates[:, 4] > self._options.conf][: self._options.max_det]
             return Found(sure[:, :4], sure[:, 4], sure[:, 5].astype(np.int64), sure[:, 6:])
+        if candidates.shape[1] == width + 1:
+            of_objects, of_classes = candidates[:, 4:5], candidates[:, 5 : 5 + self._classes]
+            ends = candidates[:, :4], candidates[:, 5 + self._classes :]
+            return self._by_overlap(np.concatenate([ends[0], of_objects * of_classes, ends[1]], axis=1))
+        if candidates.shape[1] == width:
+            return self._by_overlap(candidates)
         raise BenchError(
             f"{self._label}: the file's candidates have the shape {candidates.shape} for one image; with "
-            f"{self._classes} classes and {coefficients} mask coefficients ({width}, anchors) or (found, "
-            f"{6 + coefficients}) is expected. List its classes in the order of its training in option 'classes'"
+            f"{self._classes} classes and {coefficients} mask coefficients ({width}, anchors), (anchors, {width + 1}) "
+            f"or (found, {6 + coefficients}) is expected. List its classes in the order of its training in option "
+            "'classes'"
         )
 
     def _by_overlap(self, rows: NDArray[np.float32]) -> Found:
@@ -137,6 +145,15 @@ class YoloReader:
             kept = np.sort(np.asarray(found, dtype=np.int64).reshape(-1))[: self._options.max_det]
         chosen = sure[kept]
         return Found(corners[kept], best[chosen], numbers[chosen], rows[chosen, 4 + self._classes :])
+
+
+def _is_suppressed(rows: NDArray[np.float32], classes: int) -> bool:
+    """Return whether rows are objects by falling score with the number of their class, and not candidates: with few
+    classes both are as wide.
+    """
+    scores, numbers = rows[:, 4], rows[:, 5]
+    whole = bool(((numbers == np.rint(numbers)) & (numbers >= 0) & (numbers < classes)).all())
+    return whole and bool((np.diff(scores) <= 0).all())
 
 
 def _two_outputs(ports: Sequence[Port], label: str) -> tuple[str, str]:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
 from adapters._torch.fitting import Interpolation
-from adapters._torch.input import InputContract
 from adapters._torch.options import Channels, InputOptions, Numbers, Options, Thresholds, option_mistakes
 from bench.records import ModelSpec
 
@@ -41,12 +39,14 @@ class FileOptions(Options):
             bottom and on the right with the mean colour, and the output is cut back.
         input: Name of the input; may be left out, as there must be only one. Or `{mean, std, scale, channels, size,
             fit, interpolation, fill}`, as all networks take it, in the place of the options of these names.
-        output: Name of the output that is read; the first if left out.
+        default_input: The same, for files that say nothing: what stands in a file's metadata, or in a preprocessor's
+            configuration beside it, comes before this, and after all other options.
+        output: Name of the output that is read; the first that has a channel for each class if left out.
         output_layout: Axes of the output after the batch; the input's if left out.
         output_is: `logits`, a number per class; `probabilities`, the same after a softmax; `sigmoid_logit`
             and `sigmoid_probability`, one number, of class 1 of two; `multilabel_logits` and
             `multilabel_probabilities`, a number of each class on its own, of which the highest above its
-            threshold wins; `labels`, class ids.
+            threshold wins; `labels`, class ids, which an output of whole numbers is if this is left out.
         threshold: Probability of a sigmoid above which a pixel is of class 1; with several sigmoids one number for all,
             or one for each of `classes`.
         classes: Names of the model's classes, in the order of its channels or ids; those of the task
@@ -65,6 +65,7 @@ class FileOptions(Options):
     interpolation: Interpolation = "auto"
     multiple_of: int = Field(default=1, ge=1)
     input: str | InputOptions | None = None
+    default_input: InputOptions | None = None
     output: str | None = None
     output_layout: Literal["NCHW", "NHWC"] | None = None
     output_is: Literal[
@@ -86,7 +87,7 @@ class FileOptions(Options):
             raise ValueError("option 'std' needs numbers above 0")
         if self.fit == "stretch" and not {"fill", "centred"}.isdisjoint(self.model_fields_set):
             raise ValueError("options 'fill' and 'centred' belong to fit: letterbox")
-        if isinstance(self.input, InputOptions) and self.input.fit == "tile":
+        if any(isinstance(one, InputOptions) and one.fit == "tile" for one in (self.input, self.default_input)):
             raise ValueError("a file is passed whole, once; 'fit: tile' is for networks of torch")
         if self.threshold != (0.5,) and not (self.is_sigmoid or self.is_multilabel):
             raise ValueError("option 'threshold' belongs to an output_is of a sigmoid or of multilabel")
@@ -97,24 +98,6 @@ class FileOptions(Options):
         if self.classes is not None and len(set(self.classes)) < len(self.classes):
             raise ValueError("option 'classes' names a class twice")
         return self
-
-    def contract(self) -> InputContract:
-        """Return the preprocessing, as all networks state it; its mean and std are those of one channel or of each."""
-        own = InputContract(
-            mean=tuple(value / self.range_max for value in self.mean),
-            std=tuple(value / self.range_max for value in self.std),
-            channels=self.channels,
-            fit=self.fit,
-            interpolation=self.interpolation,
-            fill=tuple(float(value) for value in self.fill),
-            said_by="the model config",
-            says_fit="fit" in self.model_fields_set,
-        )
-        if not isinstance(self.input, InputOptions):
-            return own
-        count = max(len(values or ()) for values in (self.input.mean, self.input.std, own.mean, own.std))
-        wide = replace(own, mean=_for_all(own.mean, count), std=_for_all(own.std, count))
-        return replace(wide, said_by="the network's own").changed(self.input)
 
     @property
     def is_sigmoid(self) -> bool:
@@ -158,10 +141,6 @@ class ObjectFileOptions(FileOptions):
 def options_class(model: ModelSpec) -> type[FileOptions]:
     """Return the options of a model config by the form of its predictions."""
     return ObjectFileOptions if model.task == "instance" else FileOptions
-
-
-def _for_all(values: tuple[float, ...], count: int) -> tuple[float, ...]:
-    return values * count if len(values) == 1 else values
 
 
 def mistakes(model: ModelSpec) -> list[str]:

@@ -43,6 +43,8 @@ class OutputReader:
         own = [name for i, name in enumerate(known) if not (options.is_multilabel and i == background)]
         said = options.classes if options.classes is not None else names
         names = _with_the_rest(list(said), task, options) if said is not None else own
+        turned = said is None and options.is_sigmoid and background == 1 and len(own) == 2
+        names = names[::-1] if turned else names
         if options.is_multilabel and len(options.threshold) not in (1, len(names)):
             raise BenchError(
                 f"{label}: option 'threshold' has {len(options.threshold)} numbers for {len(names)} classes "
@@ -57,6 +59,7 @@ class OutputReader:
                 f"{', '.join(known)}"
             )
         self.remarks = _half_matched(names, own, options, label)
+        self.remarks += (f"its one output was taken for that of {names[1]}, not of the background",) if turned else ()
         if options.others is not None and options.others not in known:
             raise BenchError(
                 f"{label}: option 'others': the task has no class {options.others!r}."

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from adapters._torch.runtimes.cpu_sessions import Array, Port, SessionSettings
+from adapters._torch.runtimes.litert_metadata import litert_metadata
 from bench.errors import BenchError, Unsupported
 
 
@@ -50,7 +51,7 @@ class LiteRtSession:
         self._inputs, self._outputs = self._interpreter.get_input_details(), self._interpreter.get_output_details()
         self.inputs = tuple(_port(details) for details in self._inputs)
         self.outputs = tuple(_port(details) for details in self._outputs)
-        self.metadata: dict[str, str] = {}
+        self.metadata = litert_metadata(file)
         self._shape = tuple(int(length) for length in self._inputs[0]["shape"])
 
     def run(self, array: Array, outputs: Sequence[str]) -> tuple[Array, ...]:

@@ -27,7 +27,7 @@ from bench.records.store.views import CaseView
 from bench.run.predict.reading import range_of, reading_of_case
 from bench.run.predict.weight_classes import classes_of_weights
 from bench.run.predict.worker.request import FileReading
-from bench.suite.model_configs import resolve_model
+from bench.suite.model_configs import found_from, resolve_model
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,8 @@ def from_model_config(name: str, overrides: Overrides) -> Predictor:
         BenchError: If there is no such model config, it has no weights, or its classes are not known.
     """
     weights = _weight_path(overrides.weights)
-    model = resolve_model(name, options=overrides.options, weights=weights)
+    options = None if overrides.options is None else found_from(Path.cwd(), overrides.options)
+    model = resolve_model(name, options=options, weights=weights)
     _refuse_prompted(model)
     if model.weights is None and model.trainable and not model.options.get("pretrained"):
         raise BenchError(
@@ -111,7 +112,7 @@ def from_run(results: Path, run: str | None, case: str | None, overrides: Overri
     adapters = find_adapters(record, [view.case.model.adapter])
     _refuse_prompted(view.case.model)
     weights = _weight_path(overrides.weights) or _trained_weights(view)
-    options = {**view.case.model.options, **(overrides.options or {})}
+    options = {**view.case.model.options, **found_from(Path.cwd(), overrides.options or {})}
     if overrides.classes:
         raise BenchError(f"--classes {overrides.classes}: a case of a run has its classes; leave the option out.")
     mapping = _mapping(view.case)

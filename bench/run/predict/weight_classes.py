@@ -13,7 +13,7 @@ from typing import Any
 from bench.errors import BenchError
 from bench.records.array_files import bounded_zip
 from bench.records.damage import ARRAY_DAMAGE, json_of
-from bench.records.stated_classes import are_generic, classes_in, names_by_id, read_texts
+from bench.records.stated_classes import classes_in, classes_of_config, names_by_id, read_texts
 from bench.run.predict.file_metadata import (
     onnx_metadata,
     safetensors_metadata,
@@ -107,7 +107,6 @@ def _of_pickle(path: Path) -> tuple[str, ...] | None:
 def _of_config(file: Path) -> tuple[str, ...] | None:
     """Return names in the `id2label` of a configuration; None where it has none, or only numbers them."""
     try:
-        names = names_by_id(json_of(file.read_text(encoding="utf-8"))["id2label"])
-    except (OSError, ValueError, KeyError, TypeError):
+        return classes_of_config(json_of(file.read_text(encoding="utf-8")))
+    except (OSError, ValueError, AttributeError, TypeError):
         return None
-    return None if names is None or are_generic(names) else names

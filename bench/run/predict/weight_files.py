@@ -8,7 +8,7 @@ import re
 import struct
 import zipfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import yaml
@@ -18,6 +18,7 @@ from bench.data.formats.yaml_text import read_limited
 from bench.errors import BenchError
 from bench.records.array_files import bounded_zip
 from bench.records.damage import ARRAY_DAMAGE
+from bench.records.foreign_weights import instead_of
 from bench.run.predict.file_metadata import onnx_metadata, torchscript_metadata, yaml_beside
 
 LEGACY_TORCH = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
@@ -75,6 +76,8 @@ def kind_of(path: Path) -> Kind:
         return Kind("TensorFlow Lite", _card("litert", "file"), facts=("TFLite files are run by LiteRT",))
     if path.suffix == ".npz":
         return Kind("arrays of NumPy", has_tensors=True)
+    if path.suffix == ".pth" and _has_config_of_detectron2(path.parent):
+        return replace(_of_detectron2(path.parent), name="a checkpoint of Detectron2", weights=path)
     if zipfile.is_zipfile(path):
         return _archive(path)
     if path.suffix == ".safetensors" or (head[8:9] == b"{" and struct.unpack("<Q", head[:8])[0] < path.stat().st_size):
@@ -95,8 +98,8 @@ def kind_of(path: Path) -> Kind:
                 f"{path} has no {path.with_suffix('.bin').name} beside it, which holds its weights; copy it too"
             )
         return _exported("OpenVINO", "openvino", yaml_beside(path))
-    if path.suffix in (".engine", ".plan"):
-        return Kind("TensorRT", facts=("an engine runs on the GPU that it was built on; give the ONNX file instead",))
+    if (instead := instead_of(path)) is not None:
+        return Kind("no weights that are read here", facts=(f"{path.name} {instead}",))
     raise BenchError(
         f"{path} begins with {head[:8]!r}, which is no weight file that is known: torch.save, safetensors, "
         "TorchScript, ONNX, "
@@ -139,6 +142,8 @@ def _folder(path: Path) -> Kind:
         return Kind("a SavedModel of TensorFlow", facts=("nothing here reads it; export it to ONNX",))
     if (path / "config.yaml").is_file() and list(path.glob("*.pth")):
         return _of_detectron2(path)
+    if (instead := instead_of(path)) is not None:
+        return Kind("no weights that are read here", facts=(f"{path.name} {instead}",))
     files = [
         file.name for file in sorted(path.iterdir()) if file.suffix in (".pt", ".pth", ".ckpt", ".safetensors", ".bin")
     ]
@@ -146,6 +151,14 @@ def _folder(path: Path) -> Kind:
         f"{path} is a folder without config.json; "
         + (f"give one of its files: {', '.join(files[:6])}" if files else "it holds no weight file")
     )
+
+
+def _has_config_of_detectron2(folder: Path) -> bool:
+    try:
+        text = (folder / "config.yaml").read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return False
+    return re.search(r"\bMETA_ARCHITECTURE\s*:", text) is not None
 
 
 def _of_detectron2(path: Path) -> Kind:

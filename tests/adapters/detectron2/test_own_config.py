@@ -9,7 +9,7 @@ import torch
 pytest.importorskip("detectron2", reason="detectron2 is not installed; make install")
 
 from bench.adapter import predict
-from bench.errors import BenchError
+from bench.errors import BenchError, Unsupported
 from bench.records import Size
 from tests.adapters.detectron2.made import built
 
@@ -41,6 +41,39 @@ def test_its_own_configuration_and_weights_are_taken_with_its_sizes_and_its_prep
     assert contract["mean"] == pytest.approx([120 / 255, 110 / 255, 100 / 255])  # R, G, B
     assert adapter._input_size(Size(40, 60)) == Size(64, 96)
     assert predict(adapter, [IMAGE])[0].size == (40, 60)
+
+
+def test_a_configuration_beside_the_weights_is_followed_without_a_word(tmp_path):
+    left_by_a_training(tmp_path)
+    adapter = built("mask_rcnn", weights=tmp_path / "model_final.pth")
+    contract = adapter.describe()["input_contract"]
+    assert contract["mean"] == pytest.approx([120 / 255, 110 / 255, 100 / 255])
+    assert adapter._input_size(Size(40, 60)) == Size(64, 96)
+    assert contract["short_edge"] == [64, 96]
+    assert "config.yaml beside the weights was followed" in adapter.describe()["weights_read"]["remarks"]
+    said = built("mask_rcnn", weights=tmp_path / "model_final.pth", short_edge=32, input={"mean": 0.5, "std": 0.5})
+    assert said.describe()["input_contract"]["mean"] == [0.5] * 3
+    assert said._input_size(Size(40, 60)) == Size(32, 48)
+
+
+def test_colours_and_numbers_that_the_file_itself_states_come_before_a_configuration(tmp_path):
+    state = left_by_a_training(tmp_path)
+    buffers = {"pixel_mean": torch.tensor([1.0, 2, 3]).view(3, 1, 1), "pixel_std": torch.full((3, 1, 1), 50.0)}
+    torch.save({"model": {**state, **buffers}}, tmp_path / "model_final.pth")
+    adapter = built("mask_rcnn", weights=tmp_path / "model_final.pth")
+    contract = adapter.describe()["input_contract"]
+    assert contract["mean"] == pytest.approx([3 / 255, 2 / 255, 1 / 255])  # of B, G, R in the file
+    assert "pixel_mean" in contract["from"]["mean"]
+    assert adapter._network.module.pixel_mean.flatten().tolist() == pytest.approx([1, 2, 3])
+    assert adapter._network.module.pixel_std.flatten().tolist() == pytest.approx([50] * 3)
+
+
+def test_colours_that_are_neither_rgb_nor_bgr_are_refused(tmp_path):
+    left_by_a_training(tmp_path)
+    config = tmp_path / "config.yaml"
+    config.write_text(config.read_text().replace("FORMAT: BGR", "FORMAT: YUV-BT.601"))
+    with pytest.raises(Unsupported, match=r"INPUT\.FORMAT 'YUV-BT\.601'"):
+        built("mask_rcnn", weights=tmp_path / "model_final.pth")
 
 
 def test_a_configuration_of_another_kind_is_refused_with_the_model_config_of_its_own(tmp_path):

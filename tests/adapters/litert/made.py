@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zipfile
+
 import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as tfl
@@ -21,6 +23,48 @@ def tensor(model, name, shape, kind, *, values=None, quantised=None, free=None):
         buffer.data = np.frombuffer(np.ascontiguousarray(values).tobytes(), dtype=np.uint8)
     model.buffers.append(buffer)
     return made
+
+
+def with_metadata(path, mean, std, classes=None):
+    """Give a file the normalisation of its input, as TensorFlow's metadata writer does, and a list of classes."""
+    model = tfl.ModelT.InitFromObj(tfl.Model.GetRootAs(path.read_bytes(), 0))
+    builder = flatbuffers.Builder(256)
+
+    def floats(values):
+        builder.StartVector(4, len(values), 4)
+        for value in reversed(values):
+            builder.PrependFloat32(value)
+        return builder.EndVector()
+
+    def table(fields, size):
+        builder.StartObject(size)
+        for number, (kind, value) in fields.items():
+            getattr(builder, f"Prepend{kind}Slot")(number, value, 0)
+        return builder.EndObject()
+
+    def only(entry):
+        builder.StartVector(4, 1, 4)
+        builder.PrependUOffsetTRelative(entry)
+        return builder.EndVector()
+
+    vectors = floats(mean), floats(std)
+    numbers = table({i: ("UOffsetTRelative", vector) for i, vector in enumerate(vectors)}, 2)
+    step = only(table({0: ("Uint8", 1), 1: ("UOffsetTRelative", numbers)}, 2))
+    image = only(table({4: ("UOffsetTRelative", step)}, 7))
+    graph = only(table({2: ("UOffsetTRelative", image)}, 5))
+    builder.Finish(table({3: ("UOffsetTRelative", graph)}, 8), b"M001")
+    entry, buffer = tfl.MetadataT(), tfl.BufferT()
+    entry.name, entry.buffer = "TFLITE_METADATA", len(model.buffers)
+    buffer.data = np.frombuffer(bytes(builder.Output()), dtype=np.uint8)
+    model.buffers.append(buffer)
+    model.metadata = [entry]
+    whole = flatbuffers.Builder(1024)
+    whole.Finish(model.Pack(whole), b"TFL3")
+    path.write_bytes(bytes(whole.Output()))
+    if classes is not None:
+        with zipfile.ZipFile(path, "a") as archive:
+            archive.writestr("labelmap.txt", "\n".join(classes))
+    return path
 
 
 def empty_model():

@@ -12,7 +12,7 @@ from adapters._torch.runtimes.litert_session import LiteRtSession
 from bench.adapter import load_adapter, predict
 from bench.errors import BenchError, Unsupported
 from bench.records import ClassSpec, ModelSpec, Size, Target, TaskSpec
-from tests.adapters.litert.made import colour_picker, dequantiser
+from tests.adapters.litert.made import colour_picker, dequantiser, with_metadata
 
 COLOURS = ("red", "green", "blue")
 TASK = TaskSpec(
@@ -125,3 +125,33 @@ def test_a_quantised_input_that_stands_for_other_numbers_than_it_is_fed_is_flagg
     right, wrong = {"mean": mean, "std": 1 - mean}, {"mean": 0.5 - mean, "std": 0.5 + mean}
     assert "input_unlike_training" not in flags(**right)
     assert "input_unlike_training" in flags(**wrong)
+
+
+@pytest.mark.parametrize(("scale", "zero", "mean"), [(1 / 255, 0, 0.0), (2 / 255, 127, 0.5), (1 / 128, 128, 0.5)])
+def test_a_quantised_input_is_fed_what_its_range_stands_for_unless_somebody_says_otherwise(tmp_path, scale, zero, mean):
+    file = dequantiser(tmp_path / "m.tflite", height=8, width=8, scale=scale, zero=zero)
+    contract = built(file).describe()["input_contract"]
+    assert (contract["mean"], contract["std"]) == ([mean] * 3, [1 - mean] * 3)
+    assert contract["from"]["mean"].startswith("the range of its quantised input")
+    assert built(file, mean=0.25, std=1).describe()["input_contract"]["mean"] == [0.25] * 3
+
+
+def test_a_file_is_fed_and_read_as_the_metadata_of_tensorflow_lite_say(tmp_path):
+    file = colour_picker(tmp_path / "m.tflite", IDENTITY[[2, 0, 1]], height=6, width=9)
+    with_metadata(file, [127.5, 127.5, 127.5], [127.5], classes=["blue", "red", "green"])
+    adapter = built(file)
+    contract = adapter.describe()["input_contract"]
+    assert (contract["mean"], contract["std"]) == ([0.5] * 3, [0.5] * 3)
+    assert contract["from"]["mean"] == "the file's metadata"
+    image = image_of(6, 9).astype(np.uint8)
+    clear = np.sort(image, axis=2)[..., 2] != np.sort(image, axis=2)[..., 1]
+    assert (predict(adapter, [image])[0].labels == image.argmax(axis=2))[clear].all()
+    assert adapter.preprocess([np.full((6, 9, 3), 255, np.uint8)]).arrays[0].max() == pytest.approx(1)
+
+
+def test_damaged_metadata_say_nothing(tmp_path):
+    file = with_metadata(colour_picker(tmp_path / "m.tflite", IDENTITY, height=6, width=9), [0.0], [255.0])
+    content = file.read_bytes()
+    place = content.index(b"M001")
+    file.write_bytes(content[: place - 4] + b"\xff" * 8 + content[place + 4 :])
+    assert built(file).describe()["input_contract"]["from"]["mean"] == "the default"

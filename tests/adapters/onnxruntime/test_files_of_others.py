@@ -13,6 +13,7 @@ from onnx import TensorProto, helper
 
 from bench.adapter import predict
 from bench.errors import BenchError, Unsupported
+from bench.records import ClassSpec, TaskSpec
 from tests.adapters.onnxruntime.test_adapter import IDENTITY, TASK, TWO, adapter_of, answers_right, drawn, write
 
 TO_FLOATS = [("Cast", {"to": TensorProto.FLOAT})]
@@ -100,26 +101,123 @@ def test_a_file_of_batches_alone_is_filled_up_and_its_surplus_is_cut_off(tmp_pat
     answers_right(adapter, (16, 24))
 
 
-def test_what_the_metadata_say_of_the_input_is_held_against_what_is_fed(tmp_path):
-    bytes_of_bgr = {"mean": "[123.675, 116.28, 103.53]", "std": "[58.395, 57.12, 57.375]", "color_order": "BGR"}
-    seen = flags(adapter_of(saying(write(tmp_path / "m.onnx"), **bytes_of_bgr)))["input_unlike_training"]
-    assert "set options: {input: {mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225], channels: bgr}}" in seen
-    halves = {"preprocessing": json.dumps({"mean": [0.5] * 3, "std": [0.5] * 3})}
-    file = saying(write(tmp_path / "h.onnx"), **halves)
-    assert "input_unlike_training" not in flags(adapter_of(file, {"mean": 0.5, "std": 0.5}))
+BYTES_OF_BGR = {"mean": "[123.675, 116.28, 103.53]", "std": "[58.395, 57.12, 57.375]", "color_order": "BGR"}
+PROCESSOR = {"image_mean": [0.1, 0.2, 0.3], "image_std": [0.5] * 3, "size": {"height": 32, "width": 48}, "resample": 2}
 
 
-def test_which_of_several_outputs_was_read_is_told(tmp_path):
+def test_a_file_is_fed_as_its_metadata_say_unless_the_model_config_says_otherwise(tmp_path):
+    file = saying(write(tmp_path / "m.onnx"), **BYTES_OF_BGR)
+    assumed = {"default_input": {"mean": 0.5, "std": 0.5}}
+    adapter = adapter_of(file, assumed)
+    fed = adapter.preprocess([np.full((1, 1, 3), (255, 0, 51), np.uint8)]).arrays[0][0, :, 0, 0]
+    assert fed.tolist() == pytest.approx([(0.2 - 0.406) / 0.225, -0.456 / 0.224, (1 - 0.485) / 0.229], abs=1e-4)
+    contract = adapter.describe()["input_contract"]
+    assert {contract["from"][name] for name in ("mean", "std", "channels")} == {"the file's metadata"}
+    assert "input_unlike_training" not in flags(adapter)
+    for said in ({"mean": 0.5, "std": 0.5, "channels": "rgb"}, {"input": {"mean": 0.5, "std": 0.5, "channels": "rgb"}}):
+        other = adapter_of(file, assumed | said)
+        assert other.describe()["input_contract"]["mean"] == [0.5] * 3
+        advice = "set options: {input: {mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225], channels: bgr}}"
+        assert advice in flags(other)["input_unlike_training"]
+    silent = adapter_of(write(tmp_path / "s.onnx"), assumed).describe()["input_contract"]
+    assert (silent["mean"], silent["from"]["mean"]) == ([0.5] * 3, "the model config, for files that say nothing")
+
+
+def test_a_file_is_fed_as_the_preprocessor_of_transformers_beside_it_says(tmp_path):
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(PROCESSOR))
+    adapter = adapter_of(write(tmp_path / "m.onnx"), {"default_input": {"mean": 0.5, "std": 0.5}})
+    contract = adapter.describe()["input_contract"]
+    assert (contract["mean"], contract["size"], contract["interpolation"]) == ([0.1, 0.2, 0.3], [32, 48], "pil_linear")
+    assert contract["from"]["mean"] == "preprocessor_config.json"
+    assert adapter.preprocess([np.zeros((9, 9, 3), np.uint8)]).arrays[0].shape == (1, 3, 32, 48)
+    halves = {"preprocessing": json.dumps({"mean": [0.5] * 3, "std": [0.25] * 3})}  # the file itself comes first
+    adapter = adapter_of(saying(write(tmp_path / "m.onnx"), **halves))
+    assert adapter.describe()["input_contract"]["std"] == [0.25] * 3
+
+
+@pytest.mark.parametrize(("shift", "scale", "most"), [(0.5, 0.25, 1), (127.5, 63.75, 255)])
+def test_a_file_that_normalises_images_itself_is_fed_them_as_they_are(shift, scale, most, tmp_path):
+    values = {"shift": [shift] * 3, "scale": [scale]}
     graph = helper.make_graph(
-        [helper.make_node("Neg", ["image"], ["aux"]), helper.make_node("Identity", ["image"], ["out"])],
-        "two",
+        [helper.make_node("Sub", ["image", "shift"], ["x"]), helper.make_node("Div", ["x", "scale"], ["answer"])],
+        "normalises",
         [helper.make_tensor_value_info("image", TensorProto.FLOAT, ("b", 3, "h", "w"))],
-        [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in ("aux", "out")],
+        [helper.make_tensor_value_info("answer", TensorProto.FLOAT, None)],
+        [helper.make_tensor(name, TensorProto.FLOAT, (len(v), 1, 1), v) for name, v in values.items()],
     )
-    file = tmp_path / "two.onnx"
+    file = tmp_path / "m.onnx"
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), file)
-    assert "the first, aux, was read; option 'output' takes out" in remarks(adapter_of(file))
-    assert "was read" not in remarks(adapter_of(file, {"output": "out"}))
+    saying(file, mean="[0.5, 0.5, 0.5]", std="[0.25, 0.25, 0.25]")  # what it does itself
+    adapter = adapter_of(file, {"default_input": {"mean": 0.4, "std": 0.2}})
+    assert adapter.preprocess([np.full((1, 1, 3), 255, np.uint8)]).arrays[0].ravel().tolist() == [most] * 3
+    assert "begins with Sub and Div by constants" in adapter.describe()["input_contract"]["from"]["mean"]
+    assert "input_unlike_training" not in flags(adapter)
+    assert "normalises images itself" in flags(adapter_of(file, {"mean": 0.4, "std": 0.2}))["input_unlike_training"]
+
+
+def test_classes_of_the_exporters_folder_are_the_files_own(tmp_path):
+    file = write(tmp_path / "m.onnx", matrix=IDENTITY[[2, 0, 1]])
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps({"id2label": {"0": "blue", "1": "red", "2": "green"}}))
+    answers_right(adapter_of(file), (16, 24))
+    config.write_text(json.dumps({"id2label": {"0": "blue", "1": "red", "2": "verde"}}))
+    with pytest.raises(BenchError, match="only the file has verde; only the task has green"):
+        adapter_of(file)
+
+
+def test_what_ultralytics_exports_without_a_word_is_fed_as_ultralytics_does(tmp_path):
+    file = saying(write(tmp_path / "m.onnx"), author="Ultralytics", imgsz="[64, 64]")
+    adapter = adapter_of(file, {"default_input": {"mean": 0.5, "std": 0.5}})
+    contract = adapter.describe()["input_contract"]
+    assert (contract["mean"], contract["std"], contract["fit"], contract["size"]) == (
+        [0] * 3,
+        [1] * 3,
+        "letterbox",
+        [64, 64],
+    )
+    assert contract["fill"] == [114] * 3
+    assert "input_unlike_training" not in flags(adapter)
+
+
+@pytest.mark.parametrize("kind", [TensorProto.INT64, TensorProto.UINT8])
+def test_an_output_of_whole_numbers_is_taken_for_ids(kind, tmp_path):
+    file = write(tmp_path / "m.onnx", after=[*LABELS, ("Cast", {"to": kind})], out_kind=kind)
+    answers_right(adapter_of(file), (16, 24))
+    assert "of whole numbers, which were taken for ids" in remarks(adapter_of(file))
+    with pytest.raises(BenchError):  # a model config that says otherwise is held to it
+        answers_right(adapter_of(file, {"output_is": "logits"}), (16, 24))
+
+
+def several(path, *outputs):
+    """A file of several outputs, each the picture repeated along its channels a number of times."""
+    graph = helper.make_graph(
+        [helper.make_node("Concat", ["image"] * times, [name], axis=1) for name, times in outputs],
+        "several",
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, ("b", 3, "h", "w"))],
+        [helper.make_tensor_value_info(n, TensorProto.FLOAT, ("b", 3 * t, "h", "w")) for n, t in outputs],
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), path)
+    return path
+
+
+def test_of_several_outputs_the_one_of_the_tasks_classes_is_read_and_an_auxiliary_one_last(tmp_path):
+    two = several(tmp_path / "two.onnx", ("first", 1), ("second", 1))
+    assert "the first, first, was read; option 'output' takes second" in remarks(adapter_of(two))
+    assert "was read" not in remarks(adapter_of(two, {"output": "second"}))
+    wide = several(tmp_path / "wide.onnx", ("features", 4), ("aux", 1), ("out", 1))
+    assert "out was read; option 'output' takes features, aux" in remarks(adapter_of(wide))
+    answers_right(adapter_of(wide), (16, 24))
+
+
+def test_the_one_output_of_a_sigmoid_is_never_taken_for_the_background(tmp_path):
+    file = write(tmp_path / "m.onnx", matrix=[[10, 0, 0]], bias=[-5])  # sure of what is red
+    names = ("thing", "background")
+    task = TaskSpec(kind="semantic", classes=tuple(ClassSpec(name=n, colour=(i, i, i)) for i, n in enumerate(names)))
+    image = np.zeros((1, 2, 3), np.uint8)
+    image[0, 0, 0] = 255
+    adapter = adapter_of(file, {"output_is": "sigmoid_logit"}, task)
+    assert predict(adapter, [image])[0].labels.tolist() == [[0, 1]]
+    assert "was taken for that of thing, not of the background" in remarks(adapter)
 
 
 def test_a_file_of_another_number_of_channels_is_refused(tmp_path):

@@ -11,7 +11,7 @@ from bench.adapter import load_adapter, predict
 from bench.errors import BenchError
 from bench.records import ClassSpec, Size, Target, TaskSpec
 from bench.suite.model_configs import resolve_model
-from tests.adapters.parity import normalised, picture
+from tests.adapters.parity_pictures import normalised, picture
 from tests.adapters.rectangles import THREE_CLASSES
 
 CONFIG = "transformers/clipseg_small"

@@ -10,7 +10,7 @@ from adapters.transformers.rf_detr import boxes_around
 from bench.adapter import load_adapter, predict
 from bench.records import Size, Target
 from bench.suite.model_configs import resolve_model
-from tests.adapters.parity import picture
+from tests.adapters.parity_pictures import picture
 from tests.adapters.rectangles import INSTANCES, Recorder, Rectangles, TrainingData, short_recipe
 
 SMALL = {"queries": 8, "encoder_layers": 2, "decoder_layers": 1, "canvas": 48, "score_threshold": 0.3}

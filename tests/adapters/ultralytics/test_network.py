@@ -150,6 +150,20 @@ def test_a_network_from_a_yaml_file_of_the_users_own_is_taken_as_it_is(tmp_path)
     assert adapter.describe()["weights_read"]["taken"] == "model"
 
 
+def test_weights_key_takes_the_raw_network_or_its_moving_average(tmp_path):
+    task = TaskSpec(kind="instance", classes=(ClassSpec(name="red", is_thing=True, colour=(0, 0, 0)),))
+    raw, average = (make_network(spec(), task, seed=seed).module for seed in (1, 2))
+    torch.save({"model": raw, "ema": average, "train_args": {"imgsz": 64}}, tmp_path / "last.pt")
+    taken = {None: average, "ema": average, "model": raw}
+    for key, expected in taken.items():
+        adapter = built(task=task, weights=tmp_path / "last.pt", weights_key=key)
+        head = "model.23.proto.upsample.weight"  # of no batch normalisation, which is folded in
+        torch.testing.assert_close(adapter._module.state_dict()[head], expected.state_dict()[head])
+        assert adapter.describe()["weights_read"]["taken"] == (key or "ema")
+    with pytest.raises(BenchError, match="no network under weights_key 'emma'; it has: ema, model"):
+        built(task=task, weights=tmp_path / "last.pt", weights_key="emma")
+
+
 class Runs:
     """Code in a weight file."""
 

@@ -94,3 +94,9 @@ def test_report_and_json_have_what_the_facts_say(synthetic):
     assert "## Weights and preprocessing" in markdown.render(summary)
     (row,) = RunSummary.from_json(summary.to_json()).rows
     assert (row.weights_read, row.input_contract) == (READ, CONTRACT)
+
+
+def test_a_size_by_the_short_side_is_told_as_that(synthetic):
+    contract = {"mean": [0.5], "std": [0.25], "size": None, "fit": "stretch", "short_edge": [800, 1333]}
+    (row,) = weights_table(summary_of(synthetic, input_contract=contract)).to_dict("records")
+    assert row["fit"] == "short side to 800, long side to 1333 at most"

@@ -7,6 +7,7 @@ import zipfile
 
 import pytest
 
+from bench.run.predict.models import Overrides, from_model_config
 from bench.run.predict.weight_classes import classes_of_weights
 
 torch = pytest.importorskip("torch", reason="torch is not installed; make install")
@@ -33,3 +34,12 @@ def test_names_of_a_folder_of_transformers_are_read_unless_they_are_numbers(name
     (tmp_path / "model.safetensors").write_bytes(b"")
     assert classes_of_weights(tmp_path) == expected
     assert classes_of_weights(tmp_path / "model.safetensors") == expected
+
+
+def test_a_folder_is_found_from_where_the_command_is_run(tmp_path, monkeypatch):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "config.json").write_text(json.dumps({"label2id": {"cat": 1, "background": 0}}))
+    monkeypatch.chdir(tmp_path)
+    found = from_model_config("transformers/segformer_b0", Overrides(options={"pretrained": "mine"}))
+    assert found.model.options["pretrained"] == str(tmp_path / "mine")
+    assert [spec.name for spec in found.classes] == ["background", "cat"]

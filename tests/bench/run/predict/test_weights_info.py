@@ -142,6 +142,12 @@ def test_a_folder_that_detectron2_left_is_told_with_the_lines_that_run_it(tmp_pa
     answer = told(tmp_path, Interpreters())
     assert f"weights: {tmp_path / 'model_final.pth'}" in answer
     assert f"options: {{config: {tmp_path / 'config.yaml'}}}" in answer
+    one = kind_of(tmp_path / "model_0000999.pth")
+    assert (one.name, one.runs, one.weights) == (
+        "a checkpoint of Detectron2",
+        "detectron2/mask_rcnn",
+        tmp_path / "model_0000999.pth",
+    )
 
 
 def test_the_metadata_of_an_onnx_file_is_read_without_its_packages(tmp_path):

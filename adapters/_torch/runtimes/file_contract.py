@@ -1,0 +1,87 @@
+"""The preprocessing of a file: what a model config says, else what stands in or beside the file, else a default."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from adapters._torch.input import DEFAULT, STATED, InputContract, contract_of_processor, passed_over_in
+from adapters._torch.options import InputOptions
+from adapters._torch.runtimes.file_options import FileOptions
+from bench.records import Size
+
+PROCESSORS = ("processor_config.json", "preprocessor_config.json")
+"""What exporters of transformers leave beside a file; the first holds that of images beside that of texts."""
+
+
+def contract_of(options: FileOptions, said: InputContract | None) -> InputContract:
+    """Return the preprocessing of a file, with the source of each of its parts.
+
+    Args:
+        options: Of the model config; what they set comes first.
+        said: By the file or beside it; a part whose source is the default says nothing.
+    """
+    values: dict[str, Any] = {"mean": (0.0,), "std": (1.0,), "fill": (0.0, 0.0, 0.0)}
+    sources = dict.fromkeys(STATED, DEFAULT)
+    for by, given in (
+        ("the model config, for files that say nothing", _of_input(options.default_input)),
+        ("" if said is None else said.said_by, _of_contract(said)),
+        ("the model config", _of_options(options)),
+        ("the option input", _of_input(options.input)),
+    ):
+        values |= given
+        own = {} if said is None or by != said.said_by else said.sources()
+        sources |= {name: own.get(name, by) for name in given if name in sources}
+    count = max(len(values["mean"]), len(values["std"]))
+    for name in ("mean", "std"):
+        values[name] = values[name] * count if len(values[name]) == 1 else values[name]
+    return InputContract(**values, said_by=sources["mean"], stated=tuple(sources.items()))
+
+
+def contract_beside(file: Path) -> InputContract | None:
+    """Return what the preprocessor of transformers beside a file says; None where none lies there."""
+    for name in PROCESSORS:
+        try:
+            said = json.loads(file.with_name(name).read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError):
+            continue
+        of_images = said.get("image_processor", said) if isinstance(said, dict) else None
+        if not isinstance(of_images, dict):
+            continue
+        if (found := contract_of_processor(of_images)) is not None:
+            passed = passed_over_in(of_images)
+            return replace(found, said_by=f"{name}, but for {passed}, which is not followed" if passed else name)
+    return None
+
+
+def _of_input(given: InputOptions | str | None) -> dict[str, Any]:
+    """Return the parts that an option of all networks sets."""
+    if not isinstance(given, InputOptions):
+        return {}
+    found = {
+        name: getattr(given, name) for name in given.model_fields_set & {*STATED, "fill", "trained_fit", "overlap"}
+    }
+    found = {name: value for name, value in found.items() if value is not None}
+    for name in ("mean", "std"):
+        if name in found:
+            found[name] = tuple(value / given.scale for value in found[name])
+    return found | ({"size": Size(*found["size"])} if "size" in found else {})
+
+
+def _of_contract(said: InputContract | None) -> dict[str, Any]:
+    if said is None:
+        return {}
+    found = {name: getattr(said, name) for name, by in said.sources().items() if by != DEFAULT}
+    return found | ({} if said.fill is None else {"fill": said.fill})
+
+
+def _of_options(options: FileOptions) -> dict[str, Any]:
+    """Return the parts that the options of files set; a range is that of mean and std, which then are set both."""
+    named = options.model_fields_set & {*STATED, "fill"}
+    named |= {"mean", "std"} if "range_max" in options.model_fields_set else set()
+    found: dict[str, Any] = {name: getattr(options, name) for name in named}
+    for name in named & {"mean", "std"}:
+        found[name] = tuple(value / options.range_max for value in found[name])
+    return found | ({"fill": tuple(map(float, options.fill))} if "fill" in named else {})
