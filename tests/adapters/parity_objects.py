@@ -1,4 +1,4 @@
-"""Networks that find objects, and Detectron2's and Ultralytics' of labels: by their own predictors and by ours."""
+"""Networks that find objects, and Detectron2's of labels: by their own predictors and by the harness."""
 
 from __future__ import annotations
 
@@ -27,16 +27,6 @@ def found_by_us(name, image, **given):
     """The harness's answer as `Found`."""
     answer = ours(name, image, task=THINGS, **given)
     return Found(answer.masks, answer.class_ids, answer.scores)
-
-
-@torch.no_grad()
-def shaken(module, by=0.05, seed=3):
-    """Weights of a fresh network that answers something everywhere."""
-    generator = torch.Generator().manual_seed(seed)
-    for name, tensor in module.state_dict().items():
-        if name.endswith("weight"):
-            tensor.add_(by * torch.randn(tensor.shape, generator=generator))
-    return module
 
 
 # --------------------------------------------------------------------------- Detectron2
@@ -80,45 +70,6 @@ def of_detectron2(name):
         one = theirs["instances"]
         classes = one.pred_classes.numpy() + 1  # the ground is no thing
         return found_by_us(name, image, **given), Found(one.pred_masks.numpy(), classes, one.scores.numpy())
-
-    return both
-
-
-# --------------------------------------------------------------------------- Ultralytics
-
-
-def of_ultralytics(name):
-    """Ultralytics' predictor on a checkpoint of its own form, at the size of its training."""
-
-    def both(folder, image):
-        from adapters.ultralytics import environment
-        from adapters.ultralytics.network import make_network
-
-        model = resolve_model(name)
-        task = THINGS if model.task == "instance" else TASK
-        # Labels differ from place to place with stronger weights; scores of objects would all become 1.
-        module = shaken(make_network(model, task, seed=0).module, by=0.05 if task is THINGS else 0.15)
-        file = folder / "best.pt"
-        kind = {"instance": "segment", "semantic": "semantic"}[model.task]
-        torch.save({"model": module, "train_args": {"imgsz": 96, "task": kind}, "epoch": 9}, file)
-        from ultralytics import YOLO
-
-        said = {"conf": 0.0, "iou": 0.7, "max_det": FEW, "retina_masks": True} if task is THINGS else {}
-        with environment.contained():
-            network = YOLO(file, task=kind)
-            (theirs,) = network.predict(
-                np.ascontiguousarray(image[..., ::-1]),
-                imgsz=96,
-                device="cpu",
-                verbose=False,
-                channels_last=False,
-                **said,
-            )
-        if task is TASK:
-            return ours(name, image, weights=file).labels, theirs.semantic_mask.data.numpy()
-        boxes = theirs.boxes
-        expected = Found(theirs.masks.data.numpy() > 0, boxes.cls.numpy().astype(int) + 1, boxes.conf.numpy())
-        return found_by_us(name, image, weights=file, conf=0.0, max_det=FEW), expected
 
     return both
 
@@ -185,8 +136,6 @@ def of_rf_detr(folder, image):
 FAMILIES = {
     "detectron2/semantic_fpn": (ANY, of_detectron2("detectron2/semantic_fpn")),
     "detectron2/mask_rcnn": (ANY, of_detectron2("detectron2/mask_rcnn")),
-    "ultralytics/yolo11n_seg": (ANY, of_ultralytics("ultralytics/yolo11n_seg")),
-    "ultralytics/yolo26n_sem": (ANY, of_ultralytics("ultralytics/yolo26n_sem")),
     "torchvision/maskrcnn_resnet50_fpn": (ANY, of_mask_rcnn),
     "transformers/rf_detr_instance": (ANY, of_rf_detr),
 }

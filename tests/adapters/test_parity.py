@@ -1,6 +1,6 @@
 """The harness answers as each framework's own inference does, on one checkpoint and pictures of three sizes.
 
-SAM and networks that classify masks have theirs beside their stages: `sam/test_adapter.py` and its like.
+YOLO, SAM and networks that classify masks have theirs beside their stages: `ultralytics/test_stages.py` and its like.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import pytest
 from tests.adapters.contracts import contracts
 from tests.adapters.parity import FAMILIES, PAGE, share_that_differs
 
-SLOW = ("swin", "segformer", "deeplab", "fpn", "mask_rcnn", "yolo")
+SLOW = ("swin", "segformer", "deeplab", "fpn", "mask_rcnn")
 
 
 def cases():
