@@ -23,12 +23,12 @@ def damaged_guesses(listing: Listing) -> Iterator[Guess]:
     yield from _of_json(listing)
     if listing.has(r"(.*/)?ann/.*\.json$") and listing.has(r"(.*/)?img/") and not listing.has(r"meta\.json$"):
         yield Guess("supervisely", {}, ("it has folders ann and img, as Supervisely has them; meta.json is missing",))
-    for path in listing.paths:
-        if path.lower().endswith(".xml") and path != "annotations.xml" and path.count("/") < 2:
-            head = _head(listing.root / path)
-            if b"<annotations" in head and (b"<image " in head or b"<track " in head):
-                yield Guess("cvat", {"file": path}, (f"{path} has images or tracks within annotations, as CVAT's",))
-                return
+    documents = [path for path in listing.paths if path.lower().endswith(".xml") and path.count("/") < 2]
+    for path in [path for path in documents if path != "annotations.xml"][:MOST_JSON]:
+        head = _head(listing.root / path)
+        if b"<annotations" in head and (b"<image " in head or b"<track " in head):
+            yield Guess("cvat", {"file": path}, (f"{path} has images or tracks within annotations, as CVAT's",))
+            return
 
 
 def _of_json(listing: Listing) -> Iterator[Guess]:
