@@ -229,6 +229,8 @@ def _as_written(names: Any, file: Path) -> Any:
     if not isinstance(names, list | dict):
         return names
     written = yaml_as_written(file)["names"]
+    if len(written) != len(names):
+        raise DatasetError(f"{file}: names has a number twice, once in quotes. Name each class once.")
     if isinstance(names, dict):
         return {key: text for key, text in zip(names, written.values(), strict=True) if isinstance(text, str)}
     return [text if isinstance(text, str) else name for name, text in zip(names, written, strict=True)]

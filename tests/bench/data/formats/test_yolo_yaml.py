@@ -215,3 +215,8 @@ def test_a_yaml_that_contradicts_itself_is_refused(tmp_path, document, message):
     file = tmp_path / "data.yaml"
     file.write_text(yaml.safe_dump({"train": "images/train", "names": ["cat", "dog"], **document}, sort_keys=False))
     assert refusal(opened, tmp_path) == f"{file}{message}"
+
+
+def test_a_number_that_stands_twice_in_names(tmp_path):
+    (tmp_path / "data.yaml").write_text("train: images\nnames: {0: cat, 1: dog, '1': cow}\n")
+    assert "names has a number twice, once in quotes" in refusal(read_data_yaml, tmp_path / "data.yaml", tmp_path)
