@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from importlib.util import find_spec
@@ -9,11 +10,15 @@ from pathlib import Path
 
 import pytest
 
+from bench.cli.main import main
 from bench.records import Status
 from bench.records.store import layout
-from bench.records.store.runs import new_run, read_job
+from bench.records.store.runs import new_run, newest_run, read_job, read_run
+from bench.run import scorer
 from bench.run.executors.ray import RayExecutor
 from tests.bench.run.executors.test_local import overlaps, slow, spans
+from tests.bench.run.processes import start
+from tests.bench.run.tuning.studies import searched_suite, study_of, what_it_did
 from tests.bench.suites import job_folders, perfect, run_suite, write_suite
 
 pytestmark = [
@@ -28,6 +33,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def cluster():
+    os.environ.setdefault("RAY_raylet_start_wait_time_s", "120")  # of a machine that is busy
     import ray  # seconds, which every other test would wait for if it stood above
     from ray.cluster_utils import Cluster
 
@@ -92,3 +98,30 @@ def test_a_node_that_is_killed_costs_its_jobs_in_flight_which_are_done_elsewhere
     assert "was lost" in lost[0].seen
     assert [note for note in ran.listener.notes if "is done again elsewhere" in note]
     assert len({read_job(folder).job.provenance.node for folder in job_folders(run, "predict")}) == 2
+
+
+def bench_on(cluster, suite: Path, results: Path, *flags: str):
+    return start(suite, results, "--executor", "ray", "--address", cluster[0].address, *flags)
+
+
+def test_a_search_on_the_cluster_tries_and_finds_what_one_on_this_machine_does(cluster, tmp_path):
+    pytest.importorskip("optuna", reason="needs optuna: pip install 'segbench[tune]'")
+    suite = searched_suite(tmp_path, trials=3)
+    assert main(["run", str(suite), "--results", str(tmp_path / "here")]) == 0
+    bench = bench_on(cluster, suite, tmp_path / "there")
+    _, said = bench.communicate(timeout=200)
+    assert bench.returncode == 0, said
+    here, there = (what_it_did(study_of(tmp_path / name)) for name in ("here", "there"))
+    assert len(here) == 3
+    assert here == there
+
+
+def test_what_the_nodes_score_is_what_this_machine_scores_bit_for_bit(cluster, tmp_path, monkeypatch):
+    monkeypatch.setattr(scorer, "PAYS_S", 0.0)
+    suite = write_suite(tmp_path, [slow(number, infer_ms=1.0) for number in range(3)])
+    found = {}
+    for name, flags in (("here", ()), ("there", ("--executor", "ray", "--address", cluster[0].address))):
+        results = tmp_path / name
+        assert main(["run", str(suite), "--results", str(results), "--kind", "predict", *flags]) == 0
+        found[name] = [case.scores.scores for case in read_run(newest_run(results), results).cases]
+    assert found["here"] == found["there"]
