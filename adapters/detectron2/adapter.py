@@ -36,7 +36,7 @@ class Detectron2Network:
         module: The framework's model.
         architecture: Description that stands in weight files; see `adapters._torch.weights`.
         class_names: Class names of the task, by id.
-        input: How the network is fed; it stands in weight files.
+        input: Preprocessing of the network; it stands in weight files.
     """
 
     module: Any

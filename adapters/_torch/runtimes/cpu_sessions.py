@@ -317,7 +317,7 @@ class OpenVinoSession:
 
 
 def _model_info(model: Any) -> dict[str, str]:
-    """What OpenVINO's Model API keeps in a file: labels, mean and scale, kind of resizing."""
+    """Return what OpenVINO's Model API keeps in a file: labels, mean and scale, kind of resizing."""
     if not model.has_rt_info(["model_info"]):
         return {}
     info = model.rt_info["model_info"]

@@ -13,15 +13,15 @@ from adapters._torch.runtimes.file_options import FileOptions
 from bench.records import Size
 
 PROCESSORS = ("processor_config.json", "preprocessor_config.json")
-"""What exporters of transformers leave beside a file; the first holds that of images beside that of texts."""
+"""Files that exporters of transformers write beside a file; the first has the image processor beside that of texts."""
 
 
 def contract_of(options: FileOptions, said: InputContract | None) -> InputContract:
     """Return the preprocessing of a file, with the source of each of its parts.
 
     Args:
-        options: Of the model config; what they set comes first.
-        said: By the file or beside it; a part whose source is the default says nothing.
+        options: Options of the model config; what they set comes first.
+        said: Preprocessing stated by the file or beside it; a part whose source is the default states nothing.
     """
     values: dict[str, Any] = {"mean": (0.0,), "std": (1.0,), "fill": (0.0, 0.0, 0.0)}
     sources = dict.fromkeys(STATED, DEFAULT)

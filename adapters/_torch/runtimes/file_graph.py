@@ -1,4 +1,4 @@
-"""What an ONNX graph does to its input before anything else: many files normalise images themselves."""
+"""Reads what an ONNX graph does to its input before anything else: many files normalise images themselves."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ OF_ULTRALYTICS = InputContract(
     said_by="Ultralytics' exporter",
     says_fit=True,
 )
-"""How Ultralytics feeds its networks, whose exports do not say it."""
+"""Preprocessing of Ultralytics' networks, which their exports do not state."""
 
 FITS = {"standard": "stretch", "fit_to_window_letterbox": "letterbox", "fit_to_window": "pad", "crop": "crop"}
 """`resize_type` of OpenVINO's Model API -> fit."""

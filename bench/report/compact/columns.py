@@ -1,4 +1,4 @@
-"""What the columns of a compacted run are, for its writer and its readers.
+"""Describes the columns of a compacted run, for its writer and its readers.
 
 `cases.parquet` has a row for each case, in the order of the plan; `samples.parquet` one for each timed batch, raw
 nanoseconds with nothing removed, in the order of the cases. `case` of the second is the `number` of the first. Any
@@ -24,12 +24,12 @@ class About(Record):
     Attributes:
         format: Version of these files.
         suite, run, title: Names of the run, and the heading of its suite.
-        planned_at: When it was planned; UTC, ISO 8601.
-        seed: Of intervals.
-        metrics: In the order of the suite; the first is the headline.
-        headline: How the first is called in tables.
-        higher_is_better: Whether more of the headline is better.
-        percentiles: Of end-to-end latency.
+        planned_at: Time of its plan; UTC, ISO 8601.
+        seed: Seed of intervals.
+        metrics: Names of the metrics, in the order of the suite; the first is the headline.
+        headline: Name of the first metric in tables.
+        higher_is_better: True if more of the headline is better.
+        percentiles: Percentiles of end-to-end latency.
         manifest: Hash of the last line of the run's manifest, by which its state is known.
     """
 

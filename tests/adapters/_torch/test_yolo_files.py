@@ -1,4 +1,4 @@
-"""What YOLO networks of several generations leave in a file is read alike: one picture, the same objects."""
+"""Tests that files of several generations of YOLO networks are read alike: one picture, the same objects."""
 
 from __future__ import annotations
 
