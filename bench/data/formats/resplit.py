@@ -1,4 +1,4 @@
-"""Other splits than a data set's own: by fractions or by folds, in groups, stratified; for every data set of files.
+"""Other splits than a data set's own: by fractions or by folds, in groups, stratified; for every data set.
 
 These options are understood beside the data set's own:
 
@@ -21,7 +21,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,9 +31,9 @@ from bench.data.formats.home import expanded
 from bench.data.formats.on_disk import Entry, OnDisk
 from bench.data.formats.splits import by_fraction, group_keys
 from bench.data.formats.stratify import stratified
-from bench.dataset import Dataset
+from bench.dataset import Dataset, groups_of
 from bench.errors import DatasetError, did_you_mean
-from bench.records import Record, void_of
+from bench.records import Record, as_json_dict, digest, void_of
 from bench.records.predictions import SemanticMap
 
 ALWAYS = ("folds", "fold", "stratify", "pool", "validation")
@@ -41,7 +41,7 @@ ALWAYS = ("folds", "fold", "stratify", "pool", "validation")
 
 
 class Resplit(Record):
-    """Options that any data set of files takes.
+    """Options that any data set takes.
 
     Attributes:
         split_by: `fraction` pools the images and deals them out anew.
@@ -110,13 +110,24 @@ def resplit(dataset: Dataset, options: Resplit, root: str | None) -> Dataset:
     """Return the data set with other splits, or with groups alone; lists the images when first asked for them.
 
     Raises:
-        DatasetError: If the data set is not made of files, or `pool` names a split that it does not have.
+        DatasetError: If `pool` names a split that the data set does not have, or options would change nothing.
     """
-    if not isinstance(dataset, OnDisk):
-        raise DatasetError(
-            f"options {', '.join(sorted(options.model_fields_set))} are for data sets of files; this one has splits of "
-            "its own. Remove them."
-        )
+    made = not isinstance(dataset, OnDisk)
+    source: OnDisk | _Listed = _Listed(dataset) if made else dataset  # type: ignore[assignment]
+    _require_use(source, options)
+    dealt = _Dealt(source, options, root)
+    if made:
+        return ResplitMade(dataset, dealt, options)
+    other = copy.copy(dataset)
+    other._entries = {}  # type: ignore[attr-defined]
+    other._list_split = dealt.entries  # type: ignore[attr-defined]
+    if options.deals:
+        other.description = replace(dataset.description, splits=dealt.names())  # type: ignore[attr-defined]
+    return other
+
+
+def _require_use(dataset: OnDisk | _Listed, options: Resplit) -> None:
+    """Raise `DatasetError` for options that change nothing, and for splits that are not there."""
     useless = options.model_fields_set & {"fractions", "seed", "pool", "validation"}
     if not options.deals and useless:
         raise DatasetError(
@@ -129,19 +140,70 @@ def resplit(dataset: Dataset, options: Resplit, root: str | None) -> Dataset:
                 f"{dataset.name}: pool names {split!r}.{did_you_mean(split, dataset.splits())} "
                 f"It has: {', '.join(dataset.splits())}"
             )
-    dealt = _Dealt(dataset, options, root)
-    other = copy.copy(dataset)
-    other._entries = {}
-    other._list_split = dealt.entries
-    if options.deals:
-        other.description = replace(dataset.description, splits=dealt.names())
-    return other
+
+
+class _Listed:
+    """The images of a data set that is made and not read, as `_Dealt` takes them: entries without a file."""
+
+    own_folds: Mapping[Path, int] = {}
+
+    def __init__(self, dataset: Dataset) -> None:
+        self._dataset = dataset
+        self.name = type(dataset).__name__.lower()
+        self.classes, self.splits, self.ids, self.target = (
+            dataset.classes, dataset.splits, dataset.ids, dataset.target,
+        )  # fmt: skip
+
+    def entry(self, image_id: str) -> Entry:
+        """Return an image with its group: what the data set says, or the volume that it is a slice of."""
+        groups = groups_of(self._dataset, [image_id])
+        return Entry(image_id, Path(image_id), group=groups[0] if groups else "")
+
+
+class ResplitMade:
+    """A data set that is made and not read, with other splits; all else is its own."""
+
+    def __init__(self, dataset: Dataset, dealt: _Dealt, options: Resplit) -> None:
+        """Keep all three; list nothing yet."""
+        self._dataset, self._dealt, self._options = dataset, dealt, options
+        self.classes, self.tasks = dataset.classes, dataset.tasks
+        self.source, self.licence = dataset.source, dataset.licence
+        self.image, self.target, self.size = dataset.image, dataset.target, dataset.size
+
+    def __getattr__(self, name: str) -> Any:
+        """What a data set may have or not: spacing, places, notes."""
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return getattr(self._dataset, name)
+
+    def splits(self) -> tuple[str, ...]:
+        """Names of the splits, in order."""
+        return self._dealt.names() if self._options.deals else tuple(self._dataset.splits())
+
+    def ids(self, split: str) -> tuple[str, ...]:
+        """Image ids of a split, in the order of the data set."""
+        return tuple(entry.image_id for entry in self._dealt.entries(split))
+
+    def group(self, image_id: str) -> str:
+        """What an image must stay together with, or its own id."""
+        return self._group_of[image_id]
+
+    @cached_property
+    def _group_of(self) -> dict[str, str]:
+        entries = [entry for split in self.splits() for entry in self._dealt.entries(split)]
+        return {entry.image_id: entry.group or entry.image_id for entry in entries}
+
+    def fingerprint(self, split: str) -> str:
+        """Hash of all that is dealt out, of how, and of the split."""
+        pool = self._options.pool or self._dataset.splits()
+        own = [self._dataset.fingerprint(one) for one in pool]
+        return digest([*own, as_json_dict(self._options), split])
 
 
 class _Dealt:
     """The images of a data set, dealt out when first needed."""
 
-    def __init__(self, dataset: OnDisk, options: Resplit, root: str | None) -> None:
+    def __init__(self, dataset: OnDisk | _Listed, options: Resplit, root: str | None) -> None:
         self._dataset, self._options, self._root = dataset, options, root
 
     def names(self) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from PIL import Image
 from bench.data.formats.by_name import open_dataset
 from bench.data.formats.stratify import stratified
 from bench.data.labels.dataset import MappedDataset
+from bench.dataset import groups_of
 from bench.errors import DatasetError
 from bench.records import Labels
 from tests.bench.datasets.comparison import all_ids, scenes
@@ -162,6 +163,36 @@ def test_what_cannot_be_dealt_out_is_refused(one_json, options, said):
         all_ids(opened(one_json, **options))
 
 
-def test_a_data_set_that_is_made_has_no_folds():
-    with pytest.raises(DatasetError, match="are for data sets of files"):
-        open_dataset("shapes", {"folds": 3})
+def test_folds_of_drawn_patients_keep_scans_together_and_lose_no_slice():
+    options = {"patients": 7, "slices": 4, "size": [32, 32]}
+    folds = [open_dataset("phantoms", {**options, "folds": 3, "fold": number}) for number in (1, 2, 3)]
+    of = [{split: list(fold.ids(split)) for split in ("train", "val", "test")} for fold in folds]
+    every = sorted(
+        image_id for split in ("train", "val", "test") for image_id in open_dataset("phantoms", options).ids(split)
+    )
+    assert sorted(image_id for one in of for image_id in one["test"]) == every
+    for fold, one in zip(folds, of, strict=True):
+        assert sorted(image_id for ids in one.values() for image_id in ids) == every
+        groups = [{fold.group(image_id) for image_id in ids} for ids in one.values()]
+        assert all(not a & b for k, a in enumerate(groups) for b in groups[:k])
+        assert all(group.startswith("patient") for group in groups[0])
+        assert fold.place(one["test"][0]).volume.startswith("phantom-")
+    prints = {(k, split): fold.fingerprint(split) for k, fold in enumerate(folds) for split in ("train", "test")}
+    assert len(set(prints.values())) == len(prints)
+
+
+def test_scenes_that_are_drawn_are_dealt_out_as_files_are_each_for_itself():
+    dealt = open_dataset(
+        "shapes", {"train": 12, "val": 4, "test": 8, "split_by": "fraction", "pool": ["train", "test"]}
+    )
+    ids = [image_id for split in dealt.splits() for image_id in dealt.ids(split)]
+    assert len(set(ids)) == len(ids) == 20
+    assert {image_id.split("-")[1] for image_id in ids} == {"train", "test"}
+    assert dealt.target(ids[0]).size == dealt.size(ids[0])
+    assert groups_of(dealt, ids) == ()
+
+
+def test_slices_of_one_volume_cannot_be_dealt_into_folds():
+    pytest.importorskip("nilearn", reason="needs the extra brain")
+    with pytest.raises(DatasetError, match="1 groups are too few for folds"):
+        open_dataset("brain", {"folds": 3}).ids("fold1")
