@@ -1,4 +1,4 @@
-"""Volumes drawn from a seed, nothing to download: patients with one or two scans each, as axial slices of known spacing.
+"""Volumes drawn from a seed, nothing to download: patients with one or two scans each, as slices of known spacing.
 
 A scan shows a body in which an organ of an irregular outline lies, up to three lesions in the organ, and vessels as
 bright as the organ, under noise and a slow change of brightness. Pixels are 1.5 mm, slices 4 mm apart, so that what is

@@ -21,7 +21,7 @@ from bench.metrics._probabilities import (
     above,
     class_levels,
 )
-from bench.records import ClassSpec
+from bench.records import ClassSpec, background_class
 from bench.records.predictions import Prediction
 from bench.records.probabilities import LEVELS, ClassProbabilities
 
@@ -60,6 +60,34 @@ def sums_at(counts: Counts, levels: NDArray[np.int64]) -> Sums:
         sums[:, column + 1] = called[rows, level].sum(axis=-1)
     sums[:, TRUE] = counts[..., POSITIVE].sum(axis=-1)
     return sums
+
+
+def dice_at_threshold(sums: Sums) -> NDArray[np.float64]:
+    """Return the Dice of each class, (..., K); nan where it is neither true nor called."""
+    true_positives, called, true = sums[..., TRUE_POSITIVES], sums[..., CALLED], sums[..., TRUE]
+    return ratio(2 * true_positives, called + true)
+
+
+TAUS = tuple(range(5, LEVELS, 5))
+"""Levels of a curve."""
+
+
+def curve(counts: Sums, classes: Sequence[ClassSpec]) -> list[tuple[float, float, float]]:
+    """Return (tau, IoU, Dice) for a curve: means over classes without background, one tau for all of them.
+
+    Args:
+        counts: Pixels by level, (K, 256, 2).
+        classes: The label space.
+    """
+    nothing = background_class(classes)
+    kept = np.array([class_id != nothing for class_id in range(len(classes))])
+    found = []
+    for level in TAUS:
+        sums = sums_at(np.asarray(counts, dtype=np.float64), np.full(len(classes), level))
+        dice = np.where(kept, dice_at_threshold(sums), np.nan)
+        if not np.isnan(dice).all():
+            found.append((level / (LEVELS - 1), float(np.nanmean(dice / (2 - dice))), float(np.nanmean(dice))))
+    return found
 
 
 @dataclass(frozen=True)

@@ -49,9 +49,12 @@ def mask_ious(target: Instances, predicted: Instances, true_masks: Stack, masks:
     in it."""
     same_class = predicted.class_ids[:, None] == target.class_ids[None]
     shared = intersections(masks, true_masks, same_class)
-    union = masks.areas[:, None] + np.where(target.crowd, 0, true_masks.areas)[None]
-    union = union - np.where(target.crowd[None], 0, shared)
-    return np.asarray(np.where(union > 0, shared / np.maximum(union, 1), 0.0))
+    if target.crowd.any():
+        union = masks.areas[:, None] + np.where(target.crowd, 0, true_masks.areas)[None]
+        union = union - np.where(target.crowd[None], 0, shared)
+    else:
+        union = masks.areas[:, None] + true_masks.areas[None] - shared
+    return np.asarray(shared / np.maximum(union, 1))  # masks of no pixels share none
 
 
 METRIC = PrecisionMetric(
@@ -60,7 +63,7 @@ METRIC = PrecisionMetric(
     label="mask AP",
     template=(
         "COCO AP of masks at the original size: mean over IoU 0.50:0.05:0.95 and thing classes with a ground "
-        "ground truth, 101 recall points, {most} detections per image and class, crowds ignored"
+        "truth, 101 recall points, {most} detections per image and class, crowds ignored"
     ),
     statistic="mask_matches",
     ious=mask_ious,

@@ -28,45 +28,9 @@ Source:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-import numpy as np
-from numpy.typing import NDArray
-
-from bench.metrics._bootstrap import ratio
-from bench.metrics._thresholds import CALLED, TRUE, TRUE_POSITIVES, Sums, best_levels, sums_at, threshold_metric
-from bench.records import ClassSpec, background_class
-from bench.records.probabilities import LEVELS
+from bench.metrics._thresholds import best_levels, curve, dice_at_threshold, threshold_metric
 
 __all__ = ["METRIC", "best_levels", "curve"]
-
-
-def at_threshold(sums: Sums) -> NDArray[np.float64]:
-    """Return the Dice of each class, (..., K); nan where it is neither true nor called."""
-    true_positives, called, true = sums[..., TRUE_POSITIVES], sums[..., CALLED], sums[..., TRUE]
-    return ratio(2 * true_positives, called + true)
-
-
-TAUS = tuple(range(5, LEVELS, 5))
-"""Levels of a curve."""
-
-
-def curve(counts: Sums, classes: Sequence[ClassSpec]) -> list[tuple[float, float, float]]:
-    """Return (tau, IoU, Dice) for a curve: means over classes without background, one tau for all of them.
-
-    Args:
-        counts: Pixels by level, (K, 256, 2).
-        classes: The label space.
-    """
-    nothing = background_class(classes)
-    kept = np.array([class_id != nothing for class_id in range(len(classes))])
-    found = []
-    for level in TAUS:
-        sums = sums_at(np.asarray(counts, dtype=np.float64), np.full(len(classes), level))
-        dice = np.where(kept, at_threshold(sums), np.nan)
-        if not np.isnan(dice).all():
-            found.append((level / (LEVELS - 1), float(np.nanmean(dice / (2 - dice))), float(np.nanmean(dice))))
-    return found
 
 
 METRIC = threshold_metric(
@@ -76,5 +40,5 @@ METRIC = threshold_metric(
         "mean over classes without background of 2 true positives / (called + true pixels), one-versus-rest, "
         "called from the class's tau on, counts pooled over images, void left out"
     ),
-    formula=at_threshold,
+    formula=dice_at_threshold,
 )

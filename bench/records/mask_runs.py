@@ -160,13 +160,17 @@ class MaskRuns:
     @cached_property
     def counts(self) -> NDArray[np.int64]:
         """Edges of each mask, int64, (N,)."""
-        return np.diff(self.ends, prepend=0)
+        found = self.ends.copy()
+        found[1:] -= self.ends[:-1]
+        return found
 
     @cached_property
     def areas(self) -> NDArray[np.int64]:
         """Pixels of each mask, int64, (N,)."""
-        before = np.concatenate([[0], np.cumsum(self.edges[1::2] - self.edges[0::2])])
-        found: NDArray[np.int64] = np.diff(before[self.ends // 2], prepend=0)
+        upto = np.zeros(len(self.edges) // 2 + 1, dtype=np.int64)
+        np.cumsum(self.edges[1::2] - self.edges[0::2], out=upto[1:])
+        found: NDArray[np.int64] = upto[self.ends // 2]
+        found[1:] -= found[:-1].copy()
         return found
 
     def chosen(self, which: NDArray[Any]) -> MaskRuns:

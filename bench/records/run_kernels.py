@@ -94,6 +94,8 @@ def _turns(
 ) -> int:
     """Find where outlines cross centres of columns, rising, by polygon; return their number, which may exceed `places`.
 
+    Crossings of a polygon at one place cancel out by twos.
+
     The formulas are those of `bench/data/formats/polygons.py`, an edge at a time; compiled.
     """
     x0: Any  # numba's int64, as all of these
@@ -132,6 +134,14 @@ def _turns(
                 count += 1
         if count <= len(places):
             places[first_place:count].sort()
+            kept = first_place  # a place that is there twice is entered and left at once
+            for k in range(first_place, count):
+                if kept > first_place and places[kept - 1] == places[k]:
+                    kept -= 1
+                else:
+                    places[kept] = places[k]
+                    kept += 1
+            count = kept
         ends[n] = count
         start += lengths[n]
     return count

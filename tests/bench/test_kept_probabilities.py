@@ -89,6 +89,21 @@ def test_thresholds_are_those_of_the_validation_split_and_stand_in_record_and_re
     assert 'id="probabilities"' in page
 
 
+def test_a_case_on_corrupted_images_that_is_repeated_alone_has_the_thresholds_that_it_had(tmp_path):
+    results = tmp_path / "results"
+    corrupted = {"names": ["fog"], "severities": [1]}
+    assert run(suite(tmp_path, [NOISY], metrics=["threshold_dice"], corruptions=corrupted), results) == 0
+    before = read_run(newest_run(results, "suite"), results)
+    assert main(["repro", str(before.folder.path), "--case", "*fog 1*", "--results", str(results)]) == 0
+    again = read_run(newest_run(results, "suite-repro"), results)
+    taus = [
+        {v.case.id: v.scores.scores[0].taus for v in one.cases if v.case.shift is not None} for one in (before, again)
+    ]
+    assert len(taus[0]) == 1
+    assert taus[0] == taus[1]
+    assert set(next(iter(taus[0].values())).values()) != {round(128 / 255, 4)}
+
+
 def test_changed_probabilities_are_not_scored(ran, tmp_path, capsys):
     import shutil
 

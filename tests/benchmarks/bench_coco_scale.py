@@ -187,11 +187,13 @@ def run_one(name: str, root: Path) -> None:
         hotcoco = importlib.import_module("hotcoco")
         other = hotcoco.COCO, hotcoco.COCOeval
     elif name != "bench score":
-        import numba  # noqa: F401
+        from numba.core.registry import cpu_target
 
         import bench.data.labels.dataset
         import bench.data.predictions.reading
         import bench.score.scoring  # noqa: F401
+
+        cpu_target.target_context.refresh()  # loads numba's own modules for arrays
     imported = time.process_time()
     if name == "bench score":
         figures = whole(root)

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
-from bench.data.corruptions.names import corrupted
+from bench.data.corruptions import elastic
+from bench.data.corruptions.names import corrupted, random_of
 from bench.data.corruptions.size import FACTORS, scaled_ground_truth, scaled_spacing
 from bench.dataset import Dataset, GroundTruth, Place, Spacing
 from bench.errors import Unsupported
@@ -67,7 +68,11 @@ class CorruptedDataset:
         return corrupted(image, self.corruption, image_id)
 
     def target(self, image_id: str) -> GroundTruth:
-        """Return its ground truth; scaled as the image is."""
+        """Return its ground truth; scaled or warped as the image is."""
+        if self.corruption.name == elastic.NAME and image_id in self._ids:
+            found = self.clean.target(image_id)
+            random = random_of(self.corruption, image_id)
+            return elastic.warped_ground_truth(found, elastic.warp(found.size, self.corruption.severity, random))
         ground_truth, factor = self.clean.target(image_id), self._factor(image_id)
         return ground_truth if factor is None else scaled_ground_truth(ground_truth, factor)
 

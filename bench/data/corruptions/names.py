@@ -7,11 +7,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bench.data.corruptions import blur, digital, noise, weather
+from bench.data.corruptions import blur, digital, elastic, noise, weather
 from bench.data.corruptions.size import FACTORS, scaled_image
 from bench.data.corruptions.types import Corrupt
 from bench.errors import did_you_mean
-from bench.records import Corruption
+from bench.records import Corruption, Size
 from bench.records.predictions import RgbImage
 
 MADE_BY: dict[str, dict[str, Corrupt]] = {
@@ -23,6 +23,7 @@ MADE_BY: dict[str, dict[str, Corrupt]] = {
 FAMILIES: dict[str, tuple[str, ...]] = {
     **{family: tuple(made) for family, made in MADE_BY.items()},
     "size": tuple(FACTORS),
+    "shape": (elastic.NAME,),
 }
 """Family -> its corruptions."""
 
@@ -51,6 +52,8 @@ def what_it_does(name: str) -> str:
     """Return a sentence on a corruption."""
     if name in FACTORS:
         return f"Show objects {name}, by a factor of {', '.join(f'{one:.2g}' for one in FACTORS[name])}."
+    if name == elastic.NAME:
+        return "Shear and warp an image smoothly, and its ground truth alike."
     return (MADE_BY[FAMILY_OF[name]][name].__doc__ or "").strip()
 
 
@@ -64,11 +67,18 @@ def corrupted(image: RgbImage, corruption: Corruption, image_id: str) -> RgbImag
     """
     if corruption.name in FACTORS:
         return scaled_image(image, FACTORS[corruption.name][corruption.severity - 1])
+    rng = random_of(corruption, image_id)
+    if corruption.name == elastic.NAME:
+        return elastic.warped_image(image, elastic.warp(Size(*image.shape[:2]), corruption.severity, rng))
     make = MADE_BY[FAMILY_OF[corruption.name]][corruption.name]
-    seed = f"{corruption.seed}/{corruption.name}/{corruption.severity}/{image_id}"
-    rng = np.random.default_rng(
-        int.from_bytes(hashlib.sha256(seed.encode("utf-8", "surrogatepass")).digest()[:16], "big")
-    )
     found = make(image.astype(np.float64) / 255, corruption.severity, rng)
     found = np.clip(found, 0, 1) * 255
     return np.rint(found).astype(np.uint8) if image.dtype == np.uint8 else np.asarray(found, dtype=image.dtype)
+
+
+def random_of(corruption: Corruption, image_id: str) -> np.random.Generator:
+    """Return the random numbers of an image under a corruption."""
+    seed = f"{corruption.seed}/{corruption.name}/{corruption.severity}/{image_id}"
+    return np.random.default_rng(
+        int.from_bytes(hashlib.sha256(seed.encode("utf-8", "surrogatepass")).digest()[:16], "big")
+    )

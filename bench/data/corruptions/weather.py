@@ -1,8 +1,8 @@
 """Weather and light.
 
 Source: Hendrycks & Dietterich, ICLR 2019, and the authors' `imagenet_c/corruptions.py`, whose constants these are; snow
-falls by the motion kernel of Michaelis et al. Frost is left out, for it is made of photographs that are not free to
-share; `darkness` is brightness with its sign changed and is ours.
+falls by the motion kernel of Michaelis et al. Frost is laid on as published, but its crystals are drawn, for theirs are
+photographs that are not free to share; `darkness` is brightness with its sign changed and is ours.
 """
 
 from __future__ import annotations
@@ -32,6 +32,25 @@ def snow(image: Image, severity: int, rng: np.random.Generator) -> Image:
     return np.asarray(paler + flakes + np.rot90(flakes, 2))
 
 
+def frost(image: Image, severity: int, rng: np.random.Generator) -> Image:
+    """Lay crystals of ice over an image that is darker for them."""
+    kept, laid = ((1.0, 0.4), (0.8, 0.6), (0.7, 0.7), (0.65, 0.7), (0.6, 0.75))[severity - 1]
+    return np.asarray(kept * image + laid * crystals(image.shape[0], image.shape[1], rng))
+
+
+def crystals(height: int, width: int, rng: np.random.Generator) -> Image:
+    """Draw needles of ice at angles of 60 degrees, dense in patches, bluish white; 0 to 1, (H, W, 3)."""
+    turned = rng.uniform(0, 60)
+    needles = np.zeros((height, width))
+    for direction in range(3):
+        seeds = (rng.random((height, width)) < 0.03) * rng.uniform(0.3, 1, (height, width))
+        along = filtered(seeds, motion_kernel(12, 6, turned + 60 * direction))
+        needles = np.maximum(needles, along / max(float(along.max()), 1e-9))
+    patches = plasma(1 << (max(height, width) - 1).bit_length(), 2.0, rng)[:height, :width]
+    ice = np.clip(0.25 * patches + 1.1 * needles * patches, 0, 1)
+    return np.asarray(ice[..., None] * (0.86, 0.94, 1.0))
+
+
 def fog(image: Image, severity: int, rng: np.random.Generator) -> Image:
     """Lay a fractal cloud over an image, and keep its brightest value."""
     density, decay = ((1.5, 2.0), (2.0, 2.0), (2.5, 1.7), (2.5, 1.5), (3.0, 1.4))[severity - 1]
@@ -51,7 +70,13 @@ def darkness(image: Image, severity: int, rng: np.random.Generator) -> Image:  #
     return with_value(image, -(0.1, 0.2, 0.3, 0.4, 0.5)[severity - 1])
 
 
-CORRUPTIONS: dict[str, Corrupt] = {"snow": snow, "fog": fog, "brightness": brightness, "darkness": darkness}
+CORRUPTIONS: dict[str, Corrupt] = {
+    "snow": snow,
+    "frost": frost,
+    "fog": fog,
+    "brightness": brightness,
+    "darkness": darkness,
+}
 
 
 def with_value(image: Image, added: float) -> Image:

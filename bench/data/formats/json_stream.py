@@ -31,12 +31,25 @@ from bench.data.formats.documents import without_repetition
 from bench.errors import DatasetError
 from bench.records.store.files import file_state
 
+try:
+    from orjson import loads as fast_loads
+except ImportError:  # an environment of an adapter may lack it
+    fast_loads = json.loads
+
 BLOCK = 1 << 22
 """Bytes that are read at once."""
 BYTE_ORDER_MARK = "\xef\xbb\xbf"
 MARKS_OF_UTF_16 = ("\xff\xfe", "\xfe\xff")
 SPACE = re.compile(r"[ \t\n\r]*")
 BETWEEN = re.compile(r"\}[ \t\n\r]*,[ \t\n\r]*\{")
+LARGEST_INTEGER = 2**63
+"""From here on the fast decoder may have made a float of an integer."""
+OPENING = (" ", "\t", "\n", "\r", ":", ",", "[", "{")
+"""Before the quotation mark with which a text begins."""
+NEAR = 64
+"""Bytes between two values that are rather read than left out."""
+SHORT = 1 << 16
+"""Characters in which the end of a single object is looked for."""
 TAIL = 1 << 16
 """Characters at the end of the window in which the end of a value is looked for."""
 DECODER = json.JSONDecoder()
@@ -99,9 +112,10 @@ class JsonStream:
     def value(self) -> Placed:
         """Return the next value as a whole; raises `DatasetError` if there is none."""
         self.peek()
+        found: Any
         while True:
             try:
-                found, end = DECODER.raw_decode(self._text, self._at)
+                found, end = self._object_before_another() or DECODER.raw_decode(self._text, self._at)
                 text = self._text[self._at : end]
                 if not _all_names_in(found, text):
                     STRICT.decode(text)
@@ -116,6 +130,22 @@ class JsonStream:
             offset = self._start + self._at
             self._at = end
             return Placed(found if text.isascii() else self._as_utf8(text, offset), offset, len(text))
+
+    def _object_before_another(self) -> tuple[Any, int] | None:
+        """Return an object that another one follows, and where it ends, in a third of the time; None if it is none.
+
+        What looks like the end of it may lie within it: then what comes before is no JSON.
+        """
+        is_object = self._text.startswith("{", self._at)
+        between = BETWEEN.search(self._text, self._at, self._at + SHORT) if is_object else None
+        if between is None:
+            return None
+        end = between.start() + 1
+        try:
+            found = fast_loads(self._text[self._at : end].encode("latin-1"))
+        except ValueError:
+            return None
+        return None if _has_large_number(found) else (found, end)
 
     def members(self) -> Iterator[str]:
         """Yield names of the members of the object that comes next; raises `DatasetError` if none does."""
@@ -171,8 +201,11 @@ class JsonStream:
     def _several(self, end: int) -> list[Any] | None:
         """The values up to a place in the window; None if it does not lie between two of them."""
         text = self._text[self._at : end]
+        found: list[Any] | None = _decoded_at_once(text.encode("latin-1"))
+        if found is not None:
+            return found
         try:
-            found: list[Any] = STRICT.decode(f"[{text if text.isascii() else text.encode('latin-1').decode('utf-8')}]")
+            found = STRICT.decode(f"[{text if text.isascii() else text.encode('latin-1').decode('utf-8')}]")
         except (ValueError, RecursionError):  # told by `value`, with its place
             return None
         return found
@@ -210,6 +243,51 @@ class JsonStream:
             return STRICT.decode(text.encode("latin-1").decode("utf-8"))
         except UnicodeDecodeError:
             raise _unreadable(self.file, f"the value at byte {offset} is not UTF-8") from None
+
+
+def _decoded_at_once(text: bytes) -> list[Any] | None:
+    """Return the values of a list without its brackets, in a third of Python's time; None where it may say otherwise.
+
+    That is for a list with a name that stands twice in an object, objects nested more than once, integers beyond 64
+    bits, and what is no JSON to everybody, such as NaN.
+    """
+    if any(mark in text for mark in (b'" :', b'"\t:', b'"\n:', b'"\r:')):
+        return None
+    try:
+        found = fast_loads(b"[" + text + b"]")
+    except ValueError:
+        return None
+    names, spellings = 0, set()
+    for row in found:
+        if type(row) is not dict:
+            return None
+        names += len(row)
+        spellings.update(row)
+        for value in row.values():
+            if type(value) is dict:
+                names += len(value)
+                spellings.update(value)
+            elif type(value) is float and abs(value) >= LARGEST_INTEGER:
+                return None
+    if any(name[-1:] in OPENING for name in spellings):
+        return None
+    # A quotation mark and a colon end a name, or begin a text: the first is behind a letter, the second is not.
+    ends = text.count(b'":') - sum(text.count(sign.encode() + b'":') for sign in OPENING)
+    return found if names == ends else None
+
+
+def _one_decoded(text: bytes) -> Any:
+    """Return a value, as Python's decoder has it."""
+    try:
+        found = fast_loads(text)
+    except ValueError:
+        return json.loads(text)
+    return json.loads(text) if _has_large_number(found) else found
+
+
+def _has_large_number(found: Any) -> bool:
+    """Return whether an object has a number in it that the fast decoder may have rounded."""
+    return type(found) is dict and any(type(v) is float and abs(v) >= LARGEST_INTEGER for v in found.values())
 
 
 def _all_names_in(found: Any, text: str) -> bool:
@@ -265,11 +343,20 @@ class FileState:
             raise DatasetError(
                 f"{self.file} has changed since it was opened. Let it be while it is in use, and run the command again."
             )
-        found = []
+        if not len(offsets):
+            return []
+        starts, sizes = offsets.tolist(), lengths.tolist()
+        first, end = min(starts), max(start + size for start, size in zip(starts, sizes, strict=True))
         with self.file.open("rb", buffering=0) as stream:
-            for offset, length in zip(offsets.tolist(), lengths.tolist(), strict=True):
-                stream.seek(offset)
-                found.append(json.loads(stream.read(length)))
+            if end - first <= sum(sizes) + NEAR * len(sizes):  # those of an image mostly lie side by side
+                stream.seek(first)
+                text = stream.read(end - first)
+                parts = [text[start - first : start - first + size] for start, size in zip(starts, sizes, strict=True)]
+                return [_one_decoded(part) for part in parts]
+            found = []
+            for start, size in zip(starts, sizes, strict=True):
+                stream.seek(start)
+                found.append(_one_decoded(stream.read(size)))
         return found
 
 

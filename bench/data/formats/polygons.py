@@ -75,12 +75,35 @@ def polygon_runs(objects: Sequence[Sequence[Corners]], size: Size) -> MaskRuns:
         return MaskRuns.of_intervals(nothing, nothing, nothing, len(objects), size)
     # Down a column each crossing turns inside to outside or back. Every column of a polygon is crossed an even number
     # of times, so that each begins outside, and so does each polygon.
-    turns = _compiled_turns(polygons, size) if "turns" in KERNELS else _turns(polygons, size)
     counts = [len(one) for one in objects]
+    if "turns" in KERNELS:
+        lengths = np.array([len(one) for one in polygons], dtype=np.int64)
+        return compiled_runs(np.concatenate(polygons), lengths, counts, size)
+    turns = _turns(polygons, size)
     if counts == [1] * len(objects):
         return MaskRuns.of_turns(turns.places, turns.ends, size)
-    owners = np.repeat(np.repeat(np.arange(len(objects)), counts), np.diff(turns.ends, prepend=0) // 2)
-    return MaskRuns.of_intervals(turns.places[::2], turns.places[1::2], owners, len(objects), size)
+    return _united(turns, counts, size)
+
+
+def compiled_runs(corners: Corners, lengths: NDArray[np.int64], counts: Sequence[int], size: Size) -> MaskRuns:
+    """Return the same by a compiled loop, see `bench.records.run_kernels`.
+
+    Args:
+        corners: Corners of all polygons, one after the other.
+        lengths: Number of corners of each polygon.
+        counts: Number of polygons of each object.
+        size: Size of the masks.
+    """
+    turns = _compiled_turns(corners, lengths, size)
+    if len(counts) == len(lengths) and min(counts, default=1) == 1:
+        return MaskRuns(turns.places, turns.ends, size)  # none is there twice
+    return _united(turns, counts, size)
+
+
+def _united(turns: _Turns, counts: Sequence[int], size: Size) -> MaskRuns:
+    """Return the union of the polygons of each object, of which `counts` says how many it has."""
+    owners = np.repeat(np.repeat(np.arange(len(counts)), counts), np.diff(turns.ends, prepend=0) // 2)
+    return MaskRuns.of_intervals(turns.places[::2], turns.places[1::2], owners, len(counts), size)
 
 
 class _Turns(NamedTuple):
@@ -103,10 +126,8 @@ def _turns(polygons: Sequence[Corners], size: Size) -> _Turns:
     return _Turns(keys - polygon * cells, crossings.ends)
 
 
-def _compiled_turns(polygons: Sequence[Corners], size: Size) -> _Turns:
-    """The same by a compiled loop, see `bench.records.run_kernels`."""
-    corners, lengths = np.concatenate(polygons), np.array([len(one) for one in polygons], dtype=np.int64)
-    ends, room = np.empty(len(polygons), dtype=np.int64), 2 * size.width * len(polygons)
+def _compiled_turns(corners: Corners, lengths: NDArray[np.int64], size: Size) -> _Turns:
+    ends, room = np.empty(len(lengths), dtype=np.int64), 2 * size.width * len(lengths)
     while True:
         places = np.empty(room, dtype=np.int64)
         count = KERNELS["turns"](corners, lengths, size.height, size.width, places, ends)

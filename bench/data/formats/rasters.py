@@ -11,12 +11,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data.formats.coco_rows import nested
-from bench.data.formats.polygons import Corners, corners_of, polygon_runs
+from bench.data.formats.coco_rows import LEAST_NUMBERS, nested
+from bench.data.formats.polygons import FARTHEST, Corners, compiled_runs, corners_of, polygon_runs
 from bench.records import Size, label_dtype, void_id
 from bench.records.instances import EncodedInstances
 from bench.records.mask_runs import MaskRuns, lengths_of_texts, texts_of_lengths
 from bench.records.predictions import Instances, LabelMap
+from bench.records.run_kernels import KERNELS
 
 
 class SegmentationError(ValueError):
@@ -68,6 +69,7 @@ def segmentation_runs(segmentations: Sequence[object], size: Size, *, by_rows: b
     """
     if not by_rows:
         found = _runs_of_texts(segmentations, size)
+        found = _runs_of_polygons(segmentations, size) if found is None else found
         if found is not None:
             return found
     polygons: list[list[Corners]] = []
@@ -102,6 +104,29 @@ def _runs_of_texts(segmentations: Sequence[object], size: Size) -> MaskRuns | No
         return MaskRuns.of_texts(texts, size)
     except ValueError:
         return None  # the slower way tells which one
+
+
+def _runs_of_polygons(segmentations: Sequence[object], size: Size) -> MaskRuns | None:
+    """Masks that are all sound polygons, at once; None where another one is among them, or loops are not compiled."""
+    if "turns" not in KERNELS or not segmentations:
+        return None
+    parts: list[list[float]] = []
+    counts = []
+    for one in segmentations:
+        if type(one) is not list or not one:
+            return None
+        parts += one
+        counts.append(len(one))
+    if any(type(part) is not list or len(part) < LEAST_NUMBERS or len(part) % 2 for part in parts):
+        return None
+    try:
+        corners = np.array([number for part in parts for number in part], dtype=np.float64)
+    except (ValueError, TypeError, OverflowError):
+        return None
+    if corners.ndim != 1 or not (np.abs(corners) <= FARTHEST).all():
+        return None  # the slower way tells which one
+    lengths = np.array([len(part) // 2 for part in parts], dtype=np.int64)
+    return compiled_runs(corners.reshape(-1, 2), lengths, counts, size)
 
 
 def _runs_of(segmentation: object, size: Size, by_rows: bool) -> MaskRuns:

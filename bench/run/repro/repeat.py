@@ -15,6 +15,7 @@ from typing import Any
 from bench.errors import BenchError
 from bench.measure.devices import machine_identity
 from bench.measure.environment import capture
+from bench.metric import load_metric
 from bench.records.names import harness_root
 from bench.records.store import layout
 from bench.records.store.files import content_sha256
@@ -92,8 +93,16 @@ class Repetition:
 def chosen_cases(record: RunView, wanted: str | None) -> tuple[CaseView, ...]:
     """Return the cases with this id or model label (`*` and `?` allowed), or all; raises `BenchError` if there is
     none.
+
+    A case on shifted images comes with that on the images as they are where a metric has thresholds: these are chosen
+    by the probabilities of that one.
     """
-    return with_cases(record, wanted).cases
+    chosen = with_cases(record, wanted).cases
+    if not any(hasattr(load_metric(name), "chosen_at") for name in record.plan.metrics):
+        return chosen
+    ids = {view.case.id for view in chosen}
+    needed = {view.case.shift.of for view in chosen if view.case.shift is not None} - ids
+    return (*(view for view in record.cases if view.case.id in needed), *chosen)
 
 
 def recorded_interpreters(

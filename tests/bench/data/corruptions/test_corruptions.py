@@ -175,6 +175,44 @@ def test_image_and_ground_truth_are_scaled_alike():
         assert ((shown > 128) == (ground_truth == 1))[known].mean() > 0.98
 
 
+@pytest.mark.parametrize("severity", range(1, 6))
+def test_image_and_ground_truth_are_warped_alike_and_objects_that_leave_are_dropped(severity):
+    shapes = open_dataset("shapes", {"preset": "easy", "size": [96, 128], "train": 1, "val": 1, "test": 2})
+    colour = np.linspace(0, 250, len(shapes.classes) + 1).round().astype(np.uint8)
+
+    class Painted:
+        """The scenes, each class in a grey of its own, so that the image says what the ground truth is."""
+
+        def __getattr__(self, name):
+            return getattr(shapes, name)
+
+        def image(self, image_id):
+            labels = shapes.target(image_id).semantic.labels
+            return np.repeat(colour[np.minimum(labels, len(shapes.classes))][..., None], 3, axis=2)
+
+    warped = CorruptedDataset(Painted(), Corruption(name="elastic_transform", severity=severity), "test")
+    ground_truth, image = warped.target("shapes-test-00000"), warped.image("shapes-test-00000")[..., 0]
+    labels = np.minimum(ground_truth.semantic.labels, len(shapes.classes))
+    inside = cv2.erode(
+        (cv2.dilate(labels, np.ones((3, 3))) == cv2.erode(labels, np.ones((3, 3)))).astype(np.uint8), np.ones((3, 3))
+    )
+    assert (image == colour[labels])[inside > 0].mean() > 0.99
+    assert (labels != np.minimum(shapes.target("shapes-test-00000").semantic.labels, len(shapes.classes))).any()
+    assert ground_truth.instances.masks.any(axis=(1, 2)).all()
+    assert {segment.id for segment in ground_truth.panoptic.segments} == set(
+        np.unique(ground_truth.panoptic.segment_ids)
+    ) - {0}
+
+
+def test_frost_is_laid_on_as_published_in_patches_of_bluish_white():
+    black = changed("frost", 3, np.zeros((128, 128, 3), dtype=np.uint8)).astype(np.float64)
+    assert 0.05 < black.mean() / 255 < 0.6
+    assert (black[..., 2] >= black[..., 0]).all()
+    assert black.std() > 20
+    white = changed("frost", 3, np.full((128, 128, 3), 100, dtype=np.uint8)).astype(np.float64)
+    assert np.abs(white - (0.7 * 100 + black)).max() <= 1.5
+
+
 def test_only_the_scored_split_is_corrupted_and_the_fingerprint_says_so():
     clean = open_dataset("shapes", {"preset": "easy", "size": [32, 32], "train": 2, "val": 1, "test": 2})
     foggy = CorruptedDataset(clean, Corruption(name="fog", severity=2), "test")

@@ -162,3 +162,27 @@ def test_transparency_varies_only_where_it_does(tmp_path):
     indexed.save(tmp_path / "palette.png", transparency=3)
     told = {path.stem: alpha_varies(path) for path in tmp_path.iterdir()}
     assert told == {"even": False, "none": False, "varies": True, "palette": True}
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])
+@pytest.mark.parametrize(
+    "options", [{}, {"progressive": True}, {"exif": 6}, {"icc_profile": b"x" * 9000}, {"comment": b"hello"}]
+)
+def test_the_header_of_a_jpeg_read_by_its_markers_is_that_of_pillow(tmp_path, mode, options):
+    from bench.data.formats.image_headers import _header_of, _plain_jpeg
+
+    path = tmp_path / "image.jpg"
+    image = Image.new(mode, (37, 21))
+    if "exif" in options:
+        exif = image.getexif()
+        exif[0x0112] = options["exif"]
+        options = {"exif": exif}
+    image.save(path, **options)
+    with Image.open(path) as opened:
+        expected = _header_of(opened, path)
+    quick = _plain_jpeg(path)
+    assert quick is None or quick == expected
+    assert (quick is None) == bool(mode == "CMYK" or options.keys() & {"exif", "icc_profile"})
+    content = path.read_bytes()
+    path.write_bytes(content[: content.index(b"\xff\xda")])
+    assert _plain_jpeg(path) is None
