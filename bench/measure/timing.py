@@ -17,6 +17,7 @@ from bench.measure.audits import ClockAudit, cached_answers, forgotten_synchroni
 from bench.measure.counters import Edge, between, read_edge
 from bench.measure.devices import allowed_cores
 from bench.measure.elsewhere import Helpers, work_moved_between_clocks, work_outside_the_clock
+from bench.measure.hooks import Hooks
 from bench.measure.interference import Patience, interference, process_times, used_by
 from bench.measure.never_seen import NeverSeen
 from bench.measure.outputs import checked
@@ -139,6 +140,7 @@ class _Session:
         self._never_seen = NeverSeen(adapter, self._images, job.target.batch_size, clock)
         self._rounds = Rounds(-(-len(self._ids) // job.target.batch_size))
         self._watched_from: tuple[int, Edge] | None = None
+        self._hooks = Hooks()
 
     def run(self) -> Timed:
         """Warm up, sample, push through, audit."""
@@ -306,6 +308,7 @@ class _Session:
                 self._one(rows, END_TO_END, self._rounds.next(END_TO_END), block)
                 self._one(rows, STAGED, self._rounds.next(STAGED), block)
                 self._never_seen.perhaps()
+                self._hooks.look()
             end = self._counters(self._cores)
         self._telemetry.mark()
         counters, slowed = between(edge, end, len(self._cores)), self._telemetry.slowed(edge.wall_s, end.wall_s)
@@ -347,19 +350,17 @@ class _Session:
 
     def _audit(self, rows: Rows) -> None:
         stages = [(d, s[1]) for d, s in zip(rows.device_ns, rows.stage_ns, strict=True) if d >= 0]
-        drift, refused = self._clock_audit.verdict()
-        if drift is not None:
-            (self._invalid if refused else self._flags).append(drift)
+        for doubt, refused in (self._clock_audit.verdict(), self._never_seen.verdict(self._alike_ns(rows))):
+            if doubt is not None:
+                (self._invalid if refused else self._flags).append(doubt)
         wrong = (
             forgotten_synchronisation(self._adapter, self._batch(0), self._clock),
             implausible_device_time([d for d, _ in stages], [s for _, s in stages]),
             work_outside_the_clock(rows.outside_ns, rows.total_ns) or work_moved_between_clocks(*rows.by_clock()),
             self._witness.verdict(),
+            self._hooks.verdict(),
         )
         self._invalid += [reason for reason in wrong if reason is not None]
-        remembered, refused = self._never_seen.verdict(self._alike_ns(rows))
-        if remembered is not None:
-            (self._invalid if refused else self._flags).append(remembered)
         cached = cached_answers(self._adapter, self._images, self._job.target.batch_size, self._clock)
         if cached is not None:
             self._flags.append(cached)

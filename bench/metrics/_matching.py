@@ -62,7 +62,10 @@ def as_instances(
             f"the target has size {tuple(target.size)} and the prediction {tuple(predicted.size)}; "
             "predictions must have the original image size. See adapters/README.md, rule 4."
         )
-    for label in np.unique(predicted.class_ids).tolist():
+    labels, count = predicted.class_ids, len(classes)
+    if len(labels) and labels.min() >= 0 and labels.max() < count and all(spec.is_thing for spec in classes):
+        return target, predicted
+    for label in np.unique(labels).tolist():
         if not 0 <= label < len(classes):
             raise ShapeError(f"an instance of class id {label} is predicted; valid ids are 0..{len(classes) - 1}")
         if not classes[label].is_thing:

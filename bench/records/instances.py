@@ -84,6 +84,11 @@ class Instances:
         }
 
 
+_NAMES = tuple(field.name for field in fields(Instances)[1:])
+_DEFAULTS = {field.name: field.default for field in fields(Instances)[4:]}
+"""Attributes but for the masks, and what those have that need not be given."""
+
+
 class EncodedInstances(Instances):
     """Instances whose masks are runs, which are drawn when `masks` is first asked for.
 
@@ -101,7 +106,7 @@ class EncodedInstances(Instances):
         **others: Any,
     ) -> None:
         """Keep the runs in the place of the masks; `others` are attributes of `Instances`."""
-        values = {field.name: field.default for field in fields(Instances)[4:]} | others
+        values = _DEFAULTS | others
         values |= {"runs": runs, "class_ids": class_ids, "scores": scores, "crowd": crowd}
         for name, value in values.items():
             object.__setattr__(self, name, value)
@@ -125,7 +130,7 @@ class EncodedInstances(Instances):
 
     def changed(self, **attributes: Any) -> Instances:
         """Return the same with other attributes, but for the masks."""
-        values = {field.name: getattr(self, field.name) for field in fields(Instances)[1:]}
+        values = {name: getattr(self, name) for name in _NAMES}
         return EncodedInstances(**{"runs": self.runs, **values, **attributes})
 
     def chosen(self, which: NDArray[Any]) -> Instances:

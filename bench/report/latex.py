@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from statistics import median
 from typing import TypeAlias
 
+import numpy as np
+
 from bench.metric import load_metric
 from bench.report.draw.numbers import digits_for
 from bench.report.sentences import row_name
 from bench.report.summary.folds import FoldGroup
 from bench.report.summary.rows import Row
 from bench.report.summary.summarise import RunSummary
+from bench.score.stats.processes import LEAST_PROCESSES, latency_interval
 
 SPECIAL = {
     "\\": r"\textbackslash{}",
@@ -139,10 +142,18 @@ def _of_folds(summary: RunSummary, group: FoldGroup, rows: Sequence[Row]) -> _Li
         model=f"{group.model} · {group.target}" if targets else group.model,
         dataset=f"{group.dataset}, {group.of} folds",
         scores=scores,
-        ms=(median(known), None, None) if known else None,
+        ms=_over_folds(known),
         comparable_ms=median(usable) if len(usable) == len(rows) else None,
         images_per_s=median(rates) if rates else None,
     )
+
+
+def _over_folds(known: Sequence[float]) -> Values | None:
+    """Return the median of the folds' latencies and its interval: each fold is timed in processes of its own."""
+    if len(known) < LEAST_PROCESSES:
+        return (known[0], None, None) if known else None
+    interval = latency_interval([np.array([ms]) for ms in known], 50.0, seed=0)
+    return median(known), interval.low, interval.high
 
 
 def escaped(text: str) -> str:
@@ -158,7 +169,10 @@ def _caption(summary: RunSummary) -> str:
     marks = " Arrows: significantly behind the best (p < 0.05, Holm); waves: not distinguishable from it."
     has_marks = any(one.significant is not None for one in summary.comparisons)
     folds = any(len(group.folds) == group.of for group in summary.fold_groups)
-    pooled = " Cross-validated: the score of all folds' images together; latency is the median of the folds."
+    pooled = (
+        " Cross-validated: the score of all folds' images together; latency is the median of the folds, its interval "
+        "over them."
+    )
     return (
         f"{summary.title}. Values with half the width of their 95% intervals; best in bold."
         + (pooled if folds else "")

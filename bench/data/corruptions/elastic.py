@@ -41,9 +41,9 @@ def warp(size: Size, severity: int, rng: np.random.Generator) -> Warp:
     side = min(size)
     strength, smooth, moved = (side * constant for constant in CONSTANTS[severity - 1])
     centre, third = np.array([width, height]) / 2, side / 3
-    corners = np.float32([centre + third, [centre[0] + third, centre[1] - third], centre - third])  # type: ignore[arg-type]
+    corners = (centre + third * np.array([[1, 1], [1, -1], [-1, -1]])).astype(np.float32)
     shifted = corners + rng.uniform(-moved, moved, corners.shape).astype(np.float32)
-    back = cv2.invertAffineTransform(cv2.getAffineTransform(corners, shifted.astype(np.float32)))
+    back = cv2.invertAffineTransform(cv2.getAffineTransform(corners, shifted))
     rows, columns = np.mgrid[:height, :width].astype(np.float64)
     fields = [_smooth(rng.uniform(-1, 1, (height, width)), smooth) * strength for _ in "xy"]
     x, y = columns + fields[0], rows + fields[1]

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -31,6 +31,7 @@ from bench.data.formats.documents import without_repetition
 from bench.errors import DatasetError
 from bench.records.store.files import file_state
 
+fast_loads: Callable[[bytes], Any]
 try:
     from orjson import loads as fast_loads
 except ImportError:  # an environment of an adapter may lack it
@@ -44,8 +45,6 @@ SPACE = re.compile(r"[ \t\n\r]*")
 BETWEEN = re.compile(r"\}[ \t\n\r]*,[ \t\n\r]*\{")
 LARGEST_INTEGER = 2**63
 """From here on the fast decoder may have made a float of an integer."""
-OPENING = (" ", "\t", "\n", "\r", ":", ",", "[", "{")
-"""Before the quotation mark with which a text begins."""
 NEAR = 64
 """Bytes between two values that are rather read than left out."""
 SHORT = 1 << 16
@@ -257,7 +256,8 @@ def _decoded_at_once(text: bytes) -> list[Any] | None:
         found = fast_loads(b"[" + text + b"]")
     except ValueError:
         return None
-    names, spellings = 0, set()
+    names = 0
+    spellings: set[str] = set()
     for row in found:
         if type(row) is not dict:
             return None
@@ -269,10 +269,11 @@ def _decoded_at_once(text: bytes) -> list[Any] | None:
                 spellings.update(value)
             elif type(value) is float and abs(value) >= LARGEST_INTEGER:
                 return None
-    if any(name[-1:] in OPENING for name in spellings):
+    if any(name[-1:] in (" ", ":") for name in spellings):
         return None
-    # A quotation mark and a colon end a name, or begin a text: the first is behind a letter, the second is not.
-    ends = text.count(b'":') - sum(text.count(sign.encode() + b'":') for sign in OPENING)
+    # A quotation mark and a colon end a name, or begin a text behind a space or another colon. Behind other signs a
+    # text may begin so, too: then there are more ends than names, as there are where a name stands twice.
+    ends = text.count(b'":') - text.count(b' ":') - text.count(b':":')
     return found if names == ends else None
 
 
@@ -287,7 +288,11 @@ def _one_decoded(text: bytes) -> Any:
 
 def _has_large_number(found: Any) -> bool:
     """Return whether an object has a number in it that the fast decoder may have rounded."""
-    return type(found) is dict and any(type(v) is float and abs(v) >= LARGEST_INTEGER for v in found.values())
+    if type(found) is dict:
+        for value in found.values():
+            if type(value) is float and abs(value) >= LARGEST_INTEGER:
+                return True
+    return False
 
 
 def _all_names_in(found: Any, text: str) -> bool:

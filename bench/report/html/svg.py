@@ -86,7 +86,7 @@ class Axis:
         step = step_for((self.high - self.low) / most)
         first = math.ceil(self.low / step - 1e-9)
         count = math.floor(self.high / step + 1e-9) - first + 1
-        return [round((first + i) * step, 12) for i in range(max(0, count))]
+        return [_short((first + i) * step) for i in range(max(0, count))]
 
 
 def step_for(least: float) -> float:
@@ -94,11 +94,18 @@ def step_for(least: float) -> float:
 
     >>> step_for(0.13), step_for(2.0), step_for(7)
     (0.2, 2.0, 10.0)
+    >>> step_for(3e-17)
+    5e-17
     """
     if least <= 0 or not math.isfinite(least):
         return 1.0
     power = 10.0 ** math.floor(math.log10(least))
-    return next(round(digit * power, 12) for digit in (1, 2, 5, 10) if digit * power >= least * (1 - 1e-9))
+    return next(_short(digit * power) for digit in (1, 2, 5, 10) if digit * power >= least * (1 - 1e-9))
+
+
+def _short(value: float) -> float:
+    """Return a number without what is left over from arithmetic, however small it is."""
+    return float(f"{value:.12g}")
 
 
 def around(values: Iterable[float], *, share: float = 0.06, zero: bool = False) -> tuple[float, float]:

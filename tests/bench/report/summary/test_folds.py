@@ -109,3 +109,12 @@ def test_models_are_compared_on_the_images_of_all_folds(tmp_path, monkeypatch, c
     assert "all folds' images together" in text
     line = next(line for line in text.splitlines() if "fake/noisy" in line)
     assert float(line.split("&")[1].split("$")[0]) == pytest.approx(pooled[1], abs=0.006)
+
+
+def test_the_latency_of_folds_has_the_interval_of_students_t_over_them():
+    # Logarithms 0, 0.1 and 0.2 have the mean 0.1 and the standard error 0.1 / sqrt(3); t of 2 degrees is 4.3027.
+    found = latex._over_folds([1.0, float(np.exp(0.1)), float(np.exp(0.2))])
+    half = 4.3027 * 0.1 / np.sqrt(3)
+    assert found == pytest.approx((np.exp(0.1), np.exp(0.1 - half), np.exp(0.1 + half)), rel=1e-4)
+    assert latex._over_folds([2.0]) == (2.0, None, None)
+    assert latex._over_folds([]) is None
