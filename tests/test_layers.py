@@ -89,6 +89,7 @@ IN_A_WORKER = (
 
 WORKER_NEEDS = {"numpy", "cv2", "pydantic", "pydantic_core", "typing_extensions", "adapters"}  # pydantic brings two
 IMPORTED_WHEN_USED = {
+    "orjson",
     "PIL", "SimpleITK", "nibabel", "nrrd", "numba", "pillow_heif", "psutil", "pyarrow", "pydicom", "pynvml", "skimage",
     "tifffile", "yaml",
 }  # fmt: skip
