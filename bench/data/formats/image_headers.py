@@ -16,6 +16,7 @@ from typing import ParamSpec, TypeVar
 
 from PIL import Image, UnidentifiedImageError
 
+from bench.data.formats.jpeg_markers import plain_jpeg
 from bench.errors import DatasetError, FaultKind, visible
 from bench.records import Size
 from bench.records.damage import IMAGE_DAMAGE, content_of, require_file
@@ -45,12 +46,6 @@ PALETTE_ENTRIES = 32
 """Most colours of a palette that a header remembers."""
 
 MOST_HEADERS = 65536
-JPEG_HEAD, JPEG_START, START_OF_SCAN = 4096, b"\xff\xd8\xff", 0xDA
-"""Bytes in which the markers before the coded data are looked for, what a JPEG begins with, and the last of them."""
-START_OF_FRAME, JPEG_MODES = (0xC0, 0xC1, 0xC2), {1: "L", 3: "RGB"}
-"""Markers that say the size of frames of 8 bits by Huffman codes, and Pillow's mode by the number of components."""
-WITHOUT_MEANING = (0xE0, 0xDB, 0xC4, 0xDD, 0xFE)
-"""Markers that change neither size nor mode: JFIF, tables, restart interval, comment."""
 MOST_LISTED = 32
 """Most bands that a message lists."""
 
@@ -144,9 +139,9 @@ def header_of(path: Path) -> Header:
     found = _headers.get(path)
     if found is None:
         _require_file(path)
-        found = _plain_jpeg(path)
-        if found is not None:
-            return _remembered(found, path)
+        jpeg = plain_jpeg(path)
+        if jpeg is not None and jpeg.size.height * jpeg.size.width <= max_pixels():
+            return _remembered(Header("JPEG", jpeg.mode, jpeg.size, orientation=1), path)
         try:
             with Image.open(path) as image:
                 found = _remembered(_header_of(image, path), path)
@@ -156,32 +151,6 @@ def header_of(path: Path) -> Header:
                 raise unreadable(path, error) from None
             found = _remembered(found, path)
     return found
-
-
-def _plain_jpeg(path: Path) -> Header | None:
-    """Header of a JPEG of grey or of colour without EXIF, from its first markers, in a tenth of Pillow's time.
-
-    None for every other file and for anything unusual, which Pillow is asked about. Source: ITU-T T.81, annex B.
-    """
-    try:
-        with path.open("rb", buffering=0) as stream:
-            head = stream.read(JPEG_HEAD)
-    except OSError:
-        return None
-    at, size, mode = 2, Size(0, 0), ""
-    while head.startswith(JPEG_START) and at + 9 < len(head) and head[at] == 0xFF:
-        marker, length = head[at + 1], int.from_bytes(head[at + 2 : at + 4], "big")
-        if marker == START_OF_SCAN and mode and size.height * size.width <= max_pixels():
-            return Header(form="JPEG", mode=mode, stored=size, orientation=1)
-        if marker in START_OF_FRAME and not mode:
-            size = Size(int.from_bytes(head[at + 5 : at + 7], "big"), int.from_bytes(head[at + 7 : at + 9], "big"))
-            mode = JPEG_MODES.get(head[at + 9], "") if head[at + 4] == 8 and min(size) > 0 else ""
-            if not mode:
-                return None
-        elif marker not in WITHOUT_MEANING:
-            return None
-        at += 2 + length
-    return None
 
 
 def _header_of_bands(path: Path) -> Header | None:

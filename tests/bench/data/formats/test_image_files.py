@@ -169,7 +169,8 @@ def test_transparency_varies_only_where_it_does(tmp_path):
     "options", [{}, {"progressive": True}, {"exif": 6}, {"icc_profile": b"x" * 9000}, {"comment": b"hello"}]
 )
 def test_the_header_of_a_jpeg_read_by_its_markers_is_that_of_pillow(tmp_path, mode, options):
-    from bench.data.formats.image_headers import _header_of, _plain_jpeg
+    from bench.data.formats.image_headers import _header_of
+    from bench.data.formats.jpeg_markers import plain_jpeg
 
     path = tmp_path / "image.jpg"
     image = Image.new(mode, (37, 21))
@@ -180,9 +181,9 @@ def test_the_header_of_a_jpeg_read_by_its_markers_is_that_of_pillow(tmp_path, mo
     image.save(path, **options)
     with Image.open(path) as opened:
         expected = _header_of(opened, path)
-    quick = _plain_jpeg(path)
-    assert quick is None or quick == expected
+    quick = plain_jpeg(path)
+    assert quick is None or (quick.mode, quick.size, 1) == (expected.mode, expected.stored, expected.orientation)
     assert (quick is None) == bool(mode == "CMYK" or options.keys() & {"exif", "icc_profile"})
     content = path.read_bytes()
     path.write_bytes(content[: content.index(b"\xff\xda")])
-    assert _plain_jpeg(path) is None
+    assert plain_jpeg(path) is None
