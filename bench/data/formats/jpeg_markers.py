@@ -26,7 +26,7 @@ class PlainJpeg(NamedTuple):
 
 
 def plain_jpeg(path: Path) -> PlainJpeg | None:
-    """Return what a JPEG without EXIF says; None for every other file and for anything unusual, which Pillow is asked."""
+    """Return what a JPEG without EXIF says; None for every other file and for anything unusual."""
     try:
         with path.open("rb", buffering=0) as stream:
             head = stream.read(HEAD)
