@@ -94,7 +94,7 @@ def _turns(
 ) -> int:
     """Find where outlines cross centres of columns, rising, by polygon; return their number, which may exceed `places`.
 
-    Crossings at one place cancel out by twos. Formulas as in `bench/data/formats/polygons.py`, an edge at a time; compiled.
+    Crossings at one place cancel out by twos. Formulas as in `bench/data/formats/polygons.py`; compiled.
     """
     x0: Any  # numba's int64, as all of these
     y0: Any
