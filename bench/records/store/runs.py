@@ -39,6 +39,9 @@ def new_run(results: Path, suite: str) -> RunFolder:
 
     Where the clock was set back, or several begin in one second, it is named after the newest with a number, so that
     the newest by name is the newest there is.
+
+    Raises:
+        StoreError: Where no folder can be made, as below /proc.
     """
     stamp, number = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H-%M-%S"), 1
     newest = max((_place(run) for run in runs(results)), default=("", 0))
@@ -53,6 +56,8 @@ def new_run(results: Path, suite: str) -> RunFolder:
                 raise
             number += 1
             continue
+        except FileNotFoundError:
+            raise StoreError(f"no folder can be made at {path}; give another folder with --results") from None
         return RunFolder(path)
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sys
 from datetime import datetime
+from pathlib import Path
 
 import pytest
 
@@ -97,3 +99,9 @@ def test_a_manifest_that_was_written_further_than_its_head_before_a_kill_is_whol
     run.manifest_head.write_bytes(head)
     assert manifest_damage(run) is None
     assert json.loads(head)["lines"] == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="there is no /proc")
+def test_results_where_no_folder_can_be_made_are_told():
+    with pytest.raises(StoreError, match=r"no folder can be made at /proc/none/suite/.*; give another folder"):
+        new_run(Path("/proc/none"), "suite")
