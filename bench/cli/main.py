@@ -135,6 +135,10 @@ def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
 _OF_THE_MACHINE = {
     errno.ENOSPC: "make room, or give another folder with --results",
     errno.EDQUOT: "your quota is used up: make room, or give another folder with --results",
+    errno.EFBIG: "files may not be so large here: raise the limit (ulimit -f), or give another folder with --results",
+    errno.EMFILE: "this process may open no more files: raise the limit (ulimit -n)",
+    errno.ENFILE: "this machine may open no more files: end what has many open",
+    errno.EIO: "the disk or its network fails: look at the system's log, or give another folder with --results",
     errno.EROFS: "give a folder that can be written with --results",
     errno.EACCES: "change its permissions, or give another folder with --results",
     errno.EPERM: "change its permissions, or give another folder with --results",

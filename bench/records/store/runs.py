@@ -35,13 +35,10 @@ def utc_now() -> str:
 
 
 def new_run(results: Path, suite: str) -> RunFolder:
-    """Create a run folder named by the time, after every run that is there.
+    """Create a run folder named by the time, after every run that is there; raises `StoreError` where none can be.
 
     Where the clock was set back, or several begin in one second, it is named after the newest with a number, so that
     the newest by name is the newest there is.
-
-    Raises:
-        StoreError: Where no folder can be made, as below /proc.
     """
     stamp, number = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H-%M-%S"), 1
     newest = max((_place(run) for run in runs(results)), default=("", 0))
@@ -51,14 +48,13 @@ def new_run(results: Path, suite: str) -> RunFolder:
         path = results / suite / (stamp if number == 1 else f"{stamp}-{number}")
         try:
             path.mkdir(parents=True)
+            return RunFolder(path)
         except FileExistsError:
             if not path.is_dir():
                 raise
             number += 1
-            continue
         except FileNotFoundError:
             raise StoreError(f"no folder can be made at {path}; give another folder with --results") from None
-        return RunFolder(path)
 
 
 def _place(run: RunFolder) -> tuple[str, int]:

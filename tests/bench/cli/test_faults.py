@@ -16,7 +16,7 @@ from bench.cli.main import main
 from tests.bench.suites import perfect, write_suite
 
 
-@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EACCES])
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EACCES, errno.EFBIG, errno.EIO])
 def test_what_the_system_refuses_is_one_paragraph(tmp_path, monkeypatch, capsys, number):
     def full(options):
         raise OSError(number, os.strerror(number), str(tmp_path / "x"))
