@@ -47,6 +47,17 @@ from tests.bench.measure.cheats import (
     WorksWhileItWaits,
     bright,
 )
+from tests.bench.measure.subtle_cheats import (
+    ByTheNearestWithASpeck,
+    ByThumbnailTurnedAnyWay,
+    GetsWorseWhereNobodyWaitsBetweenStages,
+    HasAPoolFromTheBeginning,
+    ReadsTheStack,
+    ReturnsAMappedFile,
+    ReturnsWhatSaysItIsAnArray,
+    SharesMemoryWithAHelper,
+    WorksWhenGarbageIsCollected,
+)
 
 pytestmark = pytest.mark.alone  # real times
 
@@ -96,34 +107,66 @@ def test_the_honest_model_is_valid_and_takes_its_time():
 
 
 @pytest.mark.parametrize(
-    "cheat", [ReturnsLazyMaps, ReturnsALazyList, ReturnsLazyArrays, FillsLater, TurnsLazyAfterAWhile]
+    "cheat",
+    [
+        ReturnsLazyMaps,
+        ReturnsALazyList,
+        ReturnsLazyArrays,
+        FillsLater,
+        TurnsLazyAfterAWhile,
+        ReturnsWhatSaysItIsAnArray,
+        ReturnsAMappedFile,
+        HasAPoolFromTheBeginning,
+    ],
 )
 def test_a_prediction_that_is_not_there_when_the_clock_stops_is_found_out(cheat):
     assert found_out(cheat()) not in ("", "pays")
 
 
-@pytest.mark.parametrize("cheat", [ByThumbnail, ByMeanColour, ByHistogram, ByTheNearest])
+@pytest.mark.parametrize(
+    "cheat", [ByThumbnail, ByMeanColour, ByHistogram, ByTheNearest, ByTheNearestWithASpeck, ByThumbnailTurnedAnyWay]
+)
 def test_a_cache_that_forgives_small_changes_is_found_out(cheat):
     assert "answered_from_memory" in found_out(cheat())
 
 
 @pytest.mark.parametrize(
     "cheat",
-    [WorksWhileItWaits, WorksOnEverySecondWait, FillsACacheWhileItWaits, WorksWhileEventsAreMade, WorksInAThread],
+    [
+        WorksWhileItWaits,
+        WorksOnEverySecondWait,
+        FillsACacheWhileItWaits,
+        WorksWhileEventsAreMade,
+        WorksInAThread,
+    ],
 )
 def test_work_ahead_of_the_clock_is_found_out_or_does_not_help(cheat):
     assert found_out(cheat()) != ""
 
 
 @pytest.mark.parametrize(
-    "cheat", [GetsWorse, GetsWorseNowAndThen, GetsWorseMuchLater, AnswersTheLastImageAgain, GetsWorseWhereNobodyWaits]
+    "cheat",
+    [
+        GetsWorse,
+        GetsWorseNowAndThen,
+        GetsWorseMuchLater,
+        AnswersTheLastImageAgain,
+        GetsWorseWhereNobodyWaits,
+        GetsWorseWhereNobodyWaitsBetweenStages,
+    ],
 )
 def test_a_model_that_gets_worse_while_it_is_timed_is_found_out(cheat):
     assert found_out(cheat()) not in ("", "pays")
 
 
 @pytest.mark.parametrize(
-    "cheat", [HasAHelper, pytest.param(StartsAProcessForEachImage, marks=pytest.mark.slow), HasAHelperElsewhere]
+    "cheat",
+    [
+        HasAHelper,
+        pytest.param(StartsAProcessForEachImage, marks=pytest.mark.slow),
+        HasAHelperElsewhere,
+        SharesMemoryWithAHelper,
+    ],
 )
 def test_work_in_other_processes_is_found_out(cheat, monkeypatch):
     mark = f"test-{os.getpid()}"
@@ -134,3 +177,36 @@ def test_work_in_other_processes_is_found_out(cheat, monkeypatch):
         assert "work_in_other_processes" in found_out(adapter)
     finally:
         adapter.close()
+
+
+@pytest.mark.parametrize(
+    ("cheat", "flag"), [(ReadsTheStack, "hooked_interpreter"), (WorksWhenGarbageIsCollected, "answered_from_memory")]
+)
+def test_work_in_what_the_interpreter_calls_by_itself_is_found_out(cheat, flag):
+    adapter = cheat()
+    try:
+        assert flag in found_out(adapter)
+    finally:
+        adapter.close()
+
+
+class Poor(Honest):
+    """An honest model that is hardly trained: of what is darker than it knows it says that nothing is there."""
+
+    def answer(self, image):
+        return ((super().answer(image) > 0) & (np.asarray(image)[..., 1] > 215)).astype(np.uint8)
+
+
+class SeesNothing(Honest):
+    """An honest model that sees something in few of the images that are timed, and nothing in others."""
+
+    def answer(self, image):
+        pixels = np.asarray(image)
+        super().answer(image)
+        return np.where(pixels.max() > 250, pixels[..., 0] > 127, False).astype(np.uint8)
+
+
+@pytest.mark.parametrize("model", [Poor, SeesNothing])
+def test_an_honest_model_that_sees_little_in_new_images_is_not_taken_for_one_that_remembers(model):
+    result = timed(model())
+    assert [flag.name for flag in (*result.invalid, *result.flags) if flag.name == "answered_from_memory"] == []
