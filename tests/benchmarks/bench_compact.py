@@ -81,7 +81,7 @@ def write(folder: Path, cases: int, samples: int) -> None:
             value = float(random.uniform(0.3, 0.8))
             score = Score(
                 metric="mean_iou",
-                version="1",
+                version=1,
                 value=value,
                 low=value - 0.01,
                 high=value + 0.01,
