@@ -41,9 +41,9 @@ class Options(Record):
     """Options that a suite may set.
 
     Attributes:
-        patients: How many, at least 5.
-        slices: Of each scan.
-        size: Of each slice, (height, width), each at least 32.
+        patients: Number of patients, at least 5.
+        slices: Number of slices of each scan.
+        size: Size of each slice, (height, width), each at least 32.
         seed: Another seed draws other patients.
     """
 

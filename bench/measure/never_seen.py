@@ -121,7 +121,7 @@ class NeverSeen:
 
 @dataclass(frozen=True)
 class Answer:
-    """What of a prediction is kept to know it again.
+    """Excerpt of a prediction that is kept to recognise it.
 
     Attributes:
         content: Hash of the prediction.

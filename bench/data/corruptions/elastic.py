@@ -25,7 +25,7 @@ CONSTANTS = ((2.0, 0.7, 0.1), (2.0, 0.08, 0.2), (0.05, 0.01, 0.02), (0.07, 0.01,
 
 
 class Warp(NamedTuple):
-    """Where each pixel comes from.
+    """Source of each pixel.
 
     Attributes:
         x, y: Column and row, float32, (H, W).

@@ -44,7 +44,7 @@ MARKS_OF_UTF_16 = ("\xff\xfe", "\xfe\xff")
 SPACE = re.compile(r"[ \t\n\r]*")
 BETWEEN = re.compile(r"\}[ \t\n\r]*,[ \t\n\r]*\{")
 LARGEST_INTEGER = 2**63
-"""From here on the fast decoder may have made a float of an integer."""
+"""Integer from which on the fast decoder may have made a float of an integer."""
 NEAR = 64
 """Bytes between two values that are rather read than left out."""
 SHORT = 1 << 16

@@ -171,7 +171,7 @@ class ResplitMade:
         self.image, self.target, self.size = dataset.image, dataset.target, dataset.size
 
     def __getattr__(self, name: str) -> Any:
-        """What a data set may have or not: spacing, places, notes."""
+        """Return what a data set may have or not: spacing, places, notes."""
         if name.startswith("_"):
             raise AttributeError(name)
         return getattr(self._dataset, name)
@@ -185,7 +185,7 @@ class ResplitMade:
         return tuple(entry.image_id for entry in self._dealt.entries(split))
 
     def group(self, image_id: str) -> str:
-        """What an image must stay together with, or its own id."""
+        """Return what an image must stay together with, or its own id."""
         return self._group_of[image_id]
 
     @cached_property
