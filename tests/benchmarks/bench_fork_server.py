@@ -47,10 +47,12 @@ def main() -> int:
         job = prepare(suite, Interpreters()).cases[0].times[0]
         servers = ForkServers()
         servers.expect([job] * (options.replicates + 2))
-        one_job(servers, job, Path(scratch) / "first")  # starts the parent, and tells it what else to import
+        one_job(
+            servers, job, Path(scratch) / "results/suite/run/jobs/first"
+        )  # starts the parent, and tells it what else to import
         for number in range(options.replicates):
             for name, workers in (("fresh", FreshInterpreters()), ("forked", servers)):
-                found[name].append(one_job(workers, job, Path(scratch) / f"{name}{number}"))
+                found[name].append(one_job(workers, job, Path(scratch) / f"results/suite/run/jobs/{name}{number}"))
         servers.close()
     rows, intervals = [], []
     for name, jobs in found.items():
@@ -66,7 +68,7 @@ def main() -> int:
 
 def one_job(workers: Workers, job: Job, folder: Path) -> tuple[float, float, float]:
     """Seconds outside warm-up and sampling, median end-to-end latency in ms, peak resident bytes."""
-    folder.mkdir()
+    folder.mkdir(parents=True)
     write_record(folder / layout.JOB, job)
     started = time.monotonic()
     workers.run(job, Path(sys.executable), folder=folder, log=folder / layout.WORKER_LOG, timeout_s=300, tell=print)

@@ -138,6 +138,23 @@ def test_what_adapters_say_that_they_import_late_exists():
         assert all(find_spec(module) for module in (*cls.imported_to_build, *cls.imported_to_train)), name
 
 
+LEAVING = """
+import atexit, threading, time
+from concurrent.futures import ThreadPoolExecutor
+from bench.run.fork_server import leave
+atexit.register(print, "registered")
+ThreadPoolExecutor().submit(time.sleep, 0)
+threading.Thread(target=lambda: (time.sleep(0.2), print("thread"))).start()
+print("buffered")
+leave(3)
+"""
+
+
+def test_a_forked_worker_leaves_after_its_threads_and_does_what_was_registered_for_the_end():
+    ended = subprocess.run([sys.executable, "-c", LEAVING], capture_output=True, text=True, cwd=harness_root())
+    assert (ended.returncode, ended.stdout.split(), ended.stderr) == (3, ["buffered", "thread", "registered"], "")
+
+
 def test_every_forked_job_is_a_process_and_a_session_of_its_own_with_its_own_log(tmp_path, run, servers):
     suite = write_suite(tmp_path, ["fake/noisy", perfect()])
     ran = run_suite(suite, run, run.path.parent, workers=servers)
