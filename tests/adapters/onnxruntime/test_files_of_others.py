@@ -74,7 +74,7 @@ def test_ids_of_no_class_and_fractions_are_told(tmp_path):
     assert "holds 2, which are ids of none of its 2 classes" in seen
     probabilities = write(tmp_path / "p.onnx", matrix=[[0, 1, 0]], after=[("Sigmoid", {})])
     with pytest.raises(
-        BenchError, match="fractions, which are no ids, and option 'output_is' calls them so; correct it"
+        BenchError, match="fractions, which are no ids of classes, and option 'output_is' calls them so; correct it"
     ):
         flags(adapter_of(probabilities, {"output_is": "labels"}, TWO))
 
