@@ -236,7 +236,10 @@ class Adapter(devices.OnTorchDevice):
         """Return facts of the built network."""
         facts = devices.describe(self._network.module, self._device)
         short_edge, longest = self._sizing
-        sized_by = {} if self._target.image_size or short_edge is None else {"short_edge": [short_edge, longest]}
+        sides: list[JsonValue] = [short_edge, longest]
+        sized_by: dict[str, JsonValue] = {"short_edge": sides}
+        if self._target.image_size or short_edge is None:
+            sized_by = {}
         facts["input_contract"] = {**self._contract.as_json(self._asked_size), **sized_by}
         if self._loaded is not None:
             facts["weights_read"] = self._loaded.as_json()
