@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import signal
+import sys
 from concurrent.futures import ProcessPoolExecutor
+from multiprocessing.context import SpawnContext, SpawnProcess
+from multiprocessing.process import BaseProcess
+from types import ModuleType
+from typing import Any
 
 import psutil
 
@@ -22,8 +26,26 @@ def processes_of_this_machine() -> ProcessPoolExecutor | None:
     number = min(len(allowed_cores()), MOST, int(psutil.virtual_memory().available // BYTES_EACH))
     if number < 2:
         return None
-    # Not forked: frameworks of threads that this process runs would not survive it.
-    return ProcessPoolExecutor(number, multiprocessing.get_context("spawn"), initializer=_begin)
+    return ProcessPoolExecutor(number, _WithoutScript(), initializer=_begin)
+
+
+class _Process(SpawnProcess):
+    """A process that begins with nothing; whoever calls from a script of his own would else have it run once more."""
+
+    @staticmethod
+    def _Popen(process_obj: BaseProcess) -> Any:  # noqa: N802
+        script = sys.modules["__main__"]
+        sys.modules["__main__"] = ModuleType("__main__")
+        try:
+            return SpawnProcess._Popen(process_obj)
+        finally:
+            sys.modules["__main__"] = script
+
+
+class _WithoutScript(SpawnContext):
+    """Starts processes anew: frameworks with threads, which the command runs, would not survive a fork."""
+
+    Process = _Process
 
 
 def _begin() -> None:

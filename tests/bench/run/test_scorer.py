@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
 from pathlib import Path
 
@@ -149,3 +151,17 @@ def test_a_helper_that_finds_a_damaged_prediction_says_so_and_the_others_are_sco
     finally:
         image.write_bytes(content)
         (hurt.predict.folder / layout.DAMAGED).unlink()
+
+
+def test_helpers_do_not_run_the_script_that_started_them(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import os\n"
+        "from bench.run.helpers import processes_of_this_machine\n"
+        "print('begun')\n"
+        "pool = processes_of_this_machine()\n"
+        "print('none' if pool is None else pool.submit(os.getppid).result() == os.getpid())\n"
+    )
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert done.stdout.split() in (["begun", "True"], ["begun", "none"])
+    assert done.stderr == ""
