@@ -6,7 +6,7 @@ import os
 import platform
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -134,7 +134,7 @@ def _adapter(name: str, interpreters: Interpreters) -> Finding:
     return Finding(f"adapter {name}", "ready", have or "needs nothing")
 
 
-def _version(package: str, installed: dict[str, str], others: dict[str, str]) -> str | None:
+def _version(package: str, installed: Mapping[str, str], others: dict[str, str]) -> str | None:
     return installed.get(package) or installed.get(others.get(package, package))
 
 
