@@ -163,8 +163,8 @@ def test_a_check_counts_shifted_predictions_instead_of_listing_them(tmp_path, ca
     path = write_suite(tmp_path, [NOISY], corruptions="all", measurement="none")
     assert main(["check", str(path), "--results", str(tmp_path)]) == 0
     told = capsys.readouterr()
-    assert "and 95 predict jobs on shifted images (95 missing)" in told.out
-    assert "95 shifts of the scored images" in told.err
+    assert "and 105 predict jobs on shifted images (105 missing)" in told.out
+    assert "105 shifts of the scored images" in told.err
 
 
 def test_corruptions_can_be_listed(capsys):
