@@ -119,4 +119,4 @@ def test_from_python_the_findings_are_a_frame(folder):
     gate = {"mean_iou": "-1pt", "end_to_end_p50": "+25%"}
     found = bench.compare(f"{run}:fake/perfect", f"{run}:fake/noisy", gate=gate, results=folder / "results")
     assert set(found[found.regressed].quantity) == {"mean_iou", "end_to_end_p50"}
-    assert any(line.startswith("model: ") for line in found.attrs["differences"][f"{run}:fake/noisy"])
+    assert any(line.startswith("model ") for line in found.attrs["differences"][f"{run}:fake/noisy"])
