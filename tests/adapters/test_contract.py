@@ -173,11 +173,13 @@ def process_state():
     }
 
 
+@pytest.mark.few(5)
 @EVERY_CARD
 def test_predictions_keep_rules_3_to_5_for_images_of_several_sizes_at_once(model_config, options, task, shared):
     checked(shared(model_config, options, task), MIXED, task)
 
 
+@pytest.mark.few(8)
 @ONE_PER_ADAPTER
 @pytest.mark.parametrize("image_size", [Size(16, 16), Size(31, 45)])
 def test_a_network_input_size_does_not_change_the_size_of_the_answer(model_config, options, task, image_size):
@@ -189,6 +191,7 @@ def test_an_image_one_pixel_wide_is_answered(model_config, options, task, shared
     checked(shared(model_config, options, task), [Size(9, 1)], task)
 
 
+@pytest.mark.few(5)
 @EVERY_CARD
 def test_the_same_images_get_the_same_answer_again_and_from_another_build(
     model_config, options, task, training, shared
@@ -238,6 +241,7 @@ def test_probabilities_are_what_the_answer_was_chosen_by_or_are_refused_as_unsup
         assert kept.levels.any()
 
 
+@pytest.mark.few(4)
 @ONE_PER_ADAPTER
 def test_the_process_is_left_as_it_was(model_config, options, task, training, shared):
     shared(model_config, options, task, learnt=True)  # what only a first import does is not repeated below

@@ -45,6 +45,7 @@ KINDS = {
 SIZES = [Size(24, 32), Size(40, 21), Size(33, 33)]
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     ("model_config", "options", "task"), [model_config_parameters(*one, trains=False) for one in KINDS.items()]
 )

@@ -67,6 +67,7 @@ def test_a_suite_without_corruptions_plans_the_keys_that_it_had(tmp_path):
     assert clean[0].times[0].key == corrupted[0].times[0].key
 
 
+@pytest.mark.slow
 def test_the_table_has_one_row_for_each_model_and_corruptions_stand_apart(ran):
     summary = summarise(read_run(newest_run(ran, "suite"), ran))
     assert [row.model for row in summary.rows] == ["fake/perfect", "fake/noisy"]

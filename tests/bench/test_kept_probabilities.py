@@ -89,6 +89,7 @@ def test_thresholds_are_those_of_the_validation_split_and_stand_in_record_and_re
     assert 'id="probabilities"' in page
 
 
+@pytest.mark.slow
 def test_a_case_on_corrupted_images_that_is_repeated_alone_has_the_thresholds_that_it_had(tmp_path):
     results = tmp_path / "results"
     corrupted = {"names": ["fog"], "severities": [1]}

@@ -123,6 +123,7 @@ def test_predictions_that_do_not_fit_are_refused_by_name(shapes):
         bench.score({**ground_truth, first: ground_truth[first][1:]}, shapes)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(path.name for path in EXAMPLES.glob("*.py")))
 def test_an_example_of_the_documentation_runs(name, done):
     case = bench.load_run(done).run.cases[1].case.id

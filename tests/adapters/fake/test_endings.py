@@ -32,6 +32,7 @@ def ran(tmp_path_factory):
     return run_suite(suite, new_run(folder / "results", "suite"), folder / "results", kinds=("predict",))
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("config", CONFIGS)
 def test_each_way_to_end_has_its_status_and_a_reason(ran, config):
     status, reason = CONFIGS[config]

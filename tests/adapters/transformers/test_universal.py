@@ -37,6 +37,7 @@ def picture(size=SIZE):
     return Rectangles(1, seed=3, size=size).image(0)
 
 
+@pytest.mark.few(10)
 @pytest.mark.parametrize("model_config", MODEL_CONFIGS)
 def test_every_model_config_makes_a_network_of_its_task(model_config):
     model = resolve_model(model_config)

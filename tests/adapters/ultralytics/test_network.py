@@ -150,6 +150,7 @@ def test_a_network_from_a_yaml_file_of_the_users_own_is_taken_as_it_is(tmp_path)
     assert adapter.describe()["weights_read"]["taken"] == "model"
 
 
+@pytest.mark.slow
 def test_weights_key_takes_the_raw_network_or_its_moving_average(tmp_path):
     task = TaskSpec(kind="instance", classes=(ClassSpec(name="red", is_thing=True, colour=(0, 0, 0)),))
     raw, average = (make_network(spec(), task, seed=seed).module for seed in (1, 2))

@@ -88,6 +88,7 @@ def lively_yolo26(tmp_path_factory):
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("nms", [True, False])
 def test_both_heads_of_yolo26_answer_as_in_the_frameworks_predictor(lively_yolo26, nms):
     (image,) = images(Size(24, 32))

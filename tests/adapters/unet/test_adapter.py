@@ -195,6 +195,7 @@ def test_one_input_channel_sees_only_the_luma():
     torch.testing.assert_close(raw[0], raw[1], atol=0.02, rtol=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("task", "options"), [(THREE_CLASSES, {"base_width": 8}), (TWO_CLASSES, {"head": "sigmoid", "threshold": 0.4})]
 )

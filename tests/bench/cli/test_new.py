@@ -26,6 +26,7 @@ def run_the_tests_of(folder):
     return subprocess.run(words, cwd=harness_root(), capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 def test_a_new_adapter_has_at_most_25_lines_and_passes_its_own_test(tmp_path):
     assert new("adapter", "mine", tmp_path) == 0
     assert len((tmp_path / "mine" / "adapter.py").read_text().splitlines()) <= 25

@@ -40,6 +40,7 @@ def refused(capsys, suite, folder, *words: object) -> str:
     return err
 
 
+@pytest.mark.slow
 @needs_torchvision
 def test_there_is_a_sheet_for_each_recipe_that_treats_images_differently(capsys, tmp_path):
     models = [

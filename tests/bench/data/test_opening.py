@@ -130,6 +130,7 @@ def test_stats_are_of_the_classes_that_the_suite_scores(capsys, mapped):
     assert not {"disc", "ring", "ground", "sky"} & set(rows)
 
 
+@pytest.mark.slow
 def test_what_was_seen_is_remembered_for_each_mapping_of_classes_apart(capsys, tmp_path):
     exported = written("voc", tmp_path / "voc")
     things = [spec.name for spec in opened(Choice("voc", "voc", dict(exported.options))).classes[1:]]

@@ -39,6 +39,7 @@ def test_no_image_is_drawn_twice_where_there_are_fewer_than_asked_for():
     assert [one.image_id for one in spread({"train": ["a", "b"]}, 9)] == ["a", "b"]
 
 
+@pytest.mark.slow
 def test_every_class_that_occurs_is_seen_in_its_own_colour(tmp_path):
     dataset = open_dataset("shapes", {"size": [64, 96], "train": 12, "val": 1, "test": 1})
     path = tmp_path / "sheet.png"

@@ -121,6 +121,7 @@ def test_a_terminal_gets_a_bar_and_anything_else_nothing(tmp_path):
     assert file.getvalue() == ""
 
 
+@pytest.mark.slow
 def test_a_killed_command_leaves_no_process_behind(tmp_path):
     words = ["data", "check", "shapes", "--set", "train=100000", "--set", "size=[64, 64]", "--jobs", "2"]
     command = subprocess.Popen(

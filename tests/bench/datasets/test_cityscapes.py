@@ -92,6 +92,7 @@ def test_segments_are_those_of_the_official_panoptic_files(exported, loaded):
             assert found == {(s["id"], names[s["category_id"]], s["iscrowd"]) for s in row["segments_info"]}
 
 
+@pytest.mark.slow
 def test_the_official_evaluator_and_mean_iou_give_a_wrong_prediction_the_same_score(exported, loaded, tmp_path):
     evaluation = pytest.importorskip(
         "cityscapesscripts.evaluation.evalPixelLevelSemanticLabeling",

@@ -90,6 +90,7 @@ def test_pycocotools_reads_the_same_masks_from_the_export(exported):
                 assert row["area"] == mask.sum()
 
 
+@pytest.mark.slow
 def test_the_official_evaluator_on_the_files_and_mask_ap_on_the_ground_truths_agree(exported):
     loaded, metric = opened(exported.folder), load_metric("mask_ap")
     ids, results = loaded.ids("train"), []

@@ -108,6 +108,7 @@ def test_run_lengths_are_those_of_cvats_own_library(seed):
     assert drawn(ours, Size(14, 19)).tolist() == mask.tolist()
 
 
+@pytest.mark.slow
 def test_polygons_groups_and_order_are_those_that_datumaro_reads(tmp_path):
     components = pytest.importorskip("datumaro.components.dataset")
     shapes = [

@@ -156,6 +156,7 @@ def test_an_array_that_claims_more_than_its_file_holds_takes_no_memory(tmp_path,
         read(tmp_path / "a.npy")
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("suffix", ["tif", "gif", "bmp", "jp2", "webp", "png"])
 def test_any_changed_number_of_a_picture_gives_an_array_or_a_paragraph(tmp_path, suffix):
     file = tmp_path / f"a.{suffix}"

@@ -59,6 +59,7 @@ def test_an_export_reads_back_as_the_ground_truth(tmp_path):
     assert_the_same_shapes(source, dataset, exported)
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("seed", range(4))
 def test_run_lengths_are_those_of_label_studios_own_converter(seed):
     brush = pytest.importorskip("label_studio_converter.brush")

@@ -190,6 +190,7 @@ def test_power_is_weighed_by_the_time_between_samples():
     assert mean_watts(samples, counter=False) == pytest.approx(11 / 4)
 
 
+@pytest.mark.slow
 def test_energy_of_a_gpu_is_read_by_the_sampler_s_own_process(tmp_path, monkeypatch):
     load = scripted_gpu.install(tmp_path, monkeypatch)
 

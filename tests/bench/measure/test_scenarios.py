@@ -140,6 +140,7 @@ def test_the_theory_of_the_oracle_is_right_where_it_is_known_otherwise():
     assert mean == pytest.approx(load * service / (2 * (1 - load)), rel=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("load", [0.3, 0.6, 0.8])
 def test_latencies_under_random_arrivals_are_those_of_queueing_theory(load):
     arrivals = np.random.default_rng(3).exponential(5.0 / load, 120_000).cumsum()

@@ -121,6 +121,7 @@ def same(found, expected):
     return found is None if expected is None else found == pytest.approx(expected, abs=1e-12)
 
 
+@pytest.mark.slow
 @given(label_maps())
 @settings(max_examples=400, deadline=None)
 def test_objects_of_label_maps_equal_an_optimal_assignment_and_the_formulas_written_out(maps):
@@ -230,6 +231,7 @@ def full_distances(one, other):
     return [ndimage.distance_transform_edt(~edges[1 - i])[edges[i]] for i in (0, 1)]
 
 
+@pytest.mark.slow
 @given(label_maps())
 @settings(max_examples=100, deadline=None)
 def test_distances_of_objects_equal_those_of_their_matched_masks_one_by_one(maps):

@@ -102,6 +102,7 @@ def score_of(name, pairs, classes, spacing=None):
     return metric.score(np.stack(observed), classes, seed=0)
 
 
+@pytest.mark.slow
 def test_values_equal_monais_in_millimetres():
     monai = pytest.importorskip("monai.metrics")
     torch = pytest.importorskip("torch")

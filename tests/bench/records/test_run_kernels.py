@@ -39,6 +39,7 @@ def both(monkeypatch, compiled, read):
     return found
 
 
+@pytest.mark.few(15)
 @pytest.mark.parametrize("seed", range(60))
 def test_texts_are_read_alike(monkeypatch, compiled, seed):
     random = np.random.default_rng(seed)

@@ -155,6 +155,7 @@ def test_a_folder_without_runs_is_refused(tmp_path, capsys):
     assert "no runs in" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_plots_are_written_as_svg_and_pdf_beside_the_png_and_are_equal_for_equal_runs(untrained, tmp_path, capsys):
     contents = []
     for name in ("a", "b"):

@@ -140,6 +140,7 @@ def test_a_worker_that_is_killed_costs_its_own_job_alone(tmp_path, how, killed):
     assert ("the parent of workers of fake has ended; its workers are fresh" in said) == (killed == "parent")
 
 
+@pytest.mark.slow
 def test_a_second_bench_leaves_a_run_that_is_being_written_alone(tmp_path):
     results = tmp_path / "results"
     suite = write_suite(tmp_path, ["fake/hangs"])
@@ -155,6 +156,7 @@ def test_a_second_bench_leaves_a_run_that_is_being_written_alone(tmp_path):
         finished(first)
 
 
+@pytest.mark.slow
 def test_an_interrupt_at_any_moment_of_the_start_is_one_line(tmp_path):
     suite = write_suite(tmp_path, ["fake/hangs"])
     for delay_s in (0.05, 0.12, 0.25, 0.5, 1.0):

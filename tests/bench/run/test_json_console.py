@@ -8,11 +8,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.bench.suites import perfect, write_suite
 
 ROOT = Path(__file__).parents[3]
 
 
+@pytest.mark.slow
 def test_every_line_on_standard_error_is_json_that_tells_the_run_from_plan_to_end(tmp_path):
     crashes = {"name": "fake/crashes", "label": "crashes"}
     suite = write_suite(tmp_path, [perfect(label="perfect"), crashes])

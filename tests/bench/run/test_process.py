@@ -91,6 +91,7 @@ def test_an_interrupt_ends_the_worker_before_it_goes_on(tmp_path):
     assert gone(int(log.read_text()))
 
 
+@pytest.mark.slow
 def test_waiting_for_a_worker_costs_the_parent_next_to_nothing(tmp_path):
     before = resource.getrusage(resource.RUSAGE_SELF)
     end = run(tmp_path, "import time; time.sleep(2)")

@@ -58,6 +58,7 @@ def test_a_case_is_trained_predicted_scored_and_then_timed_and_never_twice(tmp_p
     assert again.scored == ["fake/trains", "fake/perfect"]
 
 
+@pytest.mark.slow
 def test_changing_how_is_measured_makes_only_the_timing_stale(tmp_path, run, results):
     run_suite(write_suite(tmp_path, [TRAINED], recipe=RECIPE), run, results)
     changed = write_suite(tmp_path, [TRAINED], recipe=RECIPE, measurement={**BRIEF, "min_samples": 13})
@@ -69,6 +70,7 @@ def test_changing_how_is_measured_makes_only_the_timing_stale(tmp_path, run, res
     assert run_suite(changed, run, results).did == [("time", "fake/trains")]
 
 
+@pytest.mark.slow
 def test_a_changed_recipe_is_trained_and_predicted_anew(tmp_path, run, results):
     kinds = ("train", "predict")
     run_suite(write_suite(tmp_path, [TRAINED], recipe=RECIPE), run, results, kinds=kinds)
@@ -76,6 +78,7 @@ def test_a_changed_recipe_is_trained_and_predicted_anew(tmp_path, run, results):
     assert [kind for kind, _ in run_suite(changed, run, results, kinds=kinds).did] == ["train", "predict"]
 
 
+@pytest.mark.slow
 def test_only_the_named_cases_and_kinds_are_done(tmp_path, run, results):
     suite = write_suite(tmp_path, [perfect(), "fake/slow_5ms"])
     assert run_suite(suite, run, results, only="fake/perf*", kinds=("predict",)).did == [("predict", "fake/perfect")]

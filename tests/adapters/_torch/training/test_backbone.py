@@ -43,6 +43,7 @@ def steps_of(folder, **changes):
     return {name: (tensor - start[name]).float() for name, tensor in state(folder / "last.pt").items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("clip", [None, 1e6])
 def test_a_step_of_the_backbone_is_its_factor_times_as_long_and_that_of_the_head_is_not(tmp_path, clip):
     whole = steps_of(tmp_path / "whole", clip_gradient_norm=clip, **ONE_STEP)

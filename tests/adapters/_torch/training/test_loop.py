@@ -244,6 +244,7 @@ def test_training_leaves_its_three_files_and_nothing_else(tmp_path, monkeypatch,
     assert log.stream.getvalue() == ""
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     "changes",
     [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import numpy as np
+import pytest
 
 from bench.records import DatasetSpec, Flag, TaskSpec
 from bench.records.png import read_png
@@ -28,6 +29,7 @@ def drawn(synthetic, folder):
     return draw_pictures(view, summarise(view), folder)
 
 
+@pytest.mark.slow
 def test_a_finished_run_leaves_its_report_pictures_and_tables(finished, tmp_path):
     written = write_report(read_run(finished.run), tmp_path / "report")
     beside = [path for path in written if path.parent == tmp_path / "report"]
@@ -69,6 +71,7 @@ def test_a_data_set_that_cannot_be_opened_costs_only_its_sheet(finished, tmp_pat
     assert "4" in reason
 
 
+@pytest.mark.slow
 def test_every_data_set_has_a_sheet_of_its_own(finished, tmp_path):
     second = finished.add("other")
     spec = DatasetSpec(name="shapes", label="more shapes", options=second.case.dataset.options)

@@ -35,6 +35,7 @@ def test_a_second_report_draws_nothing_and_is_the_same(untrained, drawn):
     assert len(drawn) == 1
 
 
+@pytest.mark.slow
 def test_a_picture_that_was_changed_or_removed_is_drawn_again(untrained, drawn):
     folder = untrained.run.path
     write_report(read_run(untrained.run), folder)
@@ -47,6 +48,7 @@ def test_a_picture_that_was_changed_or_removed_is_drawn_again(untrained, drawn):
     assert len(drawn) == 4
 
 
+@pytest.mark.slow
 def test_other_facts_another_threshold_and_other_forms_are_drawn_again(untrained, drawn):
     folder = untrained.run.path
     write_report(read_run(untrained.run), folder)

@@ -89,6 +89,7 @@ def test_a_picture_is_a_large_png_with_many_colours(tmp_path, name, models):
     assert (pixels[0] == 255).all()  # nothing is cut off at the upper edge
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("name", DRAW)
 def test_equal_input_gives_equal_bytes(tmp_path, name):
     DRAW[name](tmp_path / "a.png", 3)

@@ -36,6 +36,7 @@ def written(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_curves_scores_and_parameters_come_back(written):
     client, case = store(written), made_case()
     (run,) = runs_of(client, case)

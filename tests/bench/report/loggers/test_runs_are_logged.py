@@ -68,6 +68,7 @@ def test_all_packages_that_are_missing_are_in_one_command(monkeypatch, tmp_path)
         mistakes.tell()
 
 
+@pytest.mark.slow
 def test_every_scored_case_is_written_once_and_not_again_by_a_run_of_what_is_done(capsys, suite, tmp_path):
     pytest.importorskip("tensorboard", reason="the package tensorboard")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator

@@ -58,6 +58,7 @@ def as_dict(items):
     return {item.key or ".".join(item.nested_key): json.loads(item.value_json) for item in items}
 
 
+@pytest.mark.slow
 def test_an_offline_run_comes_back_with_its_curve_scores_and_parameters(tmp_path):
     case = made_case()
     Logger().write(case, tmp_path)

@@ -78,6 +78,7 @@ def test_rows_of_objects_keep_their_image_when_folds_are_pooled():
     assert tables[1].arrays["t"][0, 0] == 0
 
 
+@pytest.mark.slow
 def test_models_are_compared_on_the_images_of_all_folds(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)

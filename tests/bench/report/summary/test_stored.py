@@ -61,6 +61,7 @@ def test_a_summary_that_was_changed_or_cut_off_is_not_believed(finished, counted
     assert len(counted) == 5
 
 
+@pytest.mark.slow
 def test_a_report_that_is_made_anew_takes_nothing_from_it(finished, tmp_path):
     write_report(read_run(finished.run), tmp_path / "a")
     file = finished.run.path / layout.SUMMARY

@@ -138,6 +138,7 @@ def key(tmp_path):
     return path
 
 
+@pytest.mark.slow
 def test_a_seal_that_was_signed_is_verified_and_another_signature_is_not(results, key, tmp_path, capsys):
     common = ["--results", str(results)]
     allowed = ["--allowed-signers", str(tmp_path / "allowed")]

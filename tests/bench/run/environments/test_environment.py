@@ -146,6 +146,7 @@ def refused(capsys, code: int) -> str:
 # ------------------------------------------------------------------ two adapters that contradict each other
 
 
+@pytest.mark.slow
 def test_adapters_with_conflicting_pins_run_in_one_suite(made):
     views = read_run(newest_run(made.folder / "results")).cases
     assert [view.predict.outcome.facts.versions["toy"] for view in views] == ["1.0", "2.0"]
@@ -242,6 +243,7 @@ def test_a_folder_that_is_no_environment_is_left_alone(place, capsys):
 # ------------------------------------------------------------------ locks
 
 
+@pytest.mark.slow
 def test_a_lock_decides_what_is_installed_until_it_is_removed(place, capsys):
     (place.adapters / "first/requirements.txt").write_text("toy\n")
     newer = place.wheels / "toy-2.0-py3-none-any.whl"

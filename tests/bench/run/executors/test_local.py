@@ -71,6 +71,7 @@ def overlaps(of: list[tuple[datetime, datetime, Job]]) -> int:
     return sum(one[0] < other[1] and other[0] < one[1] for i, one in enumerate(of) for other in of[:i])
 
 
+@pytest.mark.slow
 def test_predictions_share_the_machine_and_timings_have_it_alone(tmp_path):
     models = [slow(number, 30.0) for number in range(4)]
     run, ran = run_on(two_devices(), tmp_path / "results", write_suite(tmp_path, models))
@@ -120,6 +121,7 @@ def test_cases_that_share_a_training_wait_for_it_side_by_side(tmp_path):
     assert ran.summary.failed == ()
 
 
+@pytest.mark.slow
 def test_a_process_that_a_worker_leaves_behind_costs_no_other_worker_its_own(tmp_path):
     # A worker that ends beside another one must end what it left behind, and nothing of the other's.
     models = [slow(0), {"name": "fake/crashes"}, {"name": "fake/exits"}, slow(1), {"name": "fake/segfaults"}]

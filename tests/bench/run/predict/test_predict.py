@@ -159,6 +159,7 @@ def test_what_was_done_before_a_crash_is_kept_and_the_next_call_goes_on(capsys, 
     assert (out / "a.png").stat().st_mtime_ns == first
 
 
+@pytest.mark.slow
 def test_an_interrupted_call_keeps_what_is_done_and_the_next_one_goes_on(capsys, tmp_path, photos, classes):
     out = tmp_path / "out"
     words = ["fake/slow_5ms", photos, "--out", out, "--classes", classes, "--device", "cpu", "--set", "infer_ms=400"]
@@ -242,6 +243,7 @@ def test_a_video_gets_every_nth_frame_and_a_film_of_overlays(capsys, tmp_path, c
     assert shown.get(cv2.CAP_PROP_FPS) == pytest.approx(10 / 3, abs=0.01)
 
 
+@pytest.mark.slow
 def test_a_case_of_a_run_predicts_with_what_it_was_trained_to(capsys, tmp_path, photos):
     suite = write_suite(
         tmp_path,
@@ -262,6 +264,7 @@ def test_a_case_of_a_run_predicts_with_what_it_was_trained_to(capsys, tmp_path, 
     assert "no case 'lerner'. Did you mean 'learner'?" in error
 
 
+@pytest.mark.slow
 @needs_torch
 def test_the_output_of_a_binary_unet_with_threshold_is_one_command(capsys, tmp_path):
     import torch

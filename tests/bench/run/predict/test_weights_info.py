@@ -43,6 +43,7 @@ def suite_in(told):
     return yaml.safe_load(told.partition("in a suite:\n")[2])
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_a_shipped_network_names_its_model_config_and_the_lines_to_use(tmp_path, capsys):
     module = unet(5)
     file = tmp_path / "last.ckpt"
@@ -59,6 +60,7 @@ def test_a_checkpoint_of_a_shipped_network_names_its_model_config_and_the_lines_
     assert "5 classes apart" in told
 
 
+@pytest.mark.slow
 def test_the_lines_make_a_suite_that_loads(tmp_path, capsys):
     file = tmp_path / "w.pth"
     torch.save({"state_dict": unet(3).state_dict(), "class_names": ["background", "cat, wild", "dog"]}, file)
@@ -98,6 +100,7 @@ class Trap:
         return (open, (str(self.path), "w"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wrap", [torch.save, lambda content, file: file.write_bytes(pickle.dumps(content))])
 def test_nothing_of_a_file_is_run(tmp_path, capsys, wrap):
     file = tmp_path / "w.pkl"

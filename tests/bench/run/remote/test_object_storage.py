@@ -126,6 +126,7 @@ def test_a_run_that_is_killed_is_resumed_elsewhere_with_what_was_finished(bucket
     assert newest_run(working_folder(bucket)).name == run_name
 
 
+@pytest.mark.slow
 def test_what_is_finished_is_not_done_again_on_another_machine(url, tmp_path, monkeypatch, capsys):
     first, both = write_suite(tmp_path, [perfect()]), write_suite(tmp_path, [perfect(), "fake/slow_5ms"], name="both")
     both.write_text(both.read_text() + "name: suite\n")
@@ -141,6 +142,7 @@ def spoil(store: Store, name: str) -> None:
     store.write(name, content[:-1] + bytes([content[-1] ^ 1]))
 
 
+@pytest.mark.slow
 def test_a_damaged_object_is_named_and_its_job_done_again(url, tmp_path, monkeypatch, capsys):
     suite = write_suite(tmp_path, [perfect()])
     assert run(suite, url) == 0
@@ -272,6 +274,7 @@ def test_an_unfinished_job_is_not_in_the_list_and_equal_files_are_one_object(fol
     assert not (other / "jobs/b").exists()
 
 
+@pytest.mark.slow
 def test_an_archive_goes_to_a_url_and_comes_back(url, tmp_path, capsys):
     suite, plain = write_suite(tmp_path, [perfect()]), tmp_path / "plain"
     assert main(["run", str(suite), "--results", str(plain), "--kind", "predict"]) == 0

@@ -32,6 +32,7 @@ def outside(tmp_path, monkeypatch):
     return own.parent
 
 
+@pytest.mark.slow
 def test_the_recorded_folder_is_searched_and_named(outside, tmp_path, monkeypatch, capsys):
     capsys.readouterr()
     (tmp_path / "elsewhere").mkdir()

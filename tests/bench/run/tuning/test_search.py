@@ -39,6 +39,7 @@ def searched(tmp_path_factory) -> Path:
     return folder / "results"
 
 
+@pytest.mark.slow
 def test_the_budget_of_trials_is_spent_and_each_is_counted_as_it_ended(searched):
     view = study_of(searched)
     assert len(view.trials) == 6

@@ -36,6 +36,7 @@ def measured(tmp_path_factory):
     return profiles(tmp_path_factory.mktemp("profiled"), [EATER, perfect()], BRIEF_PROFILE)
 
 
+@pytest.mark.slow
 def test_what_a_model_takes_for_a_batch_is_seen_though_it_gives_it_back(measured):
     eater, modest = (found.memory for found in measured)
     if not eater.peak_started_anew:

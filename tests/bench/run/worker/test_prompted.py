@@ -90,6 +90,7 @@ def iou_of_box(mask):
     return len(places) / ((max(rows) - min(rows) + 1) * (max(columns) - min(columns) + 1))
 
 
+@pytest.mark.slow
 def test_who_answers_with_the_ground_truth_scores_one_and_who_answers_with_the_prompt_what_a_loop_says(tmp_path):
     ran, view, scores = carried_out(tmp_path, [PERFECT, ITSELF], prompts=list(KINDS))
     labels = [f"{model} {kind}" for model in ("perfect", "itself") for kind in KINDS]

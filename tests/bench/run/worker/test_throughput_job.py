@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from bench.records import Status, read_record
 from bench.records.store import layout
@@ -41,6 +42,7 @@ def carried_out(tmp_path, models, kinds, **changes):
     return run_suite(suite, run, tmp_path / "results", kinds=kinds), run
 
 
+@pytest.mark.slow
 def test_a_model_under_load_leaves_its_result_and_its_raw_times(tmp_path):
     ran, run = carried_out(tmp_path, ["fake/slow_5ms", SMALL], ("predict", "throughput"), throughput=THROUGHPUT)
     assert {ran.outcome("throughput", label).status for label in ("fake/slow_5ms", "small memory")} == {Status.OK}
