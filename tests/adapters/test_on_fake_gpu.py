@@ -41,12 +41,18 @@ LOOKS_AT_VALUES = (
     "ultralytics/yolo11n_seg",
 )
 """Networks that read numbers of the device in a pass: how many boxes are left, or which annealing is over."""
+KEEPS_TENSORS = ("transformers/beit_", "transformers/data2vec_")
+"""Networks whose library keeps an index of positions for the whole process, which a GPU reads and this mode does not."""
 COPY_SIZES = ("transformers/mask2former_", "transformers/rf_detr_instance")
 """Networks whose library copies the sizes of feature maps to the device in each pass, which no CUDA graph records."""
 MODELS = {
     "unet/transposed": SMALL_UNET,
     "unet/bilinear": {"base_width": 4, "in_channels": 1},
-    **{name: options for name, options in REPRESENTATIVES.items() if not name.startswith(LOOKS_AT_VALUES)},
+    **{
+        name: options
+        for name, options in REPRESENTATIVES.items()
+        if not name.startswith(LOOKS_AT_VALUES + KEEPS_TENSORS)
+    },
 }
 SIZES = {"transformers/rf_detr_instance": Size(48, 48)}
 """Networks that see one size alone."""
