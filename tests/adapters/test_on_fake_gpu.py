@@ -42,7 +42,7 @@ LOOKS_AT_VALUES = (
 )
 """Networks that read numbers of the device in a pass: how many boxes are left, or which annealing is over."""
 KEEPS_TENSORS = ("transformers/beit_", "transformers/data2vec_")
-"""Networks whose library keeps an index of positions for the whole process, which a GPU reads and this mode does not."""
+"""Networks whose library keeps an index of positions for the whole process, which this mode cannot read."""
 COPY_SIZES = ("transformers/mask2former_", "transformers/rf_detr_instance")
 """Networks whose library copies the sizes of feature maps to the device in each pass, which no CUDA graph records."""
 MODELS = {

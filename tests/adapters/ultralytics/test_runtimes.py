@@ -82,6 +82,7 @@ def answers(kind, runtime, pictures, *, options=None, weights, **target):
     return predict(adapter, pictures)
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(("kind", "image_size"), [("instance", INPUT), ("instance", None), ("semantic", None)])
 def test_an_exported_network_finds_what_the_eager_one_finds(lively, runtime, kind, image_size):
     options = SURE if kind == "instance" else {}
@@ -95,6 +96,7 @@ def test_an_exported_network_finds_what_the_eager_one_finds(lively, runtime, kin
         assert sum(len(one.scores) for one in eager) >= len(pictures)
 
 
+@pytest.mark.few(1)
 def test_a_mixed_batch_gets_the_eager_answers(lively, runtime):
     options, weights = SURE, lively["instance"]
     eager, other = (

@@ -123,6 +123,7 @@ def test_a_prediction_that_is_not_there_when_the_clock_stops_is_found_out(cheat)
     assert found_out(cheat()) not in ("", "pays")
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     "cheat", [ByThumbnail, ByMeanColour, ByHistogram, ByTheNearest, ByTheNearestWithASpeck, ByThumbnailTurnedAnyWay]
 )
@@ -130,6 +131,7 @@ def test_a_cache_that_forgives_small_changes_is_found_out(cheat):
     assert "answered_from_memory" in found_out(cheat())
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize(
     "cheat",
     [
@@ -144,6 +146,7 @@ def test_work_ahead_of_the_clock_is_found_out_or_does_not_help(cheat):
     assert found_out(cheat()) != ""
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     "cheat",
     [
@@ -159,6 +162,7 @@ def test_a_model_that_gets_worse_while_it_is_timed_is_found_out(cheat):
     assert found_out(cheat()) not in ("", "pays")
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     "cheat",
     [
@@ -179,6 +183,7 @@ def test_work_in_other_processes_is_found_out(cheat, monkeypatch):
         adapter.close()
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     ("cheat", "flag"), [(ReadsTheStack, "hooked_interpreter"), (WorksWhenGarbageIsCollected, "answered_from_memory")]
 )
@@ -206,6 +211,7 @@ class SeesNothing(Honest):
         return np.where(pixels.max() > 250, pixels[..., 0] > 127, False).astype(np.uint8)
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("model", [Poor, SeesNothing])
 def test_an_honest_model_that_sees_little_in_new_images_is_not_taken_for_one_that_remembers(model):
     result = timed(model())

@@ -111,6 +111,7 @@ class TwoAnswers(nn.Module):
         return self.coarse(pixels).flatten(2), self.fine(pixels)
 
 
+@pytest.mark.few(2)
 @torch.inference_mode()
 @pytest.mark.parametrize("image_size", [None, Size(16, 24)])
 def test_several_answers_come_in_their_order(runtime, image_size):
@@ -364,6 +365,7 @@ def test_the_process_is_left_as_it_was_also_by_an_export(runtime):
     assert process_state() == before
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     "several",
     [
