@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import signal
 import sys
 from concurrent.futures import ProcessPoolExecutor
@@ -27,6 +28,13 @@ def processes_of_this_machine() -> ProcessPoolExecutor | None:
     if number < 2:
         return None
     return ProcessPoolExecutor(number, _WithoutScript(), initializer=_begin)
+
+
+def end_processes() -> None:
+    """End the processes of `processes_of_this_machine`, whatever they do; others of this process are none of ours."""
+    for process in multiprocessing.active_children():
+        if isinstance(process, _Process):
+            process.terminate()
 
 
 class _Process(SpawnProcess):

@@ -5,7 +5,6 @@ What helpers could not do, because one of them was killed or a node went away, i
 
 from __future__ import annotations
 
-import multiprocessing
 import time
 from collections import deque
 from collections.abc import Callable
@@ -14,6 +13,7 @@ from dataclasses import dataclass
 
 from bench.errors import BenchError
 from bench.run.executor import Executor, Helpers
+from bench.run.helpers import end_processes
 from bench.score.runs import Scoring
 
 PAYS_S = 5.0
@@ -70,8 +70,7 @@ class Scorer:
         if self._helpers is None:
             return
         self._helpers.shutdown(wait=False, cancel_futures=True)
-        for process in multiprocessing.active_children():
-            process.terminate()
+        end_processes()
         self._helpers = None
         self._flying.clear()
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import subprocess
 import sys
+import time
 from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
 from pathlib import Path
 
@@ -16,7 +18,7 @@ from bench.records.store import layout
 from bench.records.store.manifest import manifest_damage
 from bench.records.store.runs import newest_run, read_plan, read_run
 from bench.run import scorer
-from bench.run.helpers import processes_of_this_machine
+from bench.run.helpers import end_processes, processes_of_this_machine
 from bench.run.scorer import Scorer
 from bench.score.runs import scoring_of
 from tests.bench.run.executors.test_local import slow
@@ -157,7 +159,7 @@ def test_helpers_do_not_run_the_script_that_started_them(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(
         "import os\n"
-        "from bench.run.helpers import processes_of_this_machine\n"
+        "from bench.run.helpers import end_processes, processes_of_this_machine\n"
         "print('begun')\n"
         "pool = processes_of_this_machine()\n"
         "print('none' if pool is None else pool.submit(os.getppid).result() == os.getpid())\n"
@@ -165,3 +167,16 @@ def test_helpers_do_not_run_the_script_that_started_them(tmp_path):
     done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=True, cwd=tmp_path)
     assert done.stdout.split() in (["begun", "True"], ["begun", "none"])
     assert done.stderr == ""
+
+
+def test_the_end_of_helpers_leaves_other_processes_of_the_caller_alone():
+    other = multiprocessing.get_context("spawn").Process(target=time.sleep, args=(60,))
+    other.start()
+    try:
+        end_processes()
+        assert other.exitcode is None
+        other.join(0.5)
+        assert other.is_alive()
+    finally:
+        other.terminate()
+        other.join()
