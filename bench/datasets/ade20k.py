@@ -21,7 +21,6 @@ from bench.data.formats.on_disk import Description, Entry, OnDisk, missing, requ
 from bench.data.formats.published_names import require_published_names
 from bench.data.formats.sources import Archive, Part, Preparation
 from bench.dataset import GroundTruth
-from bench.errors import DatasetError
 from bench.records import IGNORE_LABEL, ClassSpec, Record, TaskKind
 from bench.records.predictions import SemanticMap
 
@@ -106,13 +105,11 @@ def classes_without_files(options: Options) -> tuple[ClassSpec, ...]:  # noqa: A
 
 def _ground_truth(num_classes: int, entry: Entry) -> GroundTruth:
     file = entry.ground_truths[0]
-    mask = read_mask(file)
-    if mask.pixels.ndim == 3:
-        raise DatasetError(
-            f"{file} holds colours; SceneParse150 has grey masks. It was converted, or is of the full ADE20K, which "
-            "has other classes. Restore it from ADEChallengeData2016.zip.",
-            kind="colours",
-        )
+    pixels = read_mask(file).values(
+        file,
+        "; SceneParse150 has grey masks. It was converted, or is of the full ADE20K, which "
+        "has other classes. Restore it from ADEChallengeData2016.zip.",
+    )
     class_of = {0: IGNORE_LABEL, **{value: value - 1 for value in range(1, num_classes + 1)}}
     known = f"SceneParse150 has 0 (void) and 1 to {num_classes}. Restore the file from its source."
-    return GroundTruth(SemanticMap(map_values(mask.pixels, class_of, file=file, known=known)))
+    return GroundTruth(SemanticMap(map_values(pixels, class_of, file=file, known=known)))

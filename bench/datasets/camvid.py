@@ -175,13 +175,9 @@ def _colour_ground_truth(num_classes: int, entry: Entry) -> GroundTruth:  # noqa
 
 def _value_ground_truth(num_classes: int, entry: Entry) -> GroundTruth:
     file = entry.ground_truths[0]
-    mask = read_mask(file)
-    if mask.pixels.ndim == 3:
-        raise DatasetError(
-            f"{file} holds colours; the SegNet variant has grey values. For the original set the option "
-            "variant: original.",
-            kind="colours",
-        )
+    pixels = read_mask(file).values(
+        file, "; the SegNet variant has grey values. For the original set the option variant: original."
+    )
     class_of = {**{value: value for value in range(num_classes)}, num_classes: IGNORE_LABEL}
     known = f"The SegNet variant has 0 to {num_classes - 1} and {num_classes} for void. Restore the file."
-    return GroundTruth(SemanticMap(map_values(mask.pixels, class_of, file=file, known=known)))
+    return GroundTruth(SemanticMap(map_values(pixels, class_of, file=file, known=known)))

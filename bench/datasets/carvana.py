@@ -22,7 +22,6 @@ from bench.data.formats.label_tables import map_values, named_classes
 from bench.data.formats.on_disk import Description, Entry, OnDisk, missing, require_files, require_folder, root_of
 from bench.data.formats.splits import by_fraction, group_keys
 from bench.dataset import GroundTruth
-from bench.errors import DatasetError
 from bench.records import ClassSpec, Record, TaskKind
 from bench.records.predictions import SemanticMap
 
@@ -85,10 +84,6 @@ def classes_without_files(options: Options) -> tuple[ClassSpec, ...]:  # noqa: A
 
 def _ground_truth(entry: Entry) -> GroundTruth:
     file = entry.ground_truths[0]
-    mask = read_mask(file)
-    if mask.pixels.ndim == 3:
-        raise DatasetError(
-            f"{file} holds colours; a mask of Carvana holds 0 and 1. Restore it from train_masks.zip.", kind="colours"
-        )
+    pixels = read_mask(file).values(file, "; a mask of Carvana holds 0 and 1. Restore it from train_masks.zip.")
     known = "Carvana has 0 (background) and 1 or 255 (car). Restore the file from train_masks.zip."
-    return GroundTruth(SemanticMap(map_values(mask.pixels, {0: 0, 1: 1, 255: 1}, file=file, known=known)))
+    return GroundTruth(SemanticMap(map_values(pixels, {0: 0, 1: 1, 255: 1}, file=file, known=known)))

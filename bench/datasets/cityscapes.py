@@ -206,14 +206,11 @@ def _ground_truth(labels: Labels, entry: Entry) -> GroundTruth:
 
 
 def _pixels(path: Path) -> NDArray[Any]:
-    mask = read_mask(path)
-    if mask.pixels.ndim == 3:
-        raise DatasetError(
-            f"{path} holds colours where labels are expected; it was probably converted, or is the _color.png under "
-            "another name. Restore it from gtFine_trainvaltest.zip.",
-            kind="colours",
-        )
-    return mask.pixels
+    return read_mask(path).values(
+        path,
+        " where labels are expected; it was probably converted, or is the _color.png under "
+        "another name. Restore it from gtFine_trainvaltest.zip.",
+    )
 
 
 def _objects(values: NDArray[Any], labels: Labels, file: Path, known: str) -> tuple[Instances, Panoptic]:

@@ -300,18 +300,14 @@ class _Reader:
     def semantic(self, entry: Entry) -> GroundTruth:
         """Return the map of classes."""
         file = entry.ground_truths[1]
-        mask = read_mask(file)
-        if mask.pixels.ndim == 3:
-            raise DatasetError(
-                f"{file} holds colours; a map of classes holds their numbers. Write those.", kind="colours"
-            )
+        pixels = read_mask(file).values(file, "; a map of classes holds their numbers. Write those.")
         count = len(self._metadata.classes)
         class_of = {**{index: index for index in range(count)}, self._metadata.ignored: IGNORE_LABEL}
         known = (
             f"{self._metadata.file.name} has stuff_classes 0 to {count - 1} and ignore_label {self._metadata.ignored}. "
             "Fix the map, or the metadata."
         )
-        return GroundTruth(SemanticMap(map_values(mask.pixels, class_of, file=file, known=known)))
+        return GroundTruth(SemanticMap(map_values(pixels, class_of, file=file, known=known)))
 
     def panoptic(self, entry: Entry) -> GroundTruth:
         """Return segments of the PNG, and the two other forms that follow from them."""

@@ -113,12 +113,8 @@ def classes_without_files(options: Options) -> tuple[ClassSpec, ...]:
 
 def _ground_truth(names: list[str], border: str, entry: Entry) -> GroundTruth:
     file = entry.ground_truths[0]
-    mask = read_mask(file)
-    if mask.pixels.ndim == 3:
-        raise DatasetError(
-            f"{file} holds colours; a trimap holds 1, 2 and 3. Restore it from annotations.tar.gz.", kind="colours"
-        )
+    pixels = read_mask(file).values(file, "; a trimap holds 1, 2 and 3. Restore it from annotations.tar.gz.")
     pet = 1 if names[1] == "pet" else names.index(entry.key)
     class_of = {PET: pet, BACKGROUND: 0, BORDER: pet if border == "pet" else IGNORE_LABEL}
     known = "A trimap has 1 (pet), 2 (background) and 3 (border). Restore the file from annotations.tar.gz."
-    return GroundTruth(SemanticMap(map_values(mask.pixels, class_of, file=file, known=known)))
+    return GroundTruth(SemanticMap(map_values(pixels, class_of, file=file, known=known)))

@@ -200,15 +200,11 @@ def _entries(images: ListedImages, places: Mapping[str, _Place], suffix: str, sp
 
 def _mask_ground_truth(yaml: DataYaml, class_of: Mapping[int, int], entry: Entry) -> GroundTruth:
     file = entry.ground_truths[0]
-    mask = read_mask(file)
-    if mask.pixels.ndim == 3:
-        raise DatasetError(
-            f"{file} holds colours; a mask of Ultralytics' holds numbers of classes. Write those.", kind="colours"
-        )
+    pixels = read_mask(file).values(file, "; a mask of Ultralytics' holds numbers of classes. Write those.")
     known = (
         f"{yaml.file.name} knows {', '.join(map(str, class_of))}. Add its name or its label_mapping, or fix the mask."
     )
-    return GroundTruth(SemanticMap(map_values(mask.pixels, class_of, file=file, known=known)))
+    return GroundTruth(SemanticMap(map_values(pixels, class_of, file=file, known=known)))
 
 
 def _ground_truth(

@@ -111,9 +111,7 @@ def _entries(folders: Folders) -> list[Entry]:
 
 def _ground_truth(classes: Sequence[ClassSpec], entry: Entry) -> GroundTruth:
     file = entry.ground_truths[0]
-    mask = read_mask(file)
-    if mask.pixels.ndim == 3:
-        raise DatasetError(f"{file} holds colours; the pixel maps of COCO-Stuff are grey. {OBTAIN}", kind="colours")
+    pixels = read_mask(file).values(file, f"; the pixel maps of COCO-Stuff are grey. {OBTAIN}")
     values = stored_values()
     if file.stem.endswith(WITHOUT_GAPS):
         values = {name: position for position, name in enumerate(values)}
@@ -121,5 +119,5 @@ def _ground_truth(classes: Sequence[ClassSpec], entry: Entry) -> GroundTruth:
     class_of = {value: position.get(name, IGNORE_LABEL) for name, value in values.items()}
     known = f"COCO-Stuff has 171 values from 0 to {max(values.values())}, and 255 where nothing is labelled. {OBTAIN}"
     return GroundTruth(
-        SemanticMap(map_values(mask.pixels, {**class_of, IGNORE_LABEL: IGNORE_LABEL}, file=file, known=known))
+        SemanticMap(map_values(pixels, {**class_of, IGNORE_LABEL: IGNORE_LABEL}, file=file, known=known))
     )

@@ -77,6 +77,20 @@ class StoredMask:
     alpha: NDArray[Any] | None = None
     bits: int = 0
 
+    def values(self, file: Path, instead: str) -> NDArray[Any]:
+        """Return the pixels of a mask that has one value each, (H, W).
+
+        Args:
+            file: Its file, for the message.
+            instead: End of the sentence `FILE holds colours`: what was expected, and what to do.
+
+        Raises:
+            DatasetError: If the pixels are colours.
+        """
+        if self.pixels.ndim == 3:
+            raise DatasetError(f"{file} holds colours{instead}", kind="colours")
+        return self.pixels
+
 
 @blaming("image")
 def read_image(path: Path) -> RgbImage:

@@ -171,19 +171,18 @@ class OwnIndices:
         """Return classes by index, and objects where there is a second mask."""
         path = entry.ground_truths[0]
         mask = read_mask(path)
-        if mask.pixels.ndim == 3:
-            raise DatasetError(
-                f"{path} holds colours, no indices as others of its folder do. Write all of them in one form: indices, "
-                "or colours with a labelmap.txt.",
-                kind="colours",
-            )
+        pixels = mask.values(
+            path,
+            ", no indices as others of its folder do. Write all of them in one form: indices, "
+            "or colours with a labelmap.txt.",
+        )
         self._require_order(mask, path)
         class_of = {**{index: index for index in range(len(self.classes))}, BORDER: IGNORE_LABEL}
         known = (
             f"{self.origin} names {len(self.classes)} classes, for the indices 0 to {len(self.classes) - 1}; "
             f"{BORDER} is void. Add the name, or fix the mask."
         )
-        labels = map_values(mask.pixels, class_of, file=path, known=known)
+        labels = map_values(pixels, class_of, file=path, known=known)
         objects = objects_of(labels, entry.ground_truths[1]) if len(entry.ground_truths) > 1 else None
         return GroundTruth(semantic=SemanticMap(labels), instances=objects)
 
@@ -225,14 +224,11 @@ def own_indices(names: Sequence[str], origin: str, first: Path) -> OwnIndices:
 
 def indices_of(path: Path) -> NDArray[np.uint8]:
     """Return the indices of a mask, uint8, (H, W); raises `DatasetError` for one of colours."""
-    mask = read_mask(path)
-    if mask.pixels.ndim == 3:
-        raise DatasetError(
-            f"{path} holds colours, not palette indices; it was probably converted to RGB (OpenCV and "
-            ".convert('RGB') do that). Restore the original, a PNG of mode P.",
-            kind="colours",
-        )
-    return mask.pixels
+    return read_mask(path).values(
+        path,
+        ", not palette indices; it was probably converted to RGB (OpenCV and "
+        ".convert('RGB') do that). Restore the original, a PNG of mode P.",
+    )
 
 
 def objects_of(labels: LabelMap, file: Path) -> Instances:
