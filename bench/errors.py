@@ -1,4 +1,4 @@
-"""Mistakes that a user can fix.
+"""Usage errors: what a user can fix.
 
 A `BenchError` says, in one paragraph, what happened, where, what was expected and what to type
 next. The command line prints it and exits with code 2. Anything else that escapes is a defect of
@@ -24,7 +24,7 @@ _LONG_WORD = re.compile(r"(\S{400})\S{100,}(\S{100})")
 
 
 class BenchError(Exception):
-    """A mistake of the user's, told in one paragraph; words that no reader takes in, of files of others, are cut."""
+    """A usage error, told in one paragraph; words that no reader takes in, of files of others, are cut."""
 
     def __init__(self, message: object = "") -> None:
         super().__init__(_LONG_WORD.sub(r"\1…\2", str(message)))
@@ -88,8 +88,8 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     return f" Did you mean '{nearest[0]}'?" if nearest else ""
 
 
-class Mistakes:
-    """Mistakes that do not hide each other: noted one after another, told together, a paragraph each."""
+class UsageErrors:
+    """Usage errors that do not hide each other: noted one after another, told together, a paragraph each."""
 
     def __init__(self) -> None:
         self._paragraphs: list[str] = []
@@ -98,13 +98,13 @@ class Mistakes:
         return bool(self._paragraphs)
 
     def note(self, paragraph: str) -> None:
-        """Keep a mistake; one that was noted before is kept once."""
+        """Keep a usage error; one that was noted before is kept once."""
         if paragraph not in self._paragraphs:
             self._paragraphs.append(paragraph)
 
     @contextmanager
     def noted(self, where: str = "") -> Iterator[None]:
-        """Note the mistake that ends the body, if one does, behind the words that say where; then go on."""
+        """Note the usage error that ends the body, if one does, behind the words that say where; then go on."""
         try:
             yield
         except BenchError as error:

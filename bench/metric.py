@@ -52,7 +52,7 @@ __all__ = [
     "VolumeMetric",
     "load_metric",
     "metric_called",
-    "metric_mistake",
+    "metric_error",
     "metric_module",
     "metric_names",
 ]
@@ -199,7 +199,7 @@ def metric_names() -> list[str]:
     return module_names("bench.metrics")
 
 
-def metric_mistake(name: str) -> str | None:
+def metric_error(name: str) -> str | None:
     """Say what is wrong with the name of a metric, in one sentence; None if there is such a metric."""
     told, at, number = name.partition("@")
     base, most = _capped(told)
@@ -208,10 +208,10 @@ def metric_mistake(name: str) -> str | None:
     if most is not None and not hasattr(_module_metric(base), "with_max_detections"):
         capped = [one for one in metric_names() if hasattr(_module_metric(one), "with_max_detections")]
         return f"metric {base!r} counts no detections, and takes no max_detections; {', '.join(capped)} do"
-    return _tolerance_mistake(told, number) if at else None
+    return _tolerance_error(told, number) if at else None
 
 
-def _tolerance_mistake(name: str, number: str) -> str | None:
+def _tolerance_error(name: str, number: str) -> str | None:
     if not hasattr(_module_metric(_capped(name)[0]), "at"):
         return f"metric {name!r} has no tolerance: write {name}, not {name}@{number}"
     try:
@@ -233,9 +233,9 @@ def load_metric(name: str) -> Metric:
     Raises:
         PluginError: If there is none, with the nearest name.
     """
-    mistake = metric_mistake(name)
-    if mistake is not None:
-        raise PluginError(mistake)
+    usage_error = metric_error(name)
+    if usage_error is not None:
+        raise PluginError(usage_error)
     told, _, tolerance = name.partition("@")
     base, most = _capped(told)
     metric = _module_metric(base)

@@ -61,7 +61,7 @@ KNOWN: Mapping[str, Usage] = {
 """The losses that a recipe can name."""
 
 
-def loss_mistakes(text: str) -> list[str]:
+def loss_errors(text: str) -> list[str]:
     """Return what is wrong with each term of a recipe's loss, a sentence each; empty if nothing is."""
     found = []
     for part in PLUS.split(text):

@@ -187,7 +187,7 @@ def read_options(cls: type[OptionsT], model: ModelSpec) -> OptionsT:
     """Return a model config's options as an adapter's own type.
 
     Raises:
-        BenchError: With a line for each mistake: the model, the option, what is allowed and the nearest known name.
+        BenchError: With a line for each usage error: the model, the option, what is allowed and the nearest known name.
     """
     try:
         return cls.model_validate(model.options)
@@ -195,7 +195,7 @@ def read_options(cls: type[OptionsT], model: ModelSpec) -> OptionsT:
         raise BenchError("\n".join(_sentence(cls, model, one) for one in error.errors())) from None
 
 
-def option_mistakes(cls: type[Options], model: ModelSpec) -> list[str]:
+def option_errors(cls: type[Options], model: ModelSpec) -> list[str]:
     """Return what is wrong with a model config's options, one sentence each, all of them; empty if nothing is."""
     try:
         cls.model_validate(model.options)

@@ -123,7 +123,7 @@ def _classes_in(given: Shapes, own: Shapes, classes: int) -> int | None:
 
 
 def main() -> int:
-    """Answer one question; a mistake of the user's is the answer's `error`."""
+    """Answer one question; a usage error is the answer's `error`."""
     try:
         told = answer(json.loads(sys.stdin.read()))
     except BenchError as error:

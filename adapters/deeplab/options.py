@@ -6,7 +6,7 @@ from typing import Literal, TypeAlias
 
 from pydantic import Field, field_validator
 
-from adapters._torch.options import HeadOptions, option_mistakes
+from adapters._torch.options import HeadOptions, option_errors
 from bench.records import ModelSpec
 from bench.records.abilities import Abilities
 
@@ -47,9 +47,9 @@ class DeepLabOptions(HeadOptions):
         return dilations
 
 
-def mistakes(model: ModelSpec) -> list[str]:
+def usage_errors(model: ModelSpec) -> list[str]:
     """Return what is wrong with a model config's options, a sentence each; imports no framework."""
-    return option_mistakes(DeepLabOptions, model)
+    return option_errors(DeepLabOptions, model)
 
 
 def abilities(model: ModelSpec) -> Abilities:  # noqa: ARG001

@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import Field, JsonValue, field_validator, model_validator
 
-from adapters._torch.options import ObjectInput, Options, option_mistakes, refuse_in_input
+from adapters._torch.options import ObjectInput, Options, option_errors, refuse_in_input
 from bench.records import ModelSpec, TaskKind
 from bench.records.abilities import Abilities
 
@@ -144,9 +144,9 @@ def config_beside(weights: Path | None, options: Detectron2Options) -> Path | No
     return beside if re.search(r"\bMETA_ARCHITECTURE\s*:", text) else None
 
 
-def mistakes(model: ModelSpec) -> list[str]:
+def usage_errors(model: ModelSpec) -> list[str]:
     """Return what is wrong with a model config's options, a sentence each; imports no framework."""
-    return option_mistakes(Detectron2Options, model)
+    return option_errors(Detectron2Options, model)
 
 
 NOT_OFFERED = ("augmentation", "accumulate", "ema_decay", "devices")

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import JsonValue
 
-from adapters._torch.options import HeadOptions, option_mistakes
+from adapters._torch.options import HeadOptions, option_errors
 from bench.records import ModelSpec
 from bench.records.abilities import NO_BACKBONE, Abilities
 
@@ -24,9 +24,9 @@ class MonaiOptions(HeadOptions):
     arguments: dict[str, JsonValue] = {}
 
 
-def mistakes(model: ModelSpec) -> list[str]:
+def usage_errors(model: ModelSpec) -> list[str]:
     """Return what is wrong with a model config's options, a sentence each; imports no framework."""
-    return option_mistakes(MonaiOptions, model)
+    return option_errors(MonaiOptions, model)
 
 
 def abilities(model: ModelSpec) -> Abilities:

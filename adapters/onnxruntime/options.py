@@ -1,10 +1,10 @@
 """Options of a model config of an ONNX file, without a runtime."""
 
-from adapters._torch.runtimes.file_options import EXPORTS, FileOptions, mistakes
+from adapters._torch.runtimes.file_options import EXPORTS, FileOptions, usage_errors
 from bench.records import ModelSpec
 from bench.records.abilities import Abilities
 
-__all__ = ["EXPORTS", "FileOptions", "abilities", "mistakes"]
+__all__ = ["EXPORTS", "FileOptions", "abilities", "usage_errors"]
 
 
 def abilities(model: ModelSpec) -> Abilities:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from bench.data.predictions.options import option_mistakes
+from bench.data.predictions.options import option_errors
 from bench.records import ModelSpec
 
 
-def mistakes(model: ModelSpec) -> list[str]:
+def usage_errors(model: ModelSpec) -> list[str]:
     """Return what is wrong with a model config's options, a sentence each."""
-    return option_mistakes(model.options, model.label)
+    return option_errors(model.options, model.label)

@@ -34,7 +34,7 @@ from transformers import (
 )
 
 from adapters._torch.options import read_options
-from adapters.sam.options import FAMILY, Family, SamOptions, mistakes
+from adapters.sam.options import FAMILY, Family, SamOptions, usage_errors
 from bench.errors import BenchError, did_you_mean
 from bench.records import ModelSpec
 
@@ -89,7 +89,7 @@ def sam_options(model: ModelSpec) -> SamOptions:
     Raises:
         BenchError: If a name or value is wrong.
     """
-    if found := mistakes(model):
+    if found := usage_errors(model):
         raise BenchError("\n".join(found))
     return read_options(SamOptions, model)
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, JsonValue, model_validator
 
-from adapters._torch.options import ObjectInput, Options, option_mistakes, refuse_in_input
+from adapters._torch.options import ObjectInput, Options, option_errors, refuse_in_input
 from bench.errors import did_you_mean
 from bench.records import ModelSpec
 from bench.records.abilities import Abilities
@@ -63,9 +63,9 @@ FAMILY: dict[str, Family] = {
 """Network -> the model it is a size of."""
 
 
-def mistakes(model: ModelSpec) -> list[str]:
+def usage_errors(model: ModelSpec) -> list[str]:
     """Return what is wrong with a model config's options, a sentence each; imports no framework."""
-    found = option_mistakes(SamOptions, model)
+    found = option_errors(SamOptions, model)
     if found:
         return found
     options = SamOptions.model_validate(model.options)

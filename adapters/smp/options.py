@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import JsonValue
 
-from adapters._torch.options import HeadOptions, option_mistakes
+from adapters._torch.options import HeadOptions, option_errors
 from bench.records import ModelSpec
 from bench.records.abilities import Abilities
 
@@ -42,9 +42,9 @@ class SmpOptions(HeadOptions):
     arguments: dict[str, JsonValue] = {}
 
 
-def mistakes(model: ModelSpec) -> list[str]:
+def usage_errors(model: ModelSpec) -> list[str]:
     """Return what is wrong with a model config's options, a sentence each; imports no framework."""
-    return option_mistakes(SmpOptions, model)
+    return option_errors(SmpOptions, model)
 
 
 def abilities(model: ModelSpec) -> Abilities:  # noqa: ARG001

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from adapters._torch.options import HeadOptions, NetworkOptions, ObjectInput, option_mistakes
+from adapters._torch.options import HeadOptions, NetworkOptions, ObjectInput, option_errors
 from bench.records import ModelSpec
 from bench.records.abilities import Abilities
 
@@ -115,9 +115,9 @@ class MaskRCNNOptions(NetworkOptions):
         return self
 
 
-def mistakes(model: ModelSpec) -> list[str]:
+def usage_errors(model: ModelSpec) -> list[str]:
     """Return what is wrong with a model config's options, a sentence each; imports no framework."""
-    return option_mistakes(MaskRCNNOptions if model.task == "instance" else SemanticOptions, model)
+    return option_errors(MaskRCNNOptions if model.task == "instance" else SemanticOptions, model)
 
 
 NO_GRAPH = (

@@ -12,7 +12,7 @@ from adapters._torch.options import (
     NetworkOptions,
     ObjectInput,
     Options,
-    option_mistakes,
+    option_errors,
 )
 from bench.records import ModelSpec
 from bench.records.abilities import NO_BACKBONE, Abilities
@@ -196,9 +196,9 @@ def _kind(model: ModelSpec) -> type[Options]:
     return OPTIONS.get(str(model.options.get("architecture", "segformer")), UniversalOptions)
 
 
-def mistakes(model: ModelSpec) -> list[str]:
+def usage_errors(model: ModelSpec) -> list[str]:
     """Return what is wrong with a model config's options, a sentence each; imports no framework."""
-    return option_mistakes(_kind(model), model)
+    return option_errors(_kind(model), model)
 
 
 def abilities(model: ModelSpec) -> Abilities:

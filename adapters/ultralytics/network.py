@@ -19,7 +19,7 @@ from adapters._torch.matching import LoadedWeights
 from adapters._torch.options import read_options
 from adapters._torch.weights import load_weights
 from adapters.ultralytics import environment
-from adapters.ultralytics.options import InstanceOptions, NetworkOptions, SemanticOptions, known_networks, mistakes
+from adapters.ultralytics.options import InstanceOptions, NetworkOptions, SemanticOptions, known_networks, usage_errors
 from bench.errors import BenchError, Unsupported
 from bench.records import IGNORE_LABEL, ModelSpec, TaskSpec
 
@@ -62,7 +62,7 @@ def options_of(model: ModelSpec) -> NetworkOptions:
     Raises:
         BenchError: If one is wrong, or the framework has no such network for the model config's task.
     """
-    if found := mistakes(model):
+    if found := usage_errors(model):
         raise BenchError("\n".join(found))
     return read_options(InstanceOptions if model.task == "instance" else SemanticOptions, model)
 

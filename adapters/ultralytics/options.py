@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from adapters._torch.options import ObjectInput, Options, option_mistakes, refuse_in_input
+from adapters._torch.options import ObjectInput, Options, option_errors, refuse_in_input
 from bench.errors import did_you_mean
 from bench.records import ModelSpec
 from bench.records.abilities import BACKBONE_FIELDS, Abilities
@@ -92,9 +92,9 @@ def known_networks(*kinds: str) -> list[str]:
     return [family.format(size) for family in families for size in SIZES]
 
 
-def mistakes(model: ModelSpec) -> list[str]:
+def usage_errors(model: ModelSpec) -> list[str]:
     """Return what is wrong with a model config's options, a sentence each; imports no framework."""
-    found = option_mistakes(InstanceOptions if model.task == "instance" else SemanticOptions, model)
+    found = option_errors(InstanceOptions if model.task == "instance" else SemanticOptions, model)
     network = model.options.get("network")
     known = known_networks(model.task)
     # A checkpoint brings its network, which may be from a YAML file of the user's own.

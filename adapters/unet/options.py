@@ -6,7 +6,7 @@ from typing import Literal, TypeAlias
 
 from pydantic import Field
 
-from adapters._torch.options import HeadOptions, option_mistakes
+from adapters._torch.options import HeadOptions, option_errors
 from bench.records import ModelSpec
 from bench.records.abilities import NO_BACKBONE, Abilities
 
@@ -44,9 +44,9 @@ class UNetOptions(HeadOptions):
     min_area: int | None = Field(default=None, ge=1)
 
 
-def mistakes(model: ModelSpec) -> list[str]:
+def usage_errors(model: ModelSpec) -> list[str]:
     """Return what is wrong with a model config's options, a sentence each; imports no framework."""
-    found = option_mistakes(UNetOptions, model)
+    found = option_errors(UNetOptions, model)
     if model.task == "semantic" and model.options.get("min_area") is not None:
         found.append(f"{model.label}: option 'min_area' belongs to model configs for instances and panoptic maps")
     return found

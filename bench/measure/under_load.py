@@ -80,7 +80,7 @@ class UnderLoad:
         return [(first + i) % len(self.images) for i in range(size)]
 
 
-class Neighbours:
+class Interference:
     """The interference of other processes during a block.
 
     Attributes:
@@ -91,9 +91,9 @@ class Neighbours:
 
 
 @contextmanager
-def watched() -> Iterator[Neighbours]:
+def watched() -> Iterator[Interference]:
     """Watch the machine during a measurement, from which the garbage collector is kept out."""
-    cores, seen = allowed_cores(), Neighbours()
+    cores, seen = allowed_cores(), Interference()
     with no_garbage_collection():
         start = read_edge(cores)
         yield seen

@@ -104,7 +104,7 @@ class Scorer:
         asked = self._flying.pop(future)
         try:
             told = future.result()
-        except Exception as error:  # whatever became of the helper: a mistake of the code is met again here
+        except Exception as error:  # whatever became of the helper: an error of the code is met again here
             self._tell(f"{asked.scoring.planned.case.id} is scored here, because a helper was lost ({error})")
             if isinstance(error, BrokenExecutor):
                 self._helpers = None

@@ -17,11 +17,11 @@ from pydantic import JsonValue
 
 from bench.data.formats.home import expanded
 from bench.data.predictions import ADAPTER as FROM_FILES
-from bench.data.predictions.options import option_mistakes
+from bench.data.predictions.options import option_errors
 from bench.data.predictions.reading import kind_of
 from bench.dataset import dataset_names, default_root
-from bench.errors import BenchError, Mistakes, PluginError, SuiteError, did_you_mean
-from bench.metric import load_metric, metric_mistake
+from bench.errors import BenchError, PluginError, SuiteError, UsageErrors, did_you_mean
+from bench.metric import load_metric, metric_error
 from bench.records import Case, DatasetSpec, Kept, ModelSpec, PromptKind, Recipe, Target
 from bench.score.reduce import reaches
 from bench.suite.folds import fold_specs
@@ -29,7 +29,7 @@ from bench.suite.lines import SuiteLines
 from bench.suite.model_configs import found_from, resolve_model, weights_from
 from bench.suite.recipes import recipes_of
 from bench.suite.schema import DatasetEntry, Match, ModelEntry, Suite, TargetEntry
-from bench.suite.shifts import corruption_mistakes, shifted_cases
+from bench.suite.shifts import corruption_errors, shifted_cases
 from bench.suite.tuning import TUNED
 
 
@@ -50,16 +50,16 @@ def expand(suite: Suite, *, auto_device: str, source: Path, lines: SuiteLines | 
     datasets = [spec for entry in suite.datasets for spec in fold_specs(entry, dataset_spec(entry, source), source)]
     others = () if suite.corruptions is None else suite.corruptions.natural
     natural = [dataset_spec(entry, source) for entry in others]
-    mistakes = Mistakes()
-    with mistakes.noted():
+    usage_errors = UsageErrors()
+    with usage_errors.noted():
         _check_tasks(suite, [model for _, model in models], source, lines)
-    with mistakes.noted():
+    with usage_errors.noted():
         _check_prompts(suite, source)
-    with mistakes.noted():
+    with usage_errors.noted():
         _refuse_twins([m.label for _, m in models], "models", source)
-    with mistakes.noted():
+    with usage_errors.noted():
         _refuse_twins([d.label for d in (*datasets, *natural)], "datasets", source)
-    mistakes.tell()
+    usage_errors.tell()
     targets = _unique(_device_resolved(t, auto_device) for entry in suite.targets for t in _targets(entry))
     cases = tuple(
         _scored_only(case) if seeded.adapter == FROM_FILES else case
@@ -100,7 +100,7 @@ def _kept(suite: Suite, model: ModelSpec) -> tuple[Kept, ...]:
     """
     if not suite.keep:
         return ()
-    names = [name for name in suite.metrics if metric_mistake(name) is None]
+    names = [name for name in suite.metrics if metric_error(name) is None]
     choosing = any(hasattr(load_metric(name), "chosen_at") for name in names) and model.adapter != FROM_FILES
     return (*suite.keep, *(("validation",) if choosing else ()))
 
@@ -153,32 +153,32 @@ def _short(number: float) -> str:
 
 
 def _check_names(suite: Suite, source: Path, lines: SuiteLines) -> None:
-    mistakes = Mistakes()
+    usage_errors = UsageErrors()
     known = dataset_names()
     for index, name in enumerate(one.name for one in suite.datasets):
         if name not in known:
-            mistakes.note(
+            usage_errors.note(
                 f"{source}: datasets[{index}]{lines.at('datasets', index)}: no data set named {name!r}."
                 f"{did_you_mean(name, known)} List them with: bench list datasets"
             )
     if suite.corruptions is not None:
-        for sentence in corruption_mistakes(suite.corruptions):
-            mistakes.note(f"{source}: corruptions{lines.at('corruptions')}: {sentence}")
+        for sentence in corruption_errors(suite.corruptions):
+            usage_errors.note(f"{source}: corruptions{lines.at('corruptions')}: {sentence}")
     for index, name in enumerate(suite.metrics):
-        if (mistake := metric_mistake(name)) is not None:
-            mistakes.note(f"{source}: metrics[{index}]{lines.at('metrics', index)}: {mistake}")
-    mistakes.tell()
+        if (usage_error := metric_error(name)) is not None:
+            usage_errors.note(f"{source}: metrics[{index}]{lines.at('metrics', index)}: {usage_error}")
+    usage_errors.tell()
 
 
 def _models(suite: Suite, source: Path, lines: SuiteLines) -> list[tuple[ModelEntry, ModelSpec]]:
     """Models with their entries; all names that a suite has wrong are told together."""
-    mistakes, models = Mistakes(), []
-    with mistakes.noted():
+    usage_errors, models = UsageErrors(), []
+    with usage_errors.noted():
         _check_names(suite, source, lines)
     for index, entry in enumerate(suite.models):
-        with mistakes.noted():
+        with usage_errors.noted():
             models.append((entry, _model(entry, source, f"{source}: models[{index}]{lines.at('models', index)}")))
-    mistakes.tell()
+    usage_errors.tell()
     return models
 
 
@@ -196,10 +196,10 @@ def _model(entry: ModelEntry, source: Path, where: str) -> ModelSpec:
 
 def _of_files(entry: ModelEntry, options: dict[str, JsonValue], folder: Path, where: str) -> ModelSpec:
     """A model whose predictions are files; these stand in the place of its weights, so that their content counts."""
-    mistakes = Mistakes()
-    for sentence in option_mistakes(options, entry.label or entry.name):
-        mistakes.note(f"{where}: {sentence}")
-    mistakes.tell()
+    usage_errors = UsageErrors()
+    for sentence in option_errors(options, entry.label or entry.name):
+        usage_errors.note(f"{where}: {sentence}")
+    usage_errors.tell()
     annotations = options.get("annotations")
     if isinstance(annotations, str):
         options = {**options, "annotations": str((folder / expanded(annotations)).resolve())}

@@ -15,7 +15,7 @@ from bench.adapter import load_loss_grammar
 from bench.data.formats.yaml_text import read_limited
 from bench.dataset import dataset_names
 from bench.errors import SuiteError, did_you_mean
-from bench.metric import metric_mistake
+from bench.metric import metric_error
 from bench.suite.model_configs import model_config_files
 from bench.suite.schema import Suite
 
@@ -56,7 +56,7 @@ def _names_unknown(document: dict[str, Any], path: Path, lines: Lines) -> list[s
     found = [
         f"{path}: recipe.loss{_at_line(('recipe', 'loss'), lines)}: {sentence}"
         for one in losses
-        for sentence in load_loss_grammar().loss_mistakes(one)
+        for sentence in load_loss_grammar().loss_errors(one)
     ]
     for key, known in (
         ("models", list(model_config_files())),
@@ -73,9 +73,9 @@ def _names_unknown(document: dict[str, Any], path: Path, lines: Lines) -> list[s
     metrics = document.get("metrics")
     for index, entry in enumerate(metrics if isinstance(metrics, list) else ()):
         name = entry.get("name") if isinstance(entry, dict) else entry
-        mistake = metric_mistake(name) if isinstance(name, str) else None
-        if mistake is not None:
-            found.append(f"{path}: metrics[{index}]{_at_line(('metrics', index), lines)}: {mistake}")
+        usage_error = metric_error(name) if isinstance(name, str) else None
+        if usage_error is not None:
+            found.append(f"{path}: metrics[{index}]{_at_line(('metrics', index), lines)}: {usage_error}")
     return found
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from bench.data.corruptions.names import FAMILY_OF, name_mistake, named
+from bench.data.corruptions.names import FAMILY_OF, name_error, named
 from bench.data.predictions import ADAPTER as FROM_FILES
 from bench.dataset import dataset_names
 from bench.errors import did_you_mean
@@ -14,16 +14,16 @@ from bench.suite.schema import Corruptions, Suite
 NATURAL = "natural"
 
 
-def corruption_mistakes(asked: Corruptions) -> list[str]:
+def corruption_errors(asked: Corruptions) -> list[str]:
     """Return what is wrong with the names that a suite asks for, a sentence each."""
     known = dataset_names()
-    mistakes = [told for name in asked.names if (told := name_mistake(name)) is not None]
+    usage_errors = [told for name in asked.names if (told := name_error(name)) is not None]
     for one in asked.natural:
         if one.name not in known:
-            mistakes.append(f"natural: no data set named {one.name!r}.{did_you_mean(one.name, known)}")
+            usage_errors.append(f"natural: no data set named {one.name!r}.{did_you_mean(one.name, known)}")
         elif one.folds is not None:
-            mistakes.append(f"natural: {one.name}: another data set is scored whole; remove 'folds'")
-    return mistakes
+            usage_errors.append(f"natural: {one.name}: another data set is scored whole; remove 'folds'")
+    return usage_errors
 
 
 def shifted_cases(suite: Suite, cases: Sequence[Case], natural: Sequence[DatasetSpec]) -> tuple[Case, ...]:

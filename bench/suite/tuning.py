@@ -11,8 +11,8 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, JsonValue, ValidationError
 
-from bench.errors import Mistakes, SuiteError, did_you_mean
-from bench.metric import metric_mistake
+from bench.errors import SuiteError, UsageErrors, did_you_mean
+from bench.metric import metric_error
 from bench.records import EXPORTED_RUNTIMES, Case, DatasetSpec, Recipe, Searched, Tune, as_json_dict
 from bench.suite.lines import SuiteLines
 from bench.suite.schema import Suite
@@ -200,7 +200,7 @@ def _as_field(field: str, value: JsonValue) -> JsonValue:
 # ------------------------------------------------------------------ what is wrong with it
 
 
-def check_tune(suite: Suite, cases: Sequence[Case], source: Path, lines: SuiteLines, mistakes: Mistakes) -> None:
+def check_tune(suite: Suite, cases: Sequence[Case], source: Path, lines: SuiteLines, usage_errors: UsageErrors) -> None:
     """Note everything that is wrong with the search of a suite, as far as the suite itself tells."""
     tune = suite.tune
     if tune is None:
@@ -210,20 +210,22 @@ def check_tune(suite: Suite, cases: Sequence[Case], source: Path, lines: SuiteLi
         return f"{source}: tune{''.join(f'.{part}' for part in where)}{lines.at('tune', *where)}: "
 
     if suite.recipe is None:
-        mistakes.note(f"{at()}a search changes the suite's recipe, and there is none. Add 'recipe', with its budget.")
+        usage_errors.note(
+            f"{at()}a search changes the suite's recipe, and there is none. Add 'recipe', with its budget."
+        )
         return
     for sentence in (*_wrong_seeds(suite), *_wrong_method(suite, tune)):
-        mistakes.note(at() + sentence)
-    if tune.metric is not None and (mistake := metric_mistake(tune.metric)) is not None:
-        mistakes.note(f"{at('metric')}{mistake}")
+        usage_errors.note(at() + sentence)
+    if tune.metric is not None and (usage_error := metric_error(tune.metric)) is not None:
+        usage_errors.note(f"{at('metric')}{usage_error}")
     if cases and not any(is_tuned(case) for case in cases):
-        mistakes.note(f"{at()}no model of the suite is trained by its recipe, so there is nothing to search.")
+        usage_errors.note(f"{at()}no model of the suite is trained by its recipe, so there is nothing to search.")
     for field, searched in tune.space.items():
         for sentence in _wrong_field(suite, field, searched):
-            mistakes.note(at("space", field) + sentence)
+            usage_errors.note(at("space", field) + sentence)
     for label, spec in {case.made_for.label: case.made_for for case in cases if is_tuned(case)}.items():
         if spec.val == spec.test:
-            mistakes.note(
+            usage_errors.note(
                 f"{at()}data set {label!r} is validated and tested on the split {spec.val!r}: a search must not see "
                 "what it is judged on. Give it a split of its own by 'val'."
             )

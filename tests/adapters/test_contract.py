@@ -308,7 +308,7 @@ def test_a_task_of_another_form_is_refused_as_unsupported(model_config, options,
 
 
 @ONE_PER_ADAPTER
-def test_an_unknown_option_is_a_mistake_that_is_named(model_config, options, task):
+def test_an_unknown_option_is_a_usage_error_that_is_named(model_config, options, task):
     with pytest.raises(BenchError, match="no_such_option"):
         built(model_config, {**options, "no_such_option": 1}, task)
 

@@ -59,7 +59,7 @@ def untrained(name):
 def test_a_shipped_model_can_be_built_and_answers_an_image(name):
     model = untrained(name)
     light = load_light(model.adapter, "options")
-    assert light.mistakes(model) == []
+    assert light.usage_errors(model) == []
     adapter, task = load_adapter(model.adapter), task_of(model)
     fixed = light.abilities(model).side or model.options.get("canvas")
     seen = fixed or SIDE

@@ -233,8 +233,8 @@ def test_masks_of_an_exported_yolo_come_back_from_every_fit(axis, size, fit):
 )
 def test_what_a_network_cannot_honour_is_refused_with_the_reason_before_anything_runs(model_config, said, why):
     model = resolve_model(model_config, options={"input": said})
-    (mistake,) = load_light(model.adapter, "options").mistakes(model)
-    assert why in mistake
+    (usage_error,) = load_light(model.adapter, "options").usage_errors(model)
+    assert why in usage_error
 
 
 def test_colours_in_the_other_order_reach_the_first_layer():

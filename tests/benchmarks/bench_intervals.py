@@ -103,7 +103,7 @@ def _latency_trial(random: np.random.Generator, count: int, spread: float, trial
 
 
 def print_latency(trials: int) -> None:
-    """Print coverage, mistakes and power by number of processes and their spread."""
+    """Print coverage, errors and power by number of processes and their spread."""
     heads = (
         "processes",
         "differ by",
@@ -142,7 +142,7 @@ def print_drift(trials: int) -> None:
 
 
 def print_scores(trials: int) -> None:
-    """Print coverage and mistakes of scores by classes, images and metric; then by groups."""
+    """Print coverage and errors of scores by classes, images and metric; then by groups."""
     print("| classes | images | " + " | ".join(f"{name} covered (equal models told apart)" for name in METRICS) + " |")
     print("|---|---|" + "---|" * len(METRICS))
     for kind in ("8 common", "19 with rare", "150 long-tailed"):

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from adapters._torch.fitting import Interpolation
-from adapters._torch.options import Channels, InputOptions, Numbers, Options, Thresholds, option_mistakes
+from adapters._torch.options import Channels, InputOptions, Numbers, Options, Thresholds, option_errors
 from bench.records import ModelSpec
 
 
@@ -143,6 +143,6 @@ def options_class(model: ModelSpec) -> type[FileOptions]:
     return ObjectFileOptions if model.task == "instance" else FileOptions
 
 
-def mistakes(model: ModelSpec) -> list[str]:
+def usage_errors(model: ModelSpec) -> list[str]:
     """Return what is wrong with a model config's options, a sentence each; imports no framework."""
-    return option_mistakes(options_class(model), model)
+    return option_errors(options_class(model), model)

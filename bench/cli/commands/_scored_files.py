@@ -111,9 +111,9 @@ def _suite(options: Namespace) -> dict[str, Any]:
 
 def _from_probabilities(names: list[str]) -> bool:
     """Return whether any of the metrics needs the probabilities that the files hold."""
-    from bench.metric import FromProbabilities, load_metric, metric_mistake
+    from bench.metric import FromProbabilities, load_metric, metric_error
 
-    return any(isinstance(load_metric(name), FromProbabilities) for name in names if metric_mistake(name) is None)
+    return any(isinstance(load_metric(name), FromProbabilities) for name in names if metric_error(name) is None)
 
 
 def _settings(words: list[str]) -> dict[str, JsonValue]:

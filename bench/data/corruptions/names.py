@@ -39,7 +39,7 @@ def named(wanted: Sequence[str]) -> tuple[str, ...]:
     return tuple(name for name in FAMILY_OF if name in asked)
 
 
-def name_mistake(name: str) -> str | None:
+def name_error(name: str) -> str | None:
     """Say what is wrong with a name, in a sentence; None if it is a corruption, a family or `all`."""
     known = [ALL, *FAMILIES, *FAMILY_OF]
     if name in known:

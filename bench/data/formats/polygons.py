@@ -25,7 +25,7 @@ CENTRE = FINER // 2
 """Grid point at the centre of the first pixel."""
 
 FARTHEST = 2.0**28
-"""Coordinates beyond are a mistake in the file; pycocotools would overflow."""
+"""Coordinates beyond are an error in the file; pycocotools would overflow."""
 
 Corners: TypeAlias = NDArray[np.float64]
 """x and y in pixels, float64, (P, 2); the image begins at (0, 0), the centre of its first pixel is (0.5, 0.5)."""

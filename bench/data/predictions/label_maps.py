@@ -75,7 +75,7 @@ class LabelMaps:
             raise BenchError(
                 f"the label maps hold 0, 1 and 255, of which 255 may be {name!r} or no class. Say which: classes: "
                 f"{{{self._asked.classes[1 - front].name}: 0, {name}: 1}} leaves 255 as no class; give {name} 255 if "
-                "1 is a mistake"
+                "1 is an error"
             )
         self._table = {0: 1 - front, 255: front}
         seen = f"the maps hold 0 and 255, read as 0 = {self._asked.classes[1 - front].name!r} and 255 = {name!r}"

@@ -79,7 +79,7 @@ class Options(Record):
         return value
 
 
-def option_mistakes(options: Mapping[str, JsonValue], label: str) -> list[str]:
+def option_errors(options: Mapping[str, JsonValue], label: str) -> list[str]:
     """Return what is wrong with the options, a sentence each; empty if nothing is."""
     try:
         Options.model_validate(dict(options))

@@ -15,7 +15,7 @@ from bench.data.predictions import label_maps, probabilities
 from bench.data.predictions.asked import Asked, asked
 from bench.data.predictions.coco import CocoResults
 from bench.data.predictions.label_maps import LabelMaps
-from bench.data.predictions.options import KIND_OF, Format, Options, option_mistakes
+from bench.data.predictions.options import KIND_OF, Format, Options, option_errors
 from bench.data.predictions.panoptic import PanopticMaps
 from bench.data.predictions.probabilities import ProbabilityMaps, read_numbers
 from bench.data.predictions.yolo import YoloTexts
@@ -51,9 +51,9 @@ def kind_of(options: Mapping[str, JsonValue]) -> TaskKind:
     """Return the form of the predictions that options name, told from the files; raises `BenchError` if there are
     none.
     """
-    mistakes = option_mistakes(options, "predictions/files")
-    if mistakes:
-        raise BenchError("; ".join(mistakes))
+    usage_errors = option_errors(options, "predictions/files")
+    if usage_errors:
+        raise BenchError("; ".join(usage_errors))
     return KIND_OF[format_of(Options.model_validate(dict(options)))]
 
 

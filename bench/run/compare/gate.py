@@ -133,7 +133,7 @@ def percent_of(quantity: str) -> float:
 
 
 def load_gate(path: Path) -> Gate:
-    """Read a gate; raises `BenchError` with every mistake in it."""
+    """Read a gate; raises `BenchError` with every usage error in it."""
     try:
         content = read_limited(content_of(path).decode("utf-8-sig"))
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
@@ -144,73 +144,75 @@ def load_gate(path: Path) -> Gate:
 
 def parsed_gate(content: object, where: str) -> Gate:
     """Return the gate of a YAML document; raises as `load_gate`."""
-    mistakes: list[str] = []
+    usage_errors: list[str] = []
     if not isinstance(content, Mapping) or not content:
         raise BenchError(f"{where}: expected lines such as `mean_iou: -0.5pt`, found {_shown(content)}")
     parts = {name: content.get(name) or {} for name in ("models", "classes", "slices")}
     for name, part in parts.items():
         if not isinstance(part, Mapping) or not all(isinstance(entry, Mapping) for entry in part.values()):
-            mistakes.append(f"{name}: expected NAME: {{quantity: margin}}, found {_shown(part)}")
+            usage_errors.append(f"{name}: expected NAME: {{quantity: margin}}, found {_shown(part)}")
             parts[name] = {}
     gate = Gate(
-        margins=_margins({k: v for k, v in content.items() if k not in (*parts, "table")}, "", mistakes),
-        models={str(n): _margins(entry, f"models.{n}.", mistakes) for n, entry in parts["models"].items()},
+        margins=_margins({k: v for k, v in content.items() if k not in (*parts, "table")}, "", usage_errors),
+        models={str(n): _margins(entry, f"models.{n}.", usage_errors) for n, entry in parts["models"].items()},
         classes={
-            str(n): _margins(entry, f"classes.{n}.", mistakes, scores_only=True)
+            str(n): _margins(entry, f"classes.{n}.", usage_errors, scores_only=True)
             for n, entry in parts["classes"].items()
         },
-        slices={str(n): _slice(entry, f"slices.{n}.", mistakes) for n, entry in parts["slices"].items()},
-        table=_table(content.get("table"), mistakes),
+        slices={str(n): _slice(entry, f"slices.{n}.", usage_errors) for n, entry in parts["slices"].items()},
+        table=_table(content.get("table"), usage_errors),
     )
-    if mistakes:
-        raise BenchError(f"{where}: " + "; ".join(mistakes))
+    if usage_errors:
+        raise BenchError(f"{where}: " + "; ".join(usage_errors))
     return gate
 
 
-def _table(value: object, mistakes: list[str]) -> Path | None:
+def _table(value: object, usage_errors: list[str]) -> Path | None:
     if value is not None and not isinstance(value, str):
-        mistakes.append(f"table: expected a CSV file, found {_shown(value)}")
+        usage_errors.append(f"table: expected a CSV file, found {_shown(value)}")
         return None
     return None if value is None else Path(value)
 
 
-def _slice(entry: Mapping[str, Any], where: str, mistakes: list[str]) -> Slice:
+def _slice(entry: Mapping[str, Any], where: str, usage_errors: list[str]) -> Slice:
     images = entry.get("images")
     if "column" in entry or "value" in entry:
-        return _by_column(entry, where, mistakes)
+        return _by_column(entry, where, usage_errors)
     patterns = [images] if isinstance(images, str) else images
     if not isinstance(patterns, list) or not patterns or not all(isinstance(one, str) for one in patterns):
-        mistakes.append(f"{where}images: expected patterns of image ids such as ['night_*'], found {_shown(images)}")
+        usage_errors.append(
+            f"{where}images: expected patterns of image ids such as ['night_*'], found {_shown(images)}"
+        )
         patterns = []
     rest = {name: value for name, value in entry.items() if name != "images"}
-    return Slice(tuple(patterns), _margins(rest, where, mistakes, scores_only=True))
+    return Slice(tuple(patterns), _margins(rest, where, usage_errors, scores_only=True))
 
 
-def _by_column(entry: Mapping[str, Any], where: str, mistakes: list[str]) -> Slice:
+def _by_column(entry: Mapping[str, Any], where: str, usage_errors: list[str]) -> Slice:
     column, value = entry.get("column"), entry.get("value")
     if not isinstance(column, str) or not column or value is None or isinstance(value, list | Mapping):
-        mistakes.append(f"{where}column: expected column: NAME and value: TEXT, found {_shown(dict(entry))}")
+        usage_errors.append(f"{where}column: expected column: NAME and value: TEXT, found {_shown(dict(entry))}")
     if "images" in entry:
-        mistakes.append(f"{where}images: a slice is of images or of a column, not of both")
+        usage_errors.append(f"{where}images: a slice is of images or of a column, not of both")
     rest = {name: margin for name, margin in entry.items() if name not in ("column", "value", "images")}
-    return Slice((), _margins(rest, where, mistakes, scores_only=True), str(column), str(value))
+    return Slice((), _margins(rest, where, usage_errors, scores_only=True), str(column), str(value))
 
 
 def _margins(
-    entry: Mapping[str, Any], where: str, mistakes: list[str], *, scores_only: bool = False
+    entry: Mapping[str, Any], where: str, usage_errors: list[str], *, scores_only: bool = False
 ) -> dict[str, Margin]:
     found = {}
     for name, value in entry.items():
         quantity = str(name)
-        mistake = _unknown(quantity, scores_only=scores_only)
-        margin = None if mistake else _margin(value, quantity)
-        if mistake is None and margin is None:
+        usage_error = _unknown(quantity, scores_only=scores_only)
+        margin = None if usage_error else _margin(value, quantity)
+        if usage_error is None and margin is None:
             unit = (
                 "points or per cent, such as -0.5pt or -2%" if kind_of(quantity) == "score" else "per cent, such as +3%"
             )
-            mistake = f"expected a margin in {unit}, found {_shown(value)}"
-        if margin is None or mistake is not None:
-            mistakes.append(f"{where}{quantity}: {mistake}")
+            usage_error = f"expected a margin in {unit}, found {_shown(value)}"
+        if margin is None or usage_error is not None:
+            usage_errors.append(f"{where}{quantity}: {usage_error}")
         else:
             found[quantity] = margin
     return found

@@ -8,9 +8,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from bench.adapter import load_light
-from bench.errors import Mistakes
+from bench.errors import UsageErrors
 from bench.measure.devices import Machine
-from bench.metric import load_metric, metric_mistake
+from bench.metric import load_metric, metric_error
 from bench.records import Case, ModelSpec
 from bench.records.abilities import Abilities
 from bench.score.reduce import reaches
@@ -22,7 +22,7 @@ TOLD = 3
 
 
 def check_abilities(
-    cases: Sequence[Case], source: Path, lines: SuiteLines, mistakes: Mistakes, machine: Machine
+    cases: Sequence[Case], source: Path, lines: SuiteLines, usage_errors: UsageErrors, machine: Machine
 ) -> list[str]:
     """Note what cannot be trained, and models that no target can run; return what else will not be as asked.
 
@@ -39,12 +39,12 @@ def check_abilities(
             continue
         where = f"{source}: {label}{lines.of_model(label)}: "
         for sentence in _untrainable(of_model, able):
-            mistakes.note(where + sentence)
+            usage_errors.note(where + sentence)
         refused = {target_label(case.target): able.refusals(case.target) for case in of_model}
         unable = {target: why for target, why in refused.items() if why}
         if len(unable) == len(refused):
             for clause in dict.fromkeys(clause for why in unable.values() for clause in why):
-                mistakes.note(f"{where}no target of the suite can run it: {clause}")
+                usage_errors.note(f"{where}no target of the suite can run it: {clause}")
         else:
             notes += [f"{label} will be 'unsupported' on {_listed(on)}: {why}" for why, on in _by_reason(unable)]
         notes += _passed_over(label, of_model, able)
@@ -52,23 +52,23 @@ def check_abilities(
 
 
 def check_metrics(
-    cases: Sequence[Case], source: Path, names: Sequence[str], lines: SuiteLines, mistakes: Mistakes
+    cases: Sequence[Case], source: Path, names: Sequence[str], lines: SuiteLines, usage_errors: UsageErrors
 ) -> None:
     """Note metrics that can score no model of the suite."""
     kinds = {case.model.task for case in cases}
     for index, name in enumerate(names):
-        if not kinds or metric_mistake(name) is not None:
+        if not kinds or metric_error(name) is not None:
             continue
         metric = load_metric(name)
         for module, extra in getattr(metric, "needs", {}).items():
             if find_spec(module) is None:
-                mistakes.note(
+                usage_errors.note(
                     f"{source}: metrics[{index}]{lines.at('metrics', index)}: {name} needs the package {module}, which "
                     f"{sys.executable} does not have. Install it with: pip install 'segbench[{extra}]'"
                 )
         tasks = metric.tasks
         if not any(reaches(kind, task) for kind in kinds for task in tasks):
-            mistakes.note(
+            usage_errors.note(
                 f"{source}: metrics[{index}]{lines.at('metrics', index)}: {name} scores {' and '.join(tasks)} "
                 f"predictions; the models of this suite make {' and '.join(sorted(kinds))} ones. Remove it, or choose "
                 "other models."
@@ -78,7 +78,11 @@ def check_metrics(
 def abilities_of(model: ModelSpec) -> Abilities | None:
     """Return what an adapter states about a model without its framework; None if nothing or its options are wrong."""
     light = load_light(model.adapter, "options")
-    if light is None or not hasattr(light, "abilities") or (hasattr(light, "mistakes") and light.mistakes(model)):
+    if (
+        light is None
+        or not hasattr(light, "abilities")
+        or (hasattr(light, "usage_errors") and light.usage_errors(model))
+    ):
         return None
     found: Abilities = light.abilities(model)
     return found

@@ -18,9 +18,9 @@ from bench.data.labels.without_files import open_without_files
 from bench.data.predictions import ADAPTER as FROM_FILES
 from bench.data.predictions.reading import open_predictions
 from bench.dataset import Dataset, dataset_names, groups_of, option_names
-from bench.errors import DatasetError, Mistakes, SuiteError
+from bench.errors import DatasetError, SuiteError, UsageErrors
 from bench.measure.devices import Machine, this_machine
-from bench.metric import load_metric, metric_mistake
+from bench.metric import load_metric, metric_error
 from bench.records import IGNORE_LABEL, Case, DatasetSpec, TaskKind
 from bench.run.planning.ability_checks import check_abilities, check_metrics
 from bench.run.planning.column_tables import check_tables
@@ -64,35 +64,35 @@ def checked(suite: Suite, source: Path, machine: Machine | None = None) -> Check
     Raises:
         SuiteError: With a paragraph for each thing that is wrong.
     """
-    mistakes, lines = Mistakes(), SuiteLines.of(suite, source)
+    usage_errors, lines = UsageErrors(), SuiteLines.of(suite, source)
     machine = machine or this_machine()
     cases: tuple[Case, ...] = ()
-    with mistakes.noted():
+    with usage_errors.noted():
         cases = expand(suite, auto_device=machine.device, source=source, lines=lines)
     specs = _specs(cases) if cases else _known_specs(suite, source)
-    found = _open_all(specs, cases, source, mistakes)
-    _check_ground_truths(found, suite, source, mistakes)
-    _check_completeness(cases, found, suite, source, mistakes)
-    _check_mappings(cases, found, suite, source, mistakes)
-    _check_weights(cases, source, mistakes)
-    _check_predictions(cases, found, source, mistakes)
-    probes = check_searches(suite, cases, found.opened, source, lines, mistakes)
-    check_options((*cases, *probes), source, lines, mistakes)
-    check_metrics(cases, source, suite.metrics, lines, mistakes)
-    check_loggers(suite.loggers, source, lines, mistakes)
-    shift_notes = check_shifts(cases, found.opened, source, mistakes)
-    ability_notes = check_abilities((*cases, *probes), source, lines, mistakes, machine)
-    check_tables(suite, source, cases, found.opened, mistakes)
-    kept_notes = check_probabilities(suite, cases, found.opened, source, lines, mistakes)
-    sound_otherwise = not mistakes
+    found = _open_all(specs, cases, source, usage_errors)
+    _check_ground_truths(found, suite, source, usage_errors)
+    _check_completeness(cases, found, suite, source, usage_errors)
+    _check_mappings(cases, found, suite, source, usage_errors)
+    _check_weights(cases, source, usage_errors)
+    _check_predictions(cases, found, source, usage_errors)
+    probes = check_searches(suite, cases, found.opened, source, lines, usage_errors)
+    check_options((*cases, *probes), source, lines, usage_errors)
+    check_metrics(cases, source, suite.metrics, lines, usage_errors)
+    check_loggers(suite.loggers, source, lines, usage_errors)
+    shift_notes = check_shifts(cases, found.opened, source, usage_errors)
+    ability_notes = check_abilities((*cases, *probes), source, lines, usage_errors, machine)
+    check_tables(suite, source, cases, found.opened, usage_errors)
+    kept_notes = check_probabilities(suite, cases, found.opened, source, lines, usage_errors)
+    sound_otherwise = not usage_errors
     for message, labels in found.absent.items():
-        mistakes.note(_about(source, labels) + message)
+        usage_errors.note(_about(source, labels) + message)
     if found.absent and sound_otherwise:
-        mistakes.note(
+        usage_errors.note(
             f"Everything else in {source} is valid, as far as can be checked without these files: {len(suite.models)} "
             f"models, {len(suite.metrics)} metrics, {len(cases)} cases."
         )
-    mistakes.tell()
+    usage_errors.tell()
     return CheckedSuite(
         cases,
         found.opened,
@@ -132,11 +132,11 @@ def _known_specs(suite: Suite, source: Path) -> list[DatasetSpec]:
     return [dataset_spec(entry, source) for entry in suite.datasets if entry.name in dataset_names()]
 
 
-def _open_all(specs: Sequence[DatasetSpec], cases: Sequence[Case], source: Path, mistakes: Mistakes) -> _Found:
+def _open_all(specs: Sequence[DatasetSpec], cases: Sequence[Case], source: Path, usage_errors: UsageErrors) -> _Found:
     found = _Found()
     for spec in specs:
         trains = any(case.recipe is not None for case in cases if case.made_for.label == spec.label)
-        with mistakes.noted(_about(source, [spec.label])):
+        with usage_errors.noted(_about(source, [spec.label])):
             try:
                 splits = [spec.train, spec.val, spec.test] if trains else [spec.test]
                 dataset = found.opened[spec.label] = _opened(spec, splits)
@@ -146,7 +146,7 @@ def _open_all(specs: Sequence[DatasetSpec], cases: Sequence[Case], source: Path,
                 found.data_notes[spec.label] = tuple(note.rstrip(".") for note in dict.fromkeys(told))
                 found.notes += [f"{spec.label}: {note}" for note in notes]
                 for fault in seen.faults:
-                    mistakes.note(_about(source, [spec.label]) + fault)
+                    usage_errors.note(_about(source, [spec.label]) + fault)
             except DatasetError as error:
                 found.absent.setdefault(str(error), []).append(spec.label)
                 without_files = open_without_files(spec)
@@ -207,28 +207,30 @@ def channels_of(dataset: Dataset) -> int:
     return 3 if bands is None else int(bands.channels)
 
 
-def _check_ground_truths(found: _Found, suite: Suite, source: Path, mistakes: Mistakes) -> None:
+def _check_ground_truths(found: _Found, suite: Suite, source: Path, usage_errors: UsageErrors) -> None:
     """Note data sets without a ground truth in the form that is scored, before anything is trained on them."""
     wanted: TaskKind = "instance" if suite.task == "prompted" else suite.task
     for label, dataset in found.opened.items():
         if wanted not in dataset.tasks:
-            mistakes.note(
+            usage_errors.note(
                 f"{_about(source, [label])}its ground truth is {' and '.join(dataset.tasks)}; task: {suite.task} is "
                 f"scored against {wanted} ground truth. Change 'task' or the data set; one of objects alone becomes "
                 "semantic by its option background."
             )
 
 
-def _check_completeness(cases: Sequence[Case], found: _Found, suite: Suite, source: Path, mistakes: Mistakes) -> None:
+def _check_completeness(
+    cases: Sequence[Case], found: _Found, suite: Suite, source: Path, usage_errors: UsageErrors
+) -> None:
     """Note metrics that need ground truth where the data set has none, and label maps too large for models."""
-    metrics = [load_metric(name) for name in suite.metrics if metric_mistake(name) is None]
+    metrics = [load_metric(name) for name in suite.metrics if metric_error(name) is None]
     for label, dataset in found.opened.items():
         natives = dict.fromkeys(case.model.task for case in cases if case.dataset.label == label)
         for native in natives:
             for kind, names in incomplete(metrics, native, dataset).items():
-                mistakes.note(_about(source, [label]) + _outside(kind, names, dataset))
+                usage_errors.note(_about(source, [label]) + _outside(kind, names, dataset))
         if "semantic" in natives and len(dataset.classes) > IGNORE_LABEL:
-            mistakes.note(
+            usage_errors.note(
                 f"{_about(source, [label])}it has {len(dataset.classes)} classes; the label maps of semantic models "
                 f"hold {IGNORE_LABEL}. Choose some of them by 'labels' or the option classes."
             )
@@ -252,16 +254,18 @@ def _outside(kind: TaskKind, names: Sequence[str], dataset: Dataset) -> str:
     )
 
 
-def _check_mappings(cases: Sequence[Case], found: _Found, suite: Suite, source: Path, mistakes: Mistakes) -> None:
+def _check_mappings(
+    cases: Sequence[Case], found: _Found, suite: Suite, source: Path, usage_errors: UsageErrors
+) -> None:
     """Note models whose classes do not map to those of their data set."""
     known = {**found.opened, **found.unopened}
     for case in {(case.model.label, case.dataset.label): case for case in cases}.values():
         if case.dataset.label in known:
-            with mistakes.noted(_about(source, [case.dataset.label])):
+            with usage_errors.noted(_about(source, [case.dataset.label])):
                 check_mapping(case.model, known[case.dataset.label], suite.task)
 
 
-def _check_weights(cases: Sequence[Case], source: Path, mistakes: Mistakes) -> None:
+def _check_weights(cases: Sequence[Case], source: Path, usage_errors: UsageErrors) -> None:
     for model in {case.model.label: case.model for case in cases}.values():
         if model.weights is not None and "://" not in model.weights and not Path(model.weights).exists():
             fetched = is_fetched(model)
@@ -269,15 +273,15 @@ def _check_weights(cases: Sequence[Case], source: Path, mistakes: Mistakes) -> N
             of_config = str(weights_named_by(model.name)) == model.weights
             where = f"{config}; its relative paths begin at its own folder" if of_config else "the suite"
             advice = f"fetch them: bench weights prepare {model.name}" if fetched else f"correct 'weights' in {where}"
-            mistakes.note(f"{source}: {model.label}: there are no weights at {model.weights}; {advice}")
+            usage_errors.note(f"{source}: {model.label}: there are no weights at {model.weights}; {advice}")
 
 
-def _check_predictions(cases: Sequence[Case], found: _Found, source: Path, mistakes: Mistakes) -> None:
+def _check_predictions(cases: Sequence[Case], found: _Found, source: Path, usage_errors: UsageErrors) -> None:
     """Note predictions in files that do not fit the images and classes of their data set."""
     for case in cases:
         dataset = found.opened.get(case.dataset.label)
         if case.model.adapter == FROM_FILES and dataset is not None and Path(case.model.weights or "").exists():
-            with mistakes.noted(f"{source}: {case.model.label}: "):
+            with usage_errors.noted(f"{source}: {case.model.label}: "):
                 open_predictions(case.model, case.dataset, dataset)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bench.data.formats.home import expanded
 from bench.dataset import Dataset
-from bench.errors import Mistakes
+from bench.errors import UsageErrors
 from bench.records import Case
 from bench.report.summary.columns import read_columns
 from bench.suite.schema import Suite
@@ -31,11 +31,11 @@ def tables_of(suite: Suite, source: Path, labels: Sequence[str]) -> dict[str, st
 
 
 def check_tables(
-    suite: Suite, source: Path, cases: Sequence[Case], opened: Mapping[str, Dataset], mistakes: Mistakes
+    suite: Suite, source: Path, cases: Sequence[Case], opened: Mapping[str, Dataset], usage_errors: UsageErrors
 ) -> None:
     """Note tables that cannot be read, or name none of the images that are scored."""
     specs = {case.dataset.label: case.dataset for case in cases}
     for label, path in tables_of(suite, source, list(specs)).items():
         if label in opened:
-            with mistakes.noted(f"{source}: data set {label!r}: columns: "):
+            with usage_errors.noted(f"{source}: data set {label!r}: columns: "):
                 read_columns(Path(path), opened[label].ids(specs[label].test))

@@ -9,8 +9,8 @@ from bench.data.predictions import ADAPTER as FROM_FILES
 from bench.data.predictions.options import Options
 from bench.data.predictions.reading import format_of
 from bench.dataset import Dataset, has_validation
-from bench.errors import BenchError, Mistakes
-from bench.metric import FromProbabilities, load_metric, metric_mistake
+from bench.errors import BenchError, UsageErrors
+from bench.metric import FromProbabilities, load_metric, metric_error
 from bench.records import Case
 from bench.records.probabilities import QUANTISATION_ERROR
 from bench.run.planning.ability_checks import abilities_of
@@ -27,18 +27,18 @@ def check_probabilities(
     datasets: Mapping[str, Dataset],
     source: Path,
     lines: SuiteLines,
-    mistakes: Mistakes,
+    usage_errors: UsageErrors,
 ) -> list[str]:
     """Note metrics that need probabilities which are not kept, and models that have none.
 
     Returns:
         Sentences on what will be stored.
     """
-    wanting = [name for name in suite.metrics if metric_mistake(name) is None and _needs(name)]
+    wanting = [name for name in suite.metrics if metric_error(name) is None and _needs(name)]
     if not suite.keep:
         for name in wanting:
             index = suite.metrics.index(name)
-            mistakes.note(
+            usage_errors.note(
                 f"{source}: metrics[{index}]{lines.at('metrics', index)}: {name} is computed from probabilities. Add "
                 "the line keep: probabilities to the suite, or remove it."
             )
@@ -46,10 +46,12 @@ def check_probabilities(
     for case in {case.model.label: case for case in cases}.values():
         why = _refusal(case)
         if why is not None:
-            mistakes.note(f"{source}: {case.model.label}{lines.of_model(case.model.label)}: keep: probabilities: {why}")
+            usage_errors.note(
+                f"{source}: {case.model.label}{lines.of_model(case.model.label)}: keep: probabilities: {why}"
+            )
     return (
         []
-        if mistakes
+        if usage_errors
         else _notes(cases, datasets, choosing=[n for n in wanting if hasattr(load_metric(n), "chosen_at")])
     )
 

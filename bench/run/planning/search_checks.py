@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from bench.dataset import Dataset
-from bench.errors import Mistakes
+from bench.errors import UsageErrors
 from bench.metric import load_metric
 from bench.records import Case
 from bench.score.reduce import reaches
@@ -26,7 +26,7 @@ def check_searches(
     opened: Mapping[str, Dataset],
     source: Path,
     lines: SuiteLines,
-    mistakes: Mistakes,
+    usage_errors: UsageErrors,
 ) -> tuple[Case, ...]:
     """Note what is wrong with the search of a suite.
 
@@ -36,14 +36,14 @@ def check_searches(
         opened: Data sets by label, those that could be opened.
         source: The suite's file.
         lines: Lines of the suite's file, for messages.
-        mistakes: Gets a paragraph for each.
+        usage_errors: Gets a paragraph for each.
 
     Returns:
         Cases with the extremes of the space in their recipes, for adapters to be asked about; none where it is wrong.
     """
     if suite.tune is None:
         return ()
-    own = Mistakes()
+    own = UsageErrors()
     check_tune(suite, cases, source, lines, own)
     _check_packages(suite.tune.sampler, source, lines, own)
     searches = () if own else searches_of(suite, cases)
@@ -63,16 +63,16 @@ def check_searches(
                 f"for example {min(shared)!r}: a search must not see what it is judged on. Take them out of one."
             )
     sound = not own
-    with mistakes.noted():
+    with usage_errors.noted():
         own.tell()
     return tuple(case for search in searches for case in extremes(search, suite.tune)) if sound else ()
 
 
-def _check_packages(sampler: str, source: Path, lines: SuiteLines, mistakes: Mistakes) -> None:
+def _check_packages(sampler: str, source: Path, lines: SuiteLines, usage_errors: UsageErrors) -> None:
     needed = ["optuna", *([OF_SAMPLER[sampler]] if sampler in OF_SAMPLER else [])]
     missing = [name for name in needed if find_spec(name) is None]
     if missing:
-        mistakes.note(
+        usage_errors.note(
             f"{source}: tune{lines.at('tune')}: a search needs {' and '.join(missing)}, which {sys.executable} does "
             "not have. Install it with: pip install 'segbench[tune]'"
         )

@@ -1,7 +1,7 @@
 """Many comparisons at once: p-values that stay honest about how often was looked.
 
 Among twenty comparisons without any difference one comes out "significant" at 5 %. Holm's procedure
-keeps the probability of even one such mistake in a family below 5 %, whatever the dependence
+keeps the probability of even one such error in a family below 5 %, whatever the dependence
 between the comparisons, and is never weaker than Bonferroni's.
 
 Source: Holm, Scandinavian Journal of Statistics 6 (1979), 65-70; adjusted p-values as in Wright,

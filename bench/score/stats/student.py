@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 LEVEL = 0.05
-"""Two-sided share of mistakes that an interval or a verdict may make."""
+"""Two-sided share of errors that an interval or a verdict may make."""
 
 _TINY = 1e-300
 

@@ -277,12 +277,12 @@ def test_ids_that_the_config_does_not_name_are_void(tmp_path):
         ({"output_si": "labels"}, "Did you mean 'output_is'"),
     ],
 )
-def test_a_config_that_does_not_fit_is_a_mistake_that_is_named(tmp_path, options, why):
+def test_a_config_that_does_not_fit_is_a_usage_error_that_is_named(tmp_path, options, why):
     with pytest.raises(BenchError, match=why):
         adapter_of(write(tmp_path / "m.onnx"), options)
 
 
-def test_too_many_channels_are_a_mistake_that_is_named(tmp_path):
+def test_too_many_channels_are_a_usage_error_that_is_named(tmp_path):
     adapter = adapter_of(write(tmp_path / "m.onnx"), task=TWO)
     with pytest.raises(BenchError, match="3 channels, and 2 classes"):
         predict(adapter, [np.zeros((4, 4, 3), dtype=np.uint8)])

@@ -278,7 +278,7 @@ def test_training_is_refused_with_what_to_do_instead(model_config, tmp_path):
 
 
 @MODEL_CONFIGS
-def test_an_image_without_prompts_is_a_mistake(model_config):
+def test_an_image_without_prompts_is_a_usage_error(model_config):
     with pytest.raises(BenchError, match="an image without prompts"):
         built(model_config).preprocess([np.zeros((24, 32, 3), dtype=np.uint8)])
 

@@ -35,7 +35,7 @@ def bench(capsys, *words: object) -> tuple[int, str, str]:
 
 
 def refused(capsys, *words: object) -> str:
-    """The message of a command that must end with a mistake: one paragraph on standard error."""
+    """The message of a command that must end with a usage error: one paragraph on standard error."""
     code, out, err = bench(capsys, *words)
     assert (code, out) == (2, "")
     assert err.startswith(f"bench {words[0]}: ")
@@ -44,7 +44,7 @@ def refused(capsys, *words: object) -> str:
     return err
 
 
-# ------------------------------------------------------------------ mistakes
+# ------------------------------------------------------------------ usage errors
 
 
 @pytest.mark.parametrize("command", ["run", "check"])
@@ -98,7 +98,7 @@ def test_an_interpreter_for_an_unknown_adapter_is_refused(capsys, tmp_path):
 
 
 @pytest.mark.parametrize("words", [[], ["launch"], ["list"], ["list", "colours"], ["run"]])
-def test_a_command_that_is_not_there_is_a_mistake(capsys, words):
+def test_a_command_that_is_not_there_is_a_usage_error(capsys, words):
     with pytest.raises(SystemExit) as ended:
         main(words)
     assert ended.value.code == 2

@@ -88,7 +88,7 @@ def test_predictions_of_another_size_end_with_a_usage_error_that_counts_them(tmp
         ),
     ],
 )
-def test_every_mistake_is_one_paragraph_and_a_usage_error(tmp_path, capsys, words, said):
+def test_every_usage_error_is_one_paragraph_and_a_usage_error(tmp_path, capsys, words, said):
     write_maps(tmp_path / "maps")
     assert main(["score", *words]) == 2
     error = capsys.readouterr().err

@@ -59,7 +59,7 @@ def bench_data(capsys, *words: object) -> tuple[int, str, str]:
 
 
 def refused(capsys, *words: object) -> str:
-    """The one paragraph of a command that must end with a mistake, without its name and final newline."""
+    """The one paragraph of a command that must end with a usage error, without its name and final newline."""
     code, out, err = bench_data(capsys, *words)
     assert (code, out) == (2, "")
     assert err.startswith("bench data: ")

@@ -1,4 +1,4 @@
-"""`bench preview`: sheets of what a recipe makes of the training images, and mistakes told in one paragraph."""
+"""`bench preview`: sheets of what a recipe makes of the training images, and usage errors told in one paragraph."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def preview(capsys, suite, folder, *words: object) -> tuple[int, str, str]:
 
 
 def refused(capsys, suite, folder, *words: object) -> str:
-    """The one paragraph of a mistake, after which nothing was written."""
+    """The one paragraph of a usage error, after which nothing was written."""
     code, out, err = preview(capsys, suite, folder, *words)
     assert (code, out) == (2, "")
     assert err.startswith("bench preview: ")

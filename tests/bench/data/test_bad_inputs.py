@@ -119,7 +119,7 @@ def claiming(path, side):
     return path
 
 
-def test_an_image_of_20000_pixels_a_side_is_no_mistake_and_one_of_40000_is(tmp_path):
+def test_an_image_of_20000_pixels_a_side_is_no_usage_error_and_one_of_40000_is(tmp_path):
     assert image_size(claiming(tmp_path / "large.bmp", 20_000)) == Size(20_000, 20_000)
     huge = claiming(tmp_path / "huge.bmp", 40_000)
     with pytest.raises(DatasetError) as caught:

@@ -196,7 +196,7 @@ def test_other_projects_set_where_images_and_annotations_lie(exported, tmp_path)
     assert len(loaded.ids("train")) == 20
 
 
-# ------------------------------------------------------------------ mistakes
+# ------------------------------------------------------------------ usage errors
 
 
 def test_missing_annotations_and_images_say_how_to_get_them(exported, tmp_path):

@@ -268,7 +268,7 @@ def test_a_config_that_cannot_be_used_says_why(tmp_path, text, message):
     assert refusal(opened, tmp_path, config=file) == message.replace("{file}", file)
 
 
-# ------------------------------------------------------------------ mistakes
+# ------------------------------------------------------------------ usage errors
 
 
 def test_missing_dicts_and_metadata_say_where_they_were_sought(exported, tmp_path):

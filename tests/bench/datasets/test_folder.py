@@ -1,4 +1,4 @@
-"""A folder of images and masks is read by the rules of its docstring, and every mistake is told in one paragraph."""
+"""A folder of images and masks is read by the rules of its docstring, and every error is told in one paragraph."""
 
 from __future__ import annotations
 
@@ -193,7 +193,7 @@ def test_the_fingerprint_follows_content_options_and_split_but_not_the_place(tmp
     assert opened(tmp_path / "3").fingerprint("train") != before
 
 
-# ------------------------------------------------------------------ mistakes
+# ------------------------------------------------------------------ usage errors
 
 
 def refusal(root, **options):

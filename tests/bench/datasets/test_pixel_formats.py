@@ -202,7 +202,7 @@ def test_carvana_masks_may_be_pngs_of_0_and_255(folders, tmp_path):
     assert {i: labels(dataset.target(i)) for i in all_ids(dataset)} == before
 
 
-# ------------------------------------------------------------------ mistakes
+# ------------------------------------------------------------------ usage errors
 
 OPENERS = {"ade20k": ade20k, "camvid": camvid, "pets": pets, "carvana": carvana}
 ADDRESSES = {

@@ -230,7 +230,7 @@ def test_fractions_keep_groups_together(tmp_path):
     assert not groups[0] & groups[1]
 
 
-# ------------------------------------------------------------------ mistakes
+# ------------------------------------------------------------------ usage errors
 
 
 def refusal(call, *arguments, **options):

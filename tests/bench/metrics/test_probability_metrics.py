@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bench.errors import ShapeError
-from bench.metric import FromProbabilities, load_metric, metric_mistake
+from bench.metric import FromProbabilities, load_metric, metric_error
 from bench.records import ClassSpec
 from bench.records.predictions import SemanticMap
 from bench.records.probabilities import (
@@ -281,8 +281,8 @@ def test_predictions_without_probabilities_are_refused_by_name(name):
 
 
 def test_a_coverage_above_one_is_no_coverage():
-    assert metric_mistake("selective_accuracy@0.5") is None
-    assert "at most 1" in metric_mistake("selective_accuracy@1.5")
+    assert metric_error("selective_accuracy@0.5") is None
+    assert "at most 1" in metric_error("selective_accuracy@1.5")
 
 
 def test_stored_probabilities_differ_from_the_models_by_the_stated_error_at_most(tmp_path):

@@ -84,7 +84,7 @@ def score(dataset, folder, metrics=("mean_iou", "boundary_iou", "dice"), *, kind
     return score_case(case(kind, max_images), task, dataset, folder, metrics, predict_key="k", seed=0, **options)
 
 
-def with_mistakes(dataset, folder, share=0.3):
+def with_usage_errors(dataset, folder, share=0.3):
     random = np.random.default_rng(1)
     for image_id, ground_truth in dataset.ground_truths.items():
         labels = ground_truth.semantic.labels.copy()
@@ -94,7 +94,7 @@ def with_mistakes(dataset, folder, share=0.3):
 
 def test_scores_of_stored_predictions_equal_scores_of_the_arrays(tmp_path):
     dataset = drawn(5)
-    with_mistakes(dataset, tmp_path)
+    with_usage_errors(dataset, tmp_path)
     scored = score(dataset, tmp_path)
     assert [s.metric for s in scored.scores.scores] == ["mean_iou", "boundary_iou", "dice"]
     assert scored.statistics.image_ids == tuple(dataset.ground_truths)
@@ -112,7 +112,7 @@ def test_scores_of_stored_predictions_equal_scores_of_the_arrays(tmp_path):
 
 def test_metrics_with_the_same_statistic_share_one_stack(tmp_path):
     dataset = drawn(3)
-    with_mistakes(dataset, tmp_path)
+    with_usage_errors(dataset, tmp_path)
     scored = score(dataset, tmp_path, ("mean_iou", "dice", "recall", "boundary_iou"))
     assert {name: (stack.shape, stack.dtype) for name, stack in scored.statistics.arrays.items()} == {
         "confusion": ((3, 3, 4), np.int64),
@@ -122,7 +122,7 @@ def test_metrics_with_the_same_statistic_share_one_stack(tmp_path):
 
 def test_only_the_images_of_the_case_are_scored(tmp_path):
     dataset = drawn(6)
-    with_mistakes(dataset, tmp_path)
+    with_usage_errors(dataset, tmp_path)
     scored = score(dataset, tmp_path, max_images=4)
     assert scored.statistics.image_ids == tuple(dataset.ground_truths)[:4]
     assert scored.scores.scores[0].images == 4
@@ -130,7 +130,7 @@ def test_only_the_images_of_the_case_are_scored(tmp_path):
 
 def test_missing_predictions_are_counted_and_the_way_to_get_them_is_told(tmp_path):
     dataset = drawn(5)
-    with_mistakes(dataset, tmp_path)
+    with_usage_errors(dataset, tmp_path)
     (tmp_path / "image-001.png").unlink()
     (tmp_path / "image-003.png").unlink()
     with pytest.raises(BenchError, match=r"2 of 5 predictions .* missing .*'image-001'.*bench run SUITE"):
@@ -146,7 +146,7 @@ class OfPatients(Drawn):
 
 def test_the_groups_of_the_images_are_counted_in_the_record_and_kept_with_the_statistics(tmp_path):
     dataset = OfPatients(drawn(5).ground_truths)
-    with_mistakes(dataset, tmp_path)
+    with_usage_errors(dataset, tmp_path)
     scored = score(dataset, tmp_path)
     assert scored.scores.groups == 2
     assert scored.statistics.groups == tuple(f"patient {number % 2}" for number in range(5))
@@ -160,7 +160,7 @@ def test_a_split_without_images_is_refused(tmp_path):
 
 def test_a_prediction_of_another_size_is_refused_by_the_name_of_its_image(tmp_path):
     dataset = drawn(2)
-    with_mistakes(dataset, tmp_path)
+    with_usage_errors(dataset, tmp_path)
     save_prediction(SemanticMap(np.zeros((4, 5), np.uint8)), tmp_path, "image-001")
     with pytest.raises(ShapeError, match=r"image 'image-001': .*\(8, 10\).*\(4, 5\)"):
         score(dataset, tmp_path)
@@ -243,7 +243,7 @@ def test_panoptic_maps_are_scored_as_a_semantic_map(tmp_path):
 
 def test_statistics_come_back_from_disk_as_they_were(tmp_path):
     dataset = drawn(3)
-    with_mistakes(dataset, tmp_path / "predictions")
+    with_usage_errors(dataset, tmp_path / "predictions")
     scored = score(dataset, tmp_path / "predictions")
     save_statistics(scored.statistics, tmp_path / "new" / "case.npz")
     stored = load_statistics(tmp_path / "new" / "case.npz")
@@ -260,7 +260,7 @@ def test_statistics_come_back_from_disk_as_they_were(tmp_path):
 @pytest.mark.parametrize("damage", ["truncated", "missing", "not an archive"])
 def test_a_damaged_statistics_file_says_how_to_fix_it(tmp_path, damage):
     dataset = drawn(3)
-    with_mistakes(dataset, tmp_path)
+    with_usage_errors(dataset, tmp_path)
     file = tmp_path / "case.npz"
     save_statistics(score(dataset, tmp_path).statistics, file)
     if damage == "missing":

@@ -1,4 +1,4 @@
-"""Tests what a suite may say of a search, and that all its mistakes are told at once, before anything is trained."""
+"""Tests what a suite may say of a search, and all its usage errors are told at once, before anything is trained."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def expanded(folder: Path, **changes):
     return cases, searches_of(suite, cases)
 
 
-def mistakes(folder: Path, **changes) -> str:
+def usage_errors(folder: Path, **changes) -> str:
     path = written(folder, **changes)
     with pytest.raises(SuiteError) as error:
         checked(load_suite(path), path)
@@ -97,7 +97,7 @@ def test_a_field_within_a_field_is_set_by_its_path():
     ],
 )
 def test_a_wrong_space_is_told_with_its_place(tmp_path, space, message):
-    said = mistakes(tmp_path, tune={**TUNE, "space": space})
+    said = usage_errors(tmp_path, tune={**TUNE, "space": space})
     assert message in said
     assert "suite.yaml" in said
 
@@ -118,7 +118,7 @@ def test_a_wrong_search_is_told_when_the_suite_is_read(tmp_path, changes, messag
 
 
 def test_everything_that_is_wrong_is_told_at_once(tmp_path):
-    said = mistakes(
+    said = usage_errors(
         tmp_path,
         seeds=[0],
         datasets=[{"name": "shapes", "val": "test"}],
@@ -146,4 +146,4 @@ def test_everything_that_is_wrong_is_told_at_once(tmp_path):
     ],
 )
 def test_what_leaves_nothing_to_search_is_told(tmp_path, changes, message):
-    assert message in mistakes(tmp_path, **changes)
+    assert message in usage_errors(tmp_path, **changes)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from bench.data.corruptions.dataset import CorruptedDataset
-from bench.data.corruptions.names import FAMILIES, FAMILY_OF, corrupted, name_mistake, named
+from bench.data.corruptions.names import FAMILIES, FAMILY_OF, corrupted, name_error, named
 from bench.data.corruptions.size import FACTORS, scaled_ground_truth
 from bench.data.formats.by_name import open_dataset
 from bench.dataset import GroundTruth, Spacing
@@ -117,8 +117,8 @@ def test_jpeg_is_what_a_decoder_makes_of_the_published_quality():
 def test_names_families_and_all_stand_for_corruptions_and_a_typing_error_is_told():
     assert named(["fog", "noise"]) == (*FAMILIES["noise"], "fog")
     assert named(["all"]) == tuple(FAMILY_OF)
-    assert name_mistake("blur") is None
-    assert "Did you mean 'fog'?" in name_mistake("fogg")
+    assert name_error("blur") is None
+    assert "Did you mean 'fog'?" in name_error("fogg")
 
 
 def ground_truth_of(labels, objects):

@@ -172,7 +172,7 @@ def test_a_file_that_changes_while_it_is_in_use_is_refused(tmp_path):
     )
 
 
-# ------------------------------------------------------------------ mistakes
+# ------------------------------------------------------------------ usage errors
 
 
 def refusal(path, content):

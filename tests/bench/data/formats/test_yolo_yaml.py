@@ -190,7 +190,7 @@ def test_a_value_without_a_name_and_a_missing_mask_are_told(source, tmp_path):
     )
 
 
-# ------------------------------------------------------------------ mistakes
+# ------------------------------------------------------------------ usage errors
 
 
 @pytest.mark.parametrize(

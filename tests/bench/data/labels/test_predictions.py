@@ -141,7 +141,7 @@ def test_unmapped_background_sends_lost_classes_to_the_suites_background():
         ({"trained_on": ("tree",), "unmapped": "background"}, "needs a class 'background'"),
     ],
 )
-def test_a_mistake_is_told_with_the_nearest_name(more, message):
+def test_a_usage_error_is_told_with_the_nearest_name(more, message):
     with pytest.raises(BenchError, match=message):
         check_mapping(model(**more), named("cat", "person", "people"), "semantic")
 

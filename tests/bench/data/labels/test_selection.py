@@ -1,4 +1,4 @@
-"""Tests what `labels:` makes of a data set's classes, and its messages about mistakes."""
+"""Tests what `labels:` makes of a data set's classes, and its messages about usage errors."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_things_merged_with_stuff_are_what_the_suite_says():
         ({"merge": {"v": []}, "rest": "ignore"}, r"labels\.merge\.v: is empty"),
     ],
 )
-def test_a_mistake_is_told_with_where_it_is(labels, message):
+def test_a_usage_error_is_told_with_where_it_is(labels, message):
     with pytest.raises(BenchError, match=message):
         table(**labels)
 

@@ -24,12 +24,12 @@ VOID = {"meta", "link", "img", "input", "br", "hr"}
 
 
 class Outline(HTMLParser):
-    """Elements of a page; a closing tag that closes another element than the last one open is a mistake."""
+    """Elements of a page; a closing tag that closes another element than the last one open is an error."""
 
     def __init__(self, text: str) -> None:
         super().__init__(convert_charrefs=True)
         self.open: list[str] = []
-        self.mistakes: list[str] = []
+        self.usage_errors: list[str] = []
         self.ids: list[str] = []
         self.addresses: list[str] = []
         self.tags: list[str] = []
@@ -46,7 +46,7 @@ class Outline(HTMLParser):
 
     def handle_endtag(self, tag):
         if not self.open or self.open.pop() != tag:
-            self.mistakes.append(f"</{tag}> at {self.getpos()}")
+            self.usage_errors.append(f"</{tag}> at {self.getpos()}")
 
     def handle_data(self, data):
         if not self.open or self.open[-1] not in ("script", "style"):
@@ -64,7 +64,7 @@ def page_of(synthetic, **changes) -> str:
 
 def test_every_section_of_a_finished_run_is_there_and_every_element_is_closed(finished):
     outline = Outline(page_of(finished))
-    assert outline.mistakes == []
+    assert outline.usage_errors == []
     assert outline.open == []
     assert {"overview", "latency", "accuracy", "images", "slices", "training", "method"} <= set(outline.ids)
     assert len(outline.ids) == len(set(outline.ids))
@@ -134,7 +134,7 @@ def test_names_and_messages_break_neither_the_page_nor_its_data(synthetic):
     (folder / layout.WORKER_LOG).write_text(f"before\x1b[31m\n{HOSTILE}\n")
     text = page_of(synthetic, title=HOSTILE, source=HOSTILE)
     outline = Outline(text)
-    assert outline.mistakes == []
+    assert outline.usage_errors == []
     assert outline.tags.count("script") == 2  # the data, and ours
     assert not [a for a in outline.addresses if a == "x"]
     assert "alert(1)" in outline.text
@@ -155,7 +155,7 @@ def test_a_hostile_class_name_is_text_everywhere(synthetic):
     (synthetic.run.path / layout.PLAN).write_text(text)
     summary = summarise(read_run(synthetic.run))
     outline = Outline(text_of(read_run(synthetic.run), summary))
-    assert outline.mistakes == []
+    assert outline.usage_errors == []
     assert outline.tags.count("script") == 2
     table = markdown.render(summary)
     cells = [line for line in table.splitlines() if "alert(1)" in line and line.startswith("|")]
@@ -167,7 +167,7 @@ def test_a_run_of_which_nothing_is_done_has_a_page(synthetic):
     synthetic.add("waiting")
     synthetic.write_plan()
     outline = Outline(page_of(synthetic))
-    assert outline.mistakes == []
+    assert outline.usage_errors == []
     assert "waiting" in outline.text
     assert "1 of 1 cases are not finished yet" in outline.text
     assert "images" not in outline.ids
@@ -175,7 +175,7 @@ def test_a_run_of_which_nothing_is_done_has_a_page(synthetic):
 
 def test_a_summary_alone_has_a_page_without_images_and_samples(finished):
     outline = Outline(render("html", summarise(read_run(finished.run))))
-    assert outline.mistakes == []
+    assert outline.usage_errors == []
     assert "better has the best mIoU" in outline.text
     assert "images" not in outline.ids
 
@@ -214,7 +214,7 @@ def test_a_page_of_a_run_with_a_damaged_file_says_so(finished, lost):
     )
     file.write_bytes(b"nothing of the kind")
     outline = Outline(page_of(finished))
-    assert outline.mistakes == []
+    assert outline.usage_errors == []
     assert "damaged" in outline.text
 
 
@@ -225,7 +225,7 @@ def test_a_page_of_a_run_whose_data_set_is_not_on_this_machine_says_what_it_lack
     (finished.run.path / layout.PLAN).write_text(re.sub(r'"options": \{[^}]*"preset"[^}]*\}', '"options": {}', gone))
     run = read_run(finished.run)
     outline = Outline(text_of(run, summarise(run), inline=True))
-    assert outline.mistakes == []
+    assert outline.usage_errors == []
     assert "No pictures of shapes" in outline.text
     assert "no slices by image size and group" in outline.text
     assert "Every image under every model" not in outline.text  # that is made by the script of the page
@@ -246,7 +246,7 @@ def test_the_error_budget_of_masks_is_told_by_kind_and_not_twice(finished):
         rows.append(row.model_copy(update={"scores": (*row.scores, cell)}))
     text = text_of(run, summary.model_copy(update={"rows": tuple(rows)}))
     outline = Outline(text)
-    assert outline.mistakes == []
+    assert outline.usage_errors == []
     assert "Error budget" in outline.text
     assert outline.text.count("103 errors") == 2  # a row of each model
     assert 'style="--v:1.0">0.050' in text

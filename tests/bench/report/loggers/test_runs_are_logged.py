@@ -7,7 +7,7 @@ import json
 import pytest
 
 from bench.cli.main import main
-from bench.errors import BenchError, Mistakes
+from bench.errors import BenchError, UsageErrors
 from bench.logger import load_logger, logger_names
 from bench.records.store.layout import file_stem
 from bench.records.store.runs import newest_run
@@ -60,12 +60,12 @@ def test_a_logger_whose_package_is_missing_is_refused_with_the_command_before_an
 
 def test_all_packages_that_are_missing_are_in_one_command(monkeypatch, tmp_path):
     monkeypatch.setattr(option_checks, "find_spec", lambda module: None)
-    mistakes = Mistakes()
-    option_checks.check_loggers(["mlflow", "neptune"], tmp_path / "a.yaml", SuiteLines({}), mistakes)
+    usage_errors = UsageErrors()
+    option_checks.check_loggers(["mlflow", "neptune"], tmp_path / "a.yaml", SuiteLines({}), usage_errors)
     with pytest.raises(
         BenchError, match=r"pip install mlflow-skinny sqlalchemy alembic(.|\n)*no logger named 'neptune'"
     ):
-        mistakes.tell()
+        usage_errors.tell()
 
 
 @pytest.mark.slow

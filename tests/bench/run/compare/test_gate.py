@@ -1,4 +1,4 @@
-"""Gates are read strictly: every mistake at once, and a sign as it is meant."""
+"""Gates are read strictly: every usage error at once, and a sign as it is meant."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_margins_are_global_of_models_of_classes_and_of_slices():
     assert gate.slices["night"].margins["mean_iou"].of(0.4) == pytest.approx(0.006)
 
 
-def test_every_mistake_is_told_at_once():
+def test_every_usage_error_is_told_at_once():
     with pytest.raises(BenchError) as told:
         parsed_gate(
             {

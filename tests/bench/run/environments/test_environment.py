@@ -135,7 +135,7 @@ def place(tmp_path, monkeypatch) -> Place:
 
 
 def refused(capsys, code: int) -> str:
-    """The one paragraph of a mistake."""
+    """The one paragraph of a usage error."""
     message = capsys.readouterr().err
     assert code == 2
     last = message.splitlines()[-1]
@@ -271,7 +271,7 @@ def test_a_package_that_is_not_the_one_of_the_lock_is_refused(place, capsys, mon
     assert not (place.envs / "first").exists()
 
 
-# ------------------------------------------------------------------ mistakes
+# ------------------------------------------------------------------ usage errors
 
 
 @pytest.mark.parametrize("action", ["create", "lock", "sbom"])

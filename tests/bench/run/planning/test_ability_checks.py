@@ -19,15 +19,15 @@ def notes_of(tmp_path, text):
     return list(checked(load_suite(file), file).notes)
 
 
-def mistakes_of(tmp_path, text):
+def usage_errors_of(tmp_path, text):
     with pytest.raises(BenchError) as caught:
         notes_of(tmp_path, text)
     return str(caught.value).split("\n\n")
 
 
-def test_a_model_that_no_target_can_run_is_a_mistake_with_its_line(tmp_path):
+def test_a_model_that_no_target_can_run_is_a_usage_error_with_its_line(tmp_path):
     text = "models:\n  - unet/classic\n  - detectron2/fcn\ntargets: [{device: cpu, runtime: onnxruntime}]\n"
-    (told,) = mistakes_of(tmp_path, text)
+    (told,) = usage_errors_of(tmp_path, text)
     assert told.startswith(f"{tmp_path / 'a.yaml'}: detectron2/fcn (line 3): no target of the suite can run it: ")
     assert "no runtime onnxruntime" in told
 
@@ -48,7 +48,7 @@ def test_everything_that_is_wrong_is_told_in_one_go(tmp_path):
         "metrics: [mean_iou, mask_ap]\n"
         "loggers: [neptune]\n"
     )
-    told = "\n".join(mistakes_of(tmp_path, text))
+    told = "\n".join(usage_errors_of(tmp_path, text))
     for part in (
         "a.yaml (line 1): unet/classic: no option named 'base_widht'. Did you mean 'base_width'?",
         "a.yaml: recipe (line 2): loss 'focal_loss'",
@@ -60,15 +60,15 @@ def test_everything_that_is_wrong_is_told_in_one_go(tmp_path):
         assert part in told
 
 
-def test_a_metric_that_needs_a_package_which_is_not_there_is_a_mistake_with_its_line(tmp_path, monkeypatch):
+def test_a_metric_that_needs_a_package_which_is_not_there_is_a_usage_error_with_its_line(tmp_path, monkeypatch):
     monkeypatch.setattr("bench.run.planning.ability_checks.find_spec", lambda name: None)
-    (told,) = mistakes_of(tmp_path, "models: [fake/perfect]\nmetrics: [mean_iou, cldice]\n")
+    (told,) = usage_errors_of(tmp_path, "models: [fake/perfect]\nmetrics: [mean_iou, cldice]\n")
     assert "metrics[1] (line 2): cldice needs the package skimage" in told
     assert told.endswith("pip install 'segbench[topology]'")
 
 
-def test_a_tolerance_that_is_none_is_a_mistake_with_its_line(tmp_path):
-    told = "\n".join(mistakes_of(tmp_path, "models: [fake/perfect]\nmetrics: [nsd@0, 'dice@2', nsd@1.5]\n"))
+def test_a_tolerance_that_is_none_is_a_usage_error_with_its_line(tmp_path):
+    told = "\n".join(usage_errors_of(tmp_path, "models: [fake/perfect]\nmetrics: [nsd@0, 'dice@2', nsd@1.5]\n"))
     assert "metrics[0] (line 2): 'nsd@0' sets the tolerance '0'; a number above 0 is expected" in told
     assert "metrics[1] (line 2): metric 'dice' has no tolerance: write dice, not dice@2" in told
     assert "metrics[2]" not in told

@@ -1,4 +1,4 @@
-"""Tests that mistakes in options and losses are told before anything is trained, all of them in one go."""
+"""Tests that errors in options and losses are told before anything is trained, all of them in one go."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_checking_options_imports_no_framework():
     names = sorted(
         f.parent.name for f in (harness_root() / "adapters").glob("*/options.py") if f.parent.name != "_torch"
     )
-    assert all(hasattr(load_light(name, "options"), "mistakes") for name in names)
+    assert all(hasattr(load_light(name, "options"), "usage_errors") for name in names)
     code = (
         f"import sys; from bench.adapter import load_light; [load_light(n, 'options') for n in {names}]; "
         "import adapters._torch.loss_grammar; "

@@ -70,7 +70,7 @@ def predict(capsys, *words: object) -> tuple[int, str, str]:
 
 
 def refused(capsys, *words: object) -> str:
-    """The one paragraph of a mistake."""
+    """The one paragraph of a usage error."""
     code, out, err = predict(capsys, *words)
     assert (code, out) == (2, "")
     assert err.startswith("bench predict: ")
@@ -307,7 +307,7 @@ def test_the_output_of_a_binary_unet_with_threshold_is_one_command(capsys, tmp_p
     assert not (tmp_path / "o2").exists()
 
 
-def test_mistakes_are_told_in_one_paragraph_and_nothing_is_written(capsys, tmp_path, photos, classes):
+def test_usage_errors_are_told_in_one_paragraph_and_nothing_is_written(capsys, tmp_path, photos, classes):
     out = tmp_path / "out"
     known = ["--classes", classes, "--device", "cpu", "--out", out]
     assert "Did you mean 'fake/perfect'?" in refused(capsys, "fake/perfct", photos, *known)
@@ -324,7 +324,7 @@ def test_mistakes_are_told_in_one_paragraph_and_nothing_is_written(capsys, tmp_p
     assert not out.exists()
 
 
-def test_a_config_that_is_not_supported_here_is_a_mistake_with_its_reason(capsys, tmp_path, photos, classes):
+def test_a_config_that_is_not_supported_here_is_a_usage_error_with_its_reason(capsys, tmp_path, photos, classes):
     error = refused(
         capsys, "fake/unsupported", photos, "--classes", classes, "--device", "cpu", "--out", tmp_path / "out"
     )

@@ -172,7 +172,7 @@ def test_other_packages_are_listed_with_what_puts_them_back(capsys, results):
     assert "pip install numpy==1.0.0" in out
 
 
-# ------------------------------------------------------------------ mistakes
+# ------------------------------------------------------------------ usage errors
 
 
 def test_an_unknown_case_and_an_unknown_run_are_named_with_the_nearest(capsys, results):
