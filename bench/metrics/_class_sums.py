@@ -14,9 +14,9 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.errors import ShapeError
 from bench.metric import Rows
-from bench.metrics._bootstrap import mean_of_defined, ratio, resampled_sums
+from bench.metrics._bootstrap import mean_of_defined, ratio
+from bench.metrics._pooled import OfSums, require_shape
 from bench.metrics._semantic import build_score, defined
 from bench.records import ClassSpec, Score, TaskKind
 from bench.records.predictions import Prediction
@@ -49,7 +49,7 @@ def f1_of(first: ClassFormula, second: ClassFormula) -> ClassFormula:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SumsMetric:
+class SumsMetric(OfSums):
     """A metric that is a formula of sums per image and class.
 
     Attributes:
@@ -68,6 +68,7 @@ class SumsMetric:
         dialects: Named variants, each from the sums of all images, (N, K, C).
         counts: Name of each count that is shown beside it -> its column.
         unit: Unit of the value; None for a share of 0 to 1.
+        pixels: Column of the pixels that are scored; None where pixels are not what is summed.
         needs: Packages beyond the harness's own: module -> extra that installs it.
     """
 
@@ -86,6 +87,7 @@ class SumsMetric:
     dialects: Mapping[str, Callable[[Sums], NDArray[np.float64]]] = field(default_factory=dict)
     counts: Mapping[str, int] = field(default_factory=dict)
     unit: str | None = None
+    pixels: int | None = None
     needs: Mapping[str, str] = field(default_factory=dict)
     higher_is_better: bool = True
     tasks: tuple[TaskKind, ...] = ("semantic",)
@@ -106,6 +108,7 @@ class SumsMetric:
             per_class=per_class,
             classes=classes,
             images=len(sums),
+            pixels=None if self.pixels is None else int(pooled[self.pixels]),
             parts={k: defined(mean_of_defined(self._over_images(sums, one))) for k, one in self.parts.items()},
             dialects={k: defined(one(sums)) for k, one in self.dialects.items()},
             counts={name: int(pooled[column]) for name, column in self.counts.items()},
@@ -118,41 +121,21 @@ class SumsMetric:
 
     def _sums(self, statistics: NDArray[np.float64], classes: Sequence[ClassSpec]) -> Sums:
         sums = statistics if self.summed is None else self.summed(statistics, len(classes))
-        if sums.shape[1:] != (len(classes), self.columns):
-            raise ShapeError(
-                f"the stored sums have shape {sums.shape}; {len(classes)} classes need (images, {len(classes)}, "
-                f"{self.columns}). The label space has changed: score the run again with bench score RUN"
-            )
+        require_shape(sums, classes, len(classes), self.columns)
         return sums
 
-    def bootstrap(
-        self, statistics: NDArray[np.float64], classes: Sequence[ClassSpec], *, seed: int
-    ) -> NDArray[np.float64]:
-        """Return the headline for each resample of the images, (draws,), nan where it is undefined."""
+    def addends(self, statistics: NDArray[np.float64], classes: Sequence[ClassSpec]) -> NDArray[np.float64]:
+        """Return the sums of each image, (N, K, C); over images the values of its classes, and which have one."""
         sums = self._sums(statistics, classes)
-        if not len(sums):
-            return np.empty(0)
         if self.over == "pooled":
-            return mean_of_defined(self.formula(resampled_sums(sums, seed=seed)))
+            return sums
         values = self.formula(sums)
         known = ~np.isnan(values)
-        drawn = resampled_sums(np.stack([np.where(known, values, 0.0), known], axis=-1), seed=seed)
-        return mean_of_defined(ratio(drawn[..., 0], drawn[..., 1]))
+        return np.stack([np.where(known, values, 0.0), known], axis=-1)
 
-    def per_image(self, statistics: NDArray[np.float64], classes: Sequence[ClassSpec]) -> NDArray[np.float64]:
-        """Return the headline of each image alone, (N,), nan where it is undefined."""
-        return mean_of_defined(self.formula(self._sums(statistics, classes)))
-
-    def of_groups(
-        self, statistics: NDArray[np.float64], classes: Sequence[ClassSpec], groups: NDArray[np.bool_]
-    ) -> NDArray[np.float64]:
-        """Return the headline over each group of images, (G,); `groups` says which images are in each, (G, N)."""
-        sums, weights = self._sums(statistics, classes), groups.astype(np.float64)
-        if self.over == "pooled":
-            return mean_of_defined(self.formula(np.tensordot(weights, sums, axes=1)))
-        values = self.formula(sums)
-        known = ~np.isnan(values)
-        return mean_of_defined(ratio(weights @ np.where(known, values, 0.0), weights @ known))
+    def headline(self, sums: NDArray[np.float64], classes: Sequence[ClassSpec]) -> NDArray[np.float64]:  # noqa: ARG002
+        """Return the mean over classes of what they come to in sums, nan where it is undefined."""
+        return mean_of_defined(self.formula(sums) if self.over == "pooled" else ratio(sums[..., 0], sums[..., 1]))
 
 
 def per_image_of(formula: ClassFormula) -> Callable[[Sums], NDArray[np.float64]]:

@@ -72,7 +72,7 @@ def confusion_counts(
     else:
         counts = _count_integers(target, predicted, num_classes, ignore)
     if counts[num_classes + 1].any():
-        raise ShapeError(_unknown_id(target, num_classes, ignore))
+        require_classes(target, num_classes=num_classes, ignore=ignore)
     return counts[:num_classes]
 
 
@@ -87,10 +87,14 @@ def _check_maps(target: NDArray[np.integer[Any]], predicted: NDArray[np.integer[
             raise ShapeError(f"the {name} has dtype {labels.dtype}; a label map holds integer class ids")
 
 
-def _unknown_id(target: NDArray[np.integer[Any]], num_classes: int, ignore: int | None) -> str:
+def require_classes(target: NDArray[np.integer[Any]], *, num_classes: int, ignore: int | None) -> None:
+    """Raise `ShapeError` if a target holds an id that is neither a class nor `ignore`."""
     unknown = target[((target < 0) | (target >= num_classes)) & (target != (-1 if ignore is None else ignore))]
-    wanted = f"0..{num_classes - 1}" + ("" if ignore is None else f" and {ignore} for void")
-    return f"the target holds class id {int(unknown.min())}; valid ids are {wanted}. Check the data set's class list."
+    if unknown.size:
+        wanted = f"0..{num_classes - 1}" + ("" if ignore is None else f" and {ignore} for void")
+        raise ShapeError(
+            f"the target holds class id {int(unknown.min())}; valid ids are {wanted}. Check the data set's class list."
+        )
 
 
 def _count_integers(

@@ -34,6 +34,7 @@ from numpy.typing import NDArray
 from bench.metric import Rows
 from bench.metrics._bootstrap import ratio
 from bench.metrics._masks import intersections, stacks
+from bench.metrics._pooled import side_by_side
 from bench.records.predictions import Instances
 
 IMAGE, TRUTH, DETECTION = 0.0, 1.0, 2.0
@@ -66,10 +67,10 @@ def error_rows(target: Instances, predicted: Instances) -> Rows:
     found = _errors(ious, same, taken_by >= 0, right)
     fixable = counts & np.isin(found.outcomes, (LOCATION, WRONG_CLASS))
     fixed_class, could_be = _fixes(found, fixable, taken_by >= 0, true_class, predicted.scores[order])
-    ground_truths = _columns(
+    ground_truths = side_by_side(
         TRUTH, true_class, 0, np.where(taken_by >= 0, TAKEN, np.where(could_be, COULD_BE, GONE)), -1
     )
-    detections = _columns(DETECTION, class_ids, predicted.scores[order], found.outcomes, fixed_class)[counts]
+    detections = side_by_side(DETECTION, class_ids, predicted.scores[order], found.outcomes, fixed_class)[counts]
     return Rows(np.concatenate([np.zeros((1, len(COLUMNS))), ground_truths, detections]))
 
 
@@ -125,10 +126,6 @@ def _fixes(
         if not taken[g] and not could_be[g]:
             fixed[d], could_be[g] = true_class[g], True
     return fixed, could_be
-
-
-def _columns(*columns: NDArray[np.generic] | float) -> NDArray[np.float64]:
-    return np.stack(np.broadcast_arrays(*(np.asarray(c, dtype=np.float64) for c in columns)), axis=-1)
 
 
 class Judged(NamedTuple):

@@ -24,12 +24,12 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.errors import ShapeError
 from bench.metric import Rows
 from bench.metrics._bootstrap import ratio
 from bench.metrics._class_sums import ClassFormula, Sums, SumsMetric
 from bench.metrics._masks import intersections, stacks
 from bench.metrics._matching import AREA_RANGES, IOU_THRESHOLDS, as_instances
+from bench.metrics._pooled import require_columns, side_by_side
 from bench.records import ClassSpec, TaskKind
 from bench.records.predictions import INSTANCE_SCORE, Instances, Prediction
 
@@ -93,12 +93,12 @@ def object_rows(target: Instances, predicted: Instances) -> Rows:
     of_detection[of_true[found]] = true_iou[found]
     counts = (of_detection >= 0.5) | ~(in_crowd > 0.5).any(axis=1)
     best = _best(ious, shared, union, true_area)
-    ground_truths = _columns(
+    ground_truths = side_by_side(
         TRUTH, target.class_ids[real], true_area, true_score, true_iou,
         _covered(ious, shared, true_area), best.shared, best.union,
     )  # fmt: skip
     unused = np.where(np.isin(np.arange(len(kept)), best.used), 0, area)
-    detections = _columns(DETECTION, class_ids, area, scores, of_detection, 0, 0, unused)[counts]
+    detections = side_by_side(DETECTION, class_ids, area, scores, of_detection, 0, 0, unused)[counts]
     return Rows(np.concatenate([np.zeros((1, len(COLUMNS))), ground_truths, detections]))
 
 
@@ -127,16 +127,12 @@ def _covered(ious: NDArray[np.float64], shared: NDArray[np.int64], true_area: ND
     return np.asarray(np.where(2 * shared > true_area[None], ious, 0.0).max(axis=0, initial=0.0))
 
 
-def _columns(*columns: NDArray[np.generic] | float) -> NDArray[np.float64]:
-    return np.stack(np.broadcast_arrays(*(np.asarray(c, dtype=np.float64) for c in columns)), axis=-1)
-
-
 # --------------------------------------------------------------------------- from rows to sums
 
 
 def sums_of(rows: NDArray[np.float64], num_classes: int) -> Sums:
     """Add up the objects of each image and class, shape (images, K, `SUMS`)."""
-    check_columns(rows)
+    require_columns(rows, 1 + len(COLUMNS))
     images = int(rows[-1, NUMBER]) + 1 if len(rows) else 0
     sums = np.zeros((images, num_classes, SUMS))
     ground_truths, detections = rows[rows[:, KIND] == TRUTH], rows[rows[:, KIND] == DETECTION]
@@ -159,15 +155,6 @@ def sums_of(rows: NDArray[np.float64], num_classes: int) -> Sums:
 def _in_range(areas: NDArray[np.float64], name: str) -> NDArray[np.bool_]:
     low, high = AREA_RANGES[name]
     return np.asarray((areas >= low) & (areas < high))
-
-
-def check_columns(rows: NDArray[np.float64]) -> None:
-    """Raise `ShapeError` if stored rows are not those of this version."""
-    if rows.ndim != 2 or rows.shape[1] != 1 + len(COLUMNS):
-        raise ShapeError(
-            f"the stored objects have shape {rows.shape}; (rows, {1 + len(COLUMNS)}) are expected. Score the run again "
-            "with bench score RUN"
-        )
 
 
 def f1_at(threshold: int) -> ClassFormula:

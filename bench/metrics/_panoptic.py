@@ -19,7 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import ShapeError
-from bench.metrics._bootstrap import mean_of_defined, ratio, resampled_sums
+from bench.metrics._bootstrap import mean_of_defined, ratio
+from bench.metrics._pooled import OfSums, require_shape
 from bench.metrics._semantic import build_score, defined
 from bench.records import ClassSpec, Score, TaskKind
 from bench.records.compiled import compiled
@@ -217,7 +218,7 @@ def qualities(statistics: NDArray[np.float64]) -> Quality:
 
 
 @dataclass(frozen=True)
-class QualityMetric:
+class QualityMetric(OfSums):
     """A metric of panoptic segmentation: panoptic quality over a kind of IoU.
 
     Attributes:
@@ -270,32 +271,11 @@ class QualityMetric:
             parts=parts,
         )
 
-    def bootstrap(
-        self, statistics: NDArray[np.float64], classes: Sequence[ClassSpec], *, seed: int
-    ) -> NDArray[np.float64]:
-        """Return mean PQ for each resample of the images, shape (draws,); statistics of shape (N, K, 4)."""
-        check_shape(statistics, classes)
-        if not len(statistics):
-            return np.empty(0)
-        return mean_of_defined(qualities(resampled_sums(statistics, seed=seed)).pq)
+    def addends(self, statistics: NDArray[np.float64], classes: Sequence[ClassSpec]) -> NDArray[np.float64]:
+        """Return the statistics, of shape (N, K, 4)."""
+        require_shape(statistics, classes, len(classes), 4)
+        return statistics
 
-    def per_image(self, statistics: NDArray[np.float64], classes: Sequence[ClassSpec]) -> NDArray[np.float64]:
-        """Return PQ of each image alone, shape (N,), nan without a segment that counts."""
-        check_shape(statistics, classes)
-        return mean_of_defined(qualities(statistics).pq)
-
-    def of_groups(
-        self, statistics: NDArray[np.float64], classes: Sequence[ClassSpec], groups: NDArray[np.bool_]
-    ) -> NDArray[np.float64]:
-        """Return PQ over each group of images, (G,); `groups` says which images are in each, (G, N)."""
-        check_shape(statistics, classes)
-        return mean_of_defined(qualities(np.tensordot(groups.astype(np.float64), statistics, axes=1)).pq)
-
-
-def check_shape(statistics: NDArray[np.float64], classes: Sequence[ClassSpec]) -> None:
-    """Raise `ShapeError` if stored statistics are of another label space."""
-    if statistics.shape[1:] != (len(classes), 4):
-        raise ShapeError(
-            f"the stored counts have shape {statistics.shape}; {len(classes)} classes need (images, {len(classes)}, "
-            "4). The label space has changed: score the run again with bench score RUN"
-        )
+    def headline(self, sums: NDArray[np.float64], classes: Sequence[ClassSpec]) -> NDArray[np.float64]:  # noqa: ARG002
+        """Return mean PQ of sums, (..., K, 4)."""
+        return mean_of_defined(qualities(sums).pq)

@@ -19,7 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import ShapeError
-from bench.metrics._bootstrap import mean_of_defined, ratio, resampled_sums
+from bench.metrics._bootstrap import mean_of_defined, ratio
+from bench.metrics._pooled import OfSums, require_shape
 from bench.metrics._semantic import as_label_maps, build_score, defined
 from bench.records import ClassSpec, Score, TaskKind, background_class, void_of
 from bench.records.predictions import Prediction
@@ -95,7 +96,7 @@ def above(levels: Counts) -> Counts:
 
 
 @dataclass(frozen=True)
-class ProbabilityMetric:
+class ProbabilityMetric(OfSums):
     """A metric of semantic segmentation that is a formula of counts by level of probability.
 
     Attributes:
@@ -156,12 +157,11 @@ class ProbabilityMetric:
 
     def score(self, statistics: NDArray[np.int64], classes: Sequence[ClassSpec], *, seed: int) -> Score:
         """Score the counts of all images, shape (N, ...)."""
-        self._check(statistics, classes)
-        pooled = np.asarray(statistics.sum(axis=0), dtype=np.float64)
+        pooled = np.asarray(self.addends(statistics, classes).sum(axis=0), dtype=np.float64)
         each = self.formula if self.per_class else self.of_each
         return build_score(
             self,
-            value=defined(self._headline(pooled, classes)),
+            value=defined(self.headline(pooled, classes)),
             undefined_because=self.undefined_because,
             draws=self.bootstrap(statistics, classes, seed=seed),
             per_class=None if each is None else each(pooled),
@@ -171,30 +171,14 @@ class ProbabilityMetric:
             bounds=(0.0, self.best),
         )
 
-    def bootstrap(
-        self, statistics: NDArray[np.int64], classes: Sequence[ClassSpec], *, seed: int
-    ) -> NDArray[np.float64]:
-        """Return the headline with each image, or group, left out, (units,), nan where it is undefined."""
-        self._check(statistics, classes)
-        if not len(statistics):
-            return np.empty(0)
-        return self._headline(resampled_sums(statistics, seed=seed), classes)
+    def addends(self, statistics: NDArray[np.int64], classes: Sequence[ClassSpec]) -> NDArray[np.int64]:
+        """Return the counts, of shape (N, ...)."""
+        require_shape(statistics, classes, *self.shape(len(classes)))
+        return statistics
 
-    def per_image(self, statistics: NDArray[np.int64], classes: Sequence[ClassSpec]) -> NDArray[np.float64]:
-        """Return the headline of each image alone, (N,), nan where it is undefined."""
-        self._check(statistics, classes)
-        return self._headline(np.asarray(statistics, dtype=np.float64), classes)
-
-    def of_groups(
-        self, statistics: NDArray[np.int64], classes: Sequence[ClassSpec], groups: NDArray[np.bool_]
-    ) -> NDArray[np.float64]:
-        """Return the headline over each group of images, (G,); `groups` says which images are in each, (G, N)."""
-        self._check(statistics, classes)
-        sums = np.tensordot(groups.astype(np.float64), statistics.astype(np.float64), axes=1)
-        return self._headline(np.asarray(sums, dtype=np.float64), classes)
-
-    def _headline(self, counts: Counts, classes: Sequence[ClassSpec]) -> NDArray[np.float64]:
-        return self._mean(self.formula(counts), classes)
+    def headline(self, sums: Counts, classes: Sequence[ClassSpec]) -> NDArray[np.float64]:
+        """Return the headline of sums of counts, nan where it is undefined."""
+        return self._mean(self.formula(sums), classes)
 
     def _mean(self, values: NDArray[np.float64], classes: Sequence[ClassSpec]) -> NDArray[np.float64]:
         if not self.per_class:
@@ -202,15 +186,6 @@ class ProbabilityMetric:
         nothing = background_class(classes) if self.foreground else None
         kept = np.array([class_id != nothing for class_id in range(len(classes))])
         return mean_of_defined(np.where(kept, values, np.nan))
-
-    def _check(self, statistics: NDArray[np.int64], classes: Sequence[ClassSpec]) -> None:
-        expected = self.shape(len(classes))
-        if statistics.shape[1:] != expected:
-            raise ShapeError(
-                f"the stored counts have shape {statistics.shape}; {len(classes)} classes need (images, "
-                f"{', '.join(map(str, expected))}). The label space has changed: score the run again with bench score "
-                "RUN"
-            )
 
 
 def of_confidence(_: int) -> tuple[int, ...]:

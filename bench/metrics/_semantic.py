@@ -19,6 +19,7 @@ from bench.errors import ShapeError
 from bench.metric import CONFUSION, Metric
 from bench.metrics._bootstrap import Interval, left_out_interval, mean_of_defined, ratio, resampled_sums
 from bench.metrics._confusion import confusion_counts
+from bench.metrics._pooled import OfSums, require_shape
 from bench.records import ClassSpec, Score, TaskKind, void_of
 from bench.records.predictions import Prediction, SemanticMap
 
@@ -63,12 +64,6 @@ class ClassTotals:
     def pooled(self) -> ClassTotals:
         """Sum over the leading axis."""
         return ClassTotals(self.true_positives.sum(axis=0), self.target.sum(axis=0), self.predicted.sum(axis=0))
-
-    def resampled(self, *, seed: int) -> ClassTotals:
-        """Pool each resample of the images, shape (draws, K)."""
-        stacked = np.stack([self.true_positives, self.target, self.predicted], axis=1).astype(np.int64)  # (N, 3, K)
-        sums = resampled_sums(stacked, seed=seed)
-        return ClassTotals(sums[:, 0], sums[:, 1], sums[:, 2])
 
 
 def class_totals(statistics: NDArray[np.int64]) -> ClassTotals:
@@ -134,7 +129,7 @@ class Formula:
 
 
 @dataclass(frozen=True)
-class ConfusionMetric:
+class ConfusionMetric(OfSums):
     """A metric of semantic segmentation that is a formula of confusion counts.
 
     Attributes:
@@ -179,28 +174,15 @@ class ConfusionMetric:
             parts={} if formula.per_class is None else category_means(formula.per_class(pooled), classes),
         )
 
-    def bootstrap(
-        self, statistics: NDArray[np.int64], classes: Sequence[ClassSpec], *, seed: int
-    ) -> NDArray[np.float64]:
-        """Return the headline for each resample of the images, shape (draws,), nan where it is undefined."""
-        _check_counts(statistics, classes)
-        if not len(statistics):
-            return np.empty(0)
-        return self._formula(classes).headline(class_totals(statistics).resampled(seed=seed))
+    def addends(self, statistics: NDArray[np.int64], classes: Sequence[ClassSpec]) -> NDArray[np.int64]:
+        """Return the three counts of each class and image, int64, (N, 3, K)."""
+        require_shape(statistics, classes, len(classes), len(classes) + 1)
+        totals = class_totals(statistics)
+        return np.stack([totals.true_positives, totals.target, totals.predicted], axis=1).astype(np.int64)
 
-    def per_image(self, statistics: NDArray[np.int64], classes: Sequence[ClassSpec]) -> NDArray[np.float64]:
-        """Return the headline of each image alone, shape (N,), nan where it is undefined."""
-        _check_counts(statistics, classes)
-        return self._formula(classes).headline(class_totals(statistics))
-
-    def of_groups(
-        self, statistics: NDArray[np.int64], classes: Sequence[ClassSpec], groups: NDArray[np.bool_]
-    ) -> NDArray[np.float64]:
-        """Return the headline over each group of images, (G,); `groups` says which images are in each, (G, N)."""
-        _check_counts(statistics, classes)
-        totals, weights = class_totals(statistics), groups.astype(np.float64)
-        pooled = ClassTotals(weights @ totals.true_positives, weights @ totals.target, weights @ totals.predicted)
-        return self._formula(classes).headline(pooled)
+    def headline(self, sums: NDArray[np.float64], classes: Sequence[ClassSpec]) -> NDArray[np.float64]:
+        """Return the headline of sums of the three counts, (..., 3, K)."""
+        return self._formula(classes).headline(ClassTotals(*np.moveaxis(sums, -2, 0)))
 
     def per_class_left_out(
         self, statistics: NDArray[np.int64], classes: Sequence[ClassSpec], *, seed: int
@@ -209,19 +191,10 @@ class ConfusionMetric:
         per_class = self._formula(classes).per_class
         if per_class is None:
             return np.empty((0, len(classes)))
-        return per_class(class_totals(statistics).resampled(seed=seed))
+        return per_class(ClassTotals(*np.moveaxis(resampled_sums(self.addends(statistics, classes), seed=seed), -2, 0)))
 
     def _formula(self, classes: Sequence[ClassSpec]) -> Formula:
         return self.formula if isinstance(self.formula, Formula) else self.formula(classes)
-
-
-def _check_counts(statistics: NDArray[np.int64], classes: Sequence[ClassSpec]) -> None:
-    expected = (len(classes), len(classes) + 1)
-    if statistics.shape[1:] != expected:
-        raise ShapeError(
-            f"the stored counts have shape {statistics.shape}; {len(classes)} classes need (images, "
-            f"{expected[0]}, {expected[1]}). The label space has changed: score the run again with bench score RUN"
-        )
 
 
 def build_score(

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.errors import ShapeError
-from bench.metrics._bootstrap import mean_of_defined, ratio, resampled_sums
+from bench.metrics._bootstrap import mean_of_defined, ratio
+from bench.metrics._pooled import OfSums, require_shape
 from bench.metrics._semantic import as_label_maps, build_score, defined
 from bench.metrics._surfaces import Distances, class_distances, diagonal
 from bench.records import ClassSpec, Score, TaskKind
@@ -29,7 +29,7 @@ IN_PIXELS, IN_MILLIMETRES = 1, 2
 
 
 @dataclass(frozen=True)
-class SurfaceMetric:
+class SurfaceMetric(OfSums):
     """A metric of the distances between surfaces, as the mean over images and then over classes.
 
     Attributes:
@@ -137,28 +137,21 @@ class SurfaceMetric:
     def _unit(self, statistics: NDArray[np.float64]) -> str:
         return "mm" if (statistics[..., IN_MM] == IN_MILLIMETRES).any() else "px"
 
+    def addends(self, statistics: NDArray[np.float64], classes: Sequence[ClassSpec]) -> NDArray[np.float64]:
+        """Return whether each image counts for each class, and its value, (N, K, 2)."""
+        require_shape(statistics, classes, len(classes), statistics.shape[-1])
+        return statistics[..., [COUNTED, VALUES + self.column]]
+
+    def headline(self, sums: NDArray[np.float64], classes: Sequence[ClassSpec]) -> NDArray[np.float64]:  # noqa: ARG002
+        """Return the mean over classes of the mean over images, nan where no class but the background occurs."""
+        return mean_of_defined(ratio(sums[..., 1], sums[..., 0]))
+
     def bootstrap(
         self, statistics: NDArray[np.float64], classes: Sequence[ClassSpec], *, seed: int
     ) -> NDArray[np.float64]:
-        """Return the headline for each resample of the images, shape (draws,), nan where it is undefined."""
-        _check_shape(statistics, classes)
-        if not len(statistics):
-            return np.empty(0)
-        chosen = statistics[..., [COUNTED, VALUES + self.column]]
-        sums = resampled_sums(np.full_like(chosen, np.nan) if is_mixed(statistics) else chosen, seed=seed)
-        return mean_of_defined(ratio(sums[..., 1], sums[..., 0]))
-
-    def per_image(self, statistics: NDArray[np.float64], classes: Sequence[ClassSpec]) -> NDArray[np.float64]:
-        """Return the headline of each image alone, (N,), nan where no class but the background occurs."""
-        return self.of_groups(statistics, classes, np.eye(len(statistics), dtype=np.bool_))
-
-    def of_groups(
-        self, statistics: NDArray[np.float64], classes: Sequence[ClassSpec], groups: NDArray[np.bool_]
-    ) -> NDArray[np.float64]:
-        """Return the headline over each group of images, (G,); `groups` says which images are in each, (G, N)."""
-        _check_shape(statistics, classes)
-        sums = np.tensordot(groups.astype(np.float64), statistics, axes=1)
-        return mean_of_defined(class_means(sums, self.column))
+        """Return the headline as others do, (units,), but nan for a mixture of millimetres and pixels."""
+        draws = super().bootstrap(statistics, classes, seed=seed)
+        return np.full_like(draws, np.nan) if is_mixed(statistics) else draws
 
 
 @dataclass(frozen=True)
@@ -186,14 +179,6 @@ class ToleranceMetric(SurfaceMetric):
             tolerance=tolerance,
             measures=self.tolerant(tolerance),
             definition=self.told.format(f"{tolerance:g} mm, or pixels where the spacing is not known"),
-        )
-
-
-def _check_shape(statistics: NDArray[np.float64], classes: Sequence[ClassSpec]) -> None:
-    if statistics.ndim != 3 or statistics.shape[1] != len(classes):
-        raise ShapeError(
-            f"the stored distances have shape {statistics.shape}; {len(classes)} classes are expected. The label space "
-            "has changed: score the run again with bench score RUN"
         )
 
 

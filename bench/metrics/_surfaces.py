@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.errors import ShapeError
+from bench.metrics._confusion import require_classes
 from bench.records import ClassSpec, Spacing, background_class, void_of
 from bench.records.compiled import compiled
 from bench.records.predictions import SemanticMap
@@ -142,12 +142,7 @@ _last: tuple[SemanticMap, SemanticMap, Sequence[ClassSpec], list[Distances]] | N
 
 def _class_distances(target: SemanticMap, predicted: SemanticMap, classes: Sequence[ClassSpec]) -> list[Distances]:
     void, labels = void_of(target.labels), target.labels
-    unknown = labels[(labels >= len(classes)) & (labels != void)]
-    if unknown.size:
-        raise ShapeError(
-            f"the target holds class id {int(unknown.min())}; valid ids are 0..{len(classes) - 1} and {void} for void. "
-            "Check the data set's class list."
-        )
+    require_classes(labels, num_classes=len(classes), ignore=void)
     seen = np.where(labels == void, void, predicted.labels)
     steps, background = step_sizes(target.spacing), background_class(classes)
     true_points, seen_points = (surface_points(m, len(classes), without=background) for m in (labels, seen))

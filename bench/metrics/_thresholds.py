@@ -121,7 +121,7 @@ class ThresholdMetric(ProbabilityMetric):
 
     def best_on(self, counts: Counts, classes: Sequence[ClassSpec]) -> float | None:
         """Return the headline at the thresholds that are best on the scored images themselves: an upper bound."""
-        value = float(self._headline(sums_at(counts, best_levels(counts)), classes))
+        value = float(self.headline(sums_at(counts, best_levels(counts)), classes))
         return None if np.isnan(value) else value
 
 

@@ -33,15 +33,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import hypot
+from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.errors import ShapeError
-from bench.metrics._bootstrap import mean_of_defined, ratio, resampled_sums
-from bench.metrics._semantic import as_label_maps, build_score, defined
-from bench.records import ClassSpec, Score, Size, TaskKind, void_of
+from bench.metrics._bootstrap import mean_of_defined, ratio
+from bench.metrics._class_sums import SumsMetric, quotient
+from bench.metrics._confusion import require_classes
+from bench.metrics._semantic import as_label_maps
+from bench.metrics.trimap_iou import band
+from bench.records import ClassSpec, Size, void_of
 from bench.records.predictions import LabelMap, Prediction
 
 DILATION_RATIO = 0.02
@@ -57,7 +59,7 @@ def boundary_width(size: Size) -> int:
     return max(1, round(DILATION_RATIO * hypot(*size)))
 
 
-def class_boundaries(labels: LabelMap, width: int) -> NDArray[np.bool_]:
+def class_boundaries(labels: NDArray[Any], width: int) -> NDArray[np.bool_]:
     """Return the boundaries of all classes of a label map at once.
 
     A pixel lies on the boundary of its own class's mask exactly if the square around it holds a
@@ -65,15 +67,13 @@ def class_boundaries(labels: LabelMap, width: int) -> NDArray[np.bool_]:
     not the smallest. Ids are compared, never subtracted, so no class is made up.
 
     Args:
-        labels: Class ids, shape (H, W); void is a class like any other here.
+        labels: Class ids, or numbers of segments up to 2^24, shape (H, W); void is a class like any other here.
         width: d >= 1, pixels; the square has 2d + 1.
 
     Returns:
         bool, shape (H, W): `boundaries & (labels == c)` is the boundary of class c.
     """
-    square = np.ones((2 * width + 1, 2 * width + 1), dtype=np.uint8)
-    labels = np.ascontiguousarray(labels)
-    boundaries = np.asarray(cv2.dilate(labels, square) != cv2.erode(labels, square))
+    boundaries = band(labels, width)
     for rows in (boundaries, boundaries.T):
         rows[:width] = True
         rows[-width:] = True
@@ -86,7 +86,7 @@ def boundary_counts(target: LabelMap, predicted: LabelMap, *, num_classes: int) 
     Raises:
         ShapeError: If the target holds an id that is neither a class nor void.
     """
-    _check_ids(target, num_classes)
+    require_classes(target, num_classes=num_classes, ignore=void_of(target))
     width = boundary_width(Size(*target.shape))
     seen = np.where(target == void_of(target), target, predicted)
     true_rim, seen_rim = class_boundaries(target, width), class_boundaries(seen, width)
@@ -99,83 +99,25 @@ def _pixels_by_class(ids: LabelMap, num_classes: int) -> NDArray[np.int64]:
     return np.bincount(ids, minlength=max(256, num_classes)).astype(np.int64)[:num_classes]
 
 
-def _check_ids(target: LabelMap, num_classes: int) -> None:
-    unknown = target[(target >= num_classes) & (target != void_of(target))]
-    if unknown.size:
-        raise ShapeError(
-            f"the target holds class id {int(unknown.min())}; valid ids are 0..{num_classes - 1} and "
-            f"{void_of(target)} for void. Check the data set's class list."
-        )
+def observe_boundaries(target: Prediction, predicted: Prediction, classes: Sequence[ClassSpec]) -> NDArray[Any]:
+    """Count the boundary pixels of one image by class, intersection and union, int64, shape (K, 2)."""
+    true_map, predicted_map = as_label_maps(target, predicted)
+    return boundary_counts(true_map.labels, predicted_map.labels, num_classes=len(classes))
 
 
-class BoundaryIou:
-    """Mean boundary IoU over classes with a boundary, pooled over the data set."""
-
-    name = "boundary_iou"
-    version = 1
-    label = "Boundary IoU"
-    tasks: tuple[TaskKind, ...] = ("semantic",)
-    higher_is_better = True
-    statistic = "boundary"
-    definition = (
+METRIC = SumsMetric(
+    name="boundary_iou",
+    version=1,
+    label="Boundary IoU",
+    definition=(
         "mean over classes of IoU of binary boundaries, d = max(1, round(0.02 diagonal)), pooled over images, "
         "void removed from both"
-    )
-
-    def observe(self, target: Prediction, predicted: Prediction, classes: Sequence[ClassSpec]) -> NDArray[np.int64]:
-        """Boundary pixels of one image by class, intersection and union, shape (K, 2)."""
-        true_map, predicted_map = as_label_maps(target, predicted)
-        return boundary_counts(true_map.labels, predicted_map.labels, num_classes=len(classes))
-
-    def score(self, statistics: NDArray[np.int64], classes: Sequence[ClassSpec], *, seed: int) -> Score:
-        """Return the score of the counts of all images, shape (N, K, 2)."""
-        pooled = statistics.sum(axis=0)
-        per_class = _class_iou(pooled)
-        return build_score(
-            self,
-            value=defined(mean_of_defined(per_class)),
-            undefined_because="no class occurs in any target or prediction",
-            draws=self.bootstrap(statistics, classes, seed=seed),
-            per_class=per_class,
-            classes=classes,
-            images=len(statistics),
-            pixels=int(pooled[:, 1].sum()),
-            dialects={"per_image": defined(mean_of_defined(mean_of_defined(_class_iou(statistics))))},
-        )
-
-    def bootstrap(
-        self, statistics: NDArray[np.int64], classes: Sequence[ClassSpec], *, seed: int
-    ) -> NDArray[np.float64]:
-        """Return the headline for each resample of the images, shape (draws,)."""
-        if statistics.shape[1:] != (len(classes), 2):
-            raise ShapeError(
-                f"the stored counts have shape {statistics.shape}; {len(classes)} classes need (images, "
-                f"{len(classes)}, 2). The label space has changed: score the run again with bench score RUN"
-            )
-        if not len(statistics):
-            return np.empty(0)
-        return mean_of_defined(_class_iou(resampled_sums(statistics, seed=seed)))
-
-    def per_image(
-        self,
-        statistics: NDArray[np.int64],
-        classes: Sequence[ClassSpec],  # noqa: ARG002 - part of the contract
-    ) -> NDArray[np.float64]:
-        """Return the headline of each image alone, shape (N,), nan where it is undefined."""
-        return mean_of_defined(_class_iou(statistics))
-
-    def of_groups(
-        self,
-        statistics: NDArray[np.int64],
-        classes: Sequence[ClassSpec],  # noqa: ARG002 - part of the contract
-        groups: NDArray[np.bool_],
-    ) -> NDArray[np.float64]:
-        """Return the headline over each group of images, (G,); `groups` says which images are in each, (G, N)."""
-        return mean_of_defined(_class_iou(np.tensordot(groups.astype(np.float64), statistics, axes=1)))
-
-
-def _class_iou(counts: NDArray[np.int64] | NDArray[np.float64]) -> NDArray[np.float64]:
-    return ratio(counts[..., 0], counts[..., 1])
-
-
-METRIC = BoundaryIou()
+    ),
+    statistic="boundary",
+    observed=observe_boundaries,
+    columns=2,
+    formula=quotient(0, 1),
+    undefined_because="no class occurs in any target or prediction",
+    dialects={"per_image": lambda sums: mean_of_defined(mean_of_defined(ratio(sums[..., 0], sums[..., 1])))},
+    pixels=1,
+)

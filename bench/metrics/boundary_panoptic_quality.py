@@ -23,30 +23,20 @@ Source:
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.metrics._panoptic import FIRST, VOID, QualityMetric, listed_ids
-from bench.metrics.boundary_iou import boundary_width
+from bench.metrics.boundary_iou import boundary_width, class_boundaries
 from bench.records.predictions import Panoptic
 
 
 def segment_boundaries(dense: NDArray[np.int64], width: int) -> NDArray[np.bool_]:
-    """Return the boundaries of all segments of a map at once, bool, (H, W).
-
-    A pixel lies on the boundary of its segment exactly if the square around it holds another
-    segment's pixel or reaches beyond the image.
-    """
-    square = np.ones((2 * width + 1, 2 * width + 1), dtype=np.uint8)
+    """Return the boundaries of all segments of a map at once, bool, (H, W); see `class_boundaries`."""
     # OpenCV's morphology knows no wider integers; float32 is exact up to 2^24, more than an image's segments.
     narrow = dense.max(initial=0) < 2**16
     places: NDArray[np.uint16 | np.float32] = dense.astype(np.uint16) if narrow else dense.astype(np.float32)
-    boundaries = np.asarray(cv2.dilate(places, square) != cv2.erode(places, square))
-    for rows in (boundaries, boundaries.T):
-        rows[:width] = True
-        rows[-width:] = True
-    return boundaries
+    return class_boundaries(places, width)
 
 
 def boundary_ious(target: Panoptic, predicted: Panoptic) -> NDArray[np.float64]:

@@ -32,7 +32,6 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.errors import ShapeError
 from bench.metric import Rows
 from bench.metrics._average_precision import precision_without
 from bench.metrics._bootstrap import LeftOut, mean_of_defined
@@ -54,6 +53,7 @@ from bench.metrics._errors import (
     judged,
 )
 from bench.metrics._matching import as_instances
+from bench.metrics._pooled import require_columns
 from bench.metrics._semantic import build_score, defined
 from bench.records import ClassSpec, Score, TaskKind
 from bench.records.predictions import Prediction
@@ -120,11 +120,7 @@ class ErrorBudget:
         self, statistics: NDArray[np.float64], classes: Sequence[ClassSpec], *, seed: int
     ) -> NDArray[np.float64]:
         """Headline without each unit of images, (units,), nan where no true object is left."""
-        if statistics.ndim != 2 or statistics.shape[1] != 1 + len(COLUMNS):
-            raise ShapeError(
-                f"the stored errors have shape {statistics.shape}; (rows, {1 + len(COLUMNS)}) are expected. Score the "
-                "run again with bench score RUN"
-            )
+        require_columns(statistics, 1 + len(COLUMNS))
         if not len(statistics):
             return np.empty(0)
         left_out = LeftOut.of(int(statistics[-1, NUMBER]) + 1, seed=seed)

@@ -5,23 +5,17 @@ What it measures:
     pixels.
 
 Definition:
-    Detections with a score of at least 0.5 and true objects of one class are matched one to one in the order of falling
-    intersection over union, from 0.5 on. The value of a matched pair is that of `hausdorff` for their two masks; a true
-    object without a match, and a detection without one, take the diagonal of the image, and are counted. The value of a
-    class is the mean over all of these in all images, the headline the mean over thing classes. A detection that lies
-    to more than half in a crowd of its class and matches nothing is left out. Lower is better.
+    As `object_hd95`, where the value of a matched pair is that of `hausdorff` for their two masks. Lower is better.
 
 When undefined:
-    A class without a true object and a detection has no value; and where the spacing of some images is known and of
-    others is not.
+    As `object_hd95`.
 
 Differs from:
-    `where_both_are`: the mean over matched pairs alone, which gets better as a model misses more. `hausdorff` takes all
-    pixels of a class in an image together.
+    `where_both_are`: the mean over matched pairs alone, as that of `object_hd95`. `hausdorff` takes all pixels of a
+    class in an image together.
 
 Source:
-    As `hausdorff`; Maier-Hein et al., Metrics Reloaded, Nature Methods 2024 (instance segmentation: boundary metrics
-    per match).
+    As `hausdorff` and `object_hd95`.
 """
 
 from __future__ import annotations

@@ -34,7 +34,8 @@ from numpy.typing import NDArray
 
 from bench.errors import ShapeError
 from bench.metric import Rows
-from bench.metrics._bootstrap import mean_of_defined, ratio, resampled_sums
+from bench.metrics._bootstrap import mean_of_defined, ratio
+from bench.metrics._pooled import OfSums, require_columns
 from bench.metrics._semantic import build_score, defined
 from bench.records import ClassSpec, Score, TaskKind
 from bench.records.predictions import Prediction, PromptedMasks
@@ -48,7 +49,7 @@ AREA_RANGES = {"small": (0.0, 32.0**2), "medium": (32.0**2, 96.0**2), "large": (
 """Pixels of the original image, from the first and below the second."""
 
 
-class PromptedIou:
+class PromptedIou(OfSums):
     """Mean over objects of the IoU of the mask made from an object's own prompt."""
 
     name = "prompted_iou"
@@ -85,10 +86,9 @@ class PromptedIou:
 
     def score(self, statistics: NDArray[np.float64], classes: Sequence[ClassSpec], *, seed: int) -> Score:
         """Return the score of the rows of all images, shape (rows, 3)."""
-        _check_columns(statistics)
+        sums = self.addends(statistics, classes)
         ious, areas = statistics[:, IOU], statistics[:, AREA]
         within = {name: (areas >= low) & (areas < high) for name, (low, high) in AREA_RANGES.items()}
-        sums = _per_image(statistics)
         return build_score(
             self,
             value=defined(mean_of_defined(ious)),
@@ -101,56 +101,16 @@ class PromptedIou:
             parts={f"IoU_{name}": defined(mean_of_defined(ious[chosen])) for name, chosen in within.items()},
         )
 
-    def bootstrap(
-        self,
-        statistics: NDArray[np.float64],
-        classes: Sequence[ClassSpec],  # noqa: ARG002 - part of the contract
-        *,
-        seed: int,
-    ) -> NDArray[np.float64]:
-        """Return the headline for each resample of the images, shape (draws,), nan where no object is drawn."""
-        _check_columns(statistics)
-        if not len(statistics):
-            return np.empty(0)
-        sums = resampled_sums(_per_image(statistics), seed=seed)
-        return ratio(sums[:, 0], sums[:, 1])
+    def addends(self, statistics: NDArray[np.float64], classes: Sequence[ClassSpec]) -> NDArray[np.float64]:  # noqa: ARG002
+        """Return the sum of IoUs and the number of objects of each image, (N, 2)."""
+        require_columns(statistics, 3)
+        numbers, seen = statistics[:, NUMBER].astype(np.int64), ~np.isnan(statistics[:, IOU])
+        sums = np.bincount(numbers, weights=np.where(seen, statistics[:, IOU], 0.0))
+        return np.stack([sums, np.bincount(numbers, weights=seen.astype(np.float64))], axis=1)
 
-    def per_image(
-        self,
-        statistics: NDArray[np.float64],
-        classes: Sequence[ClassSpec],  # noqa: ARG002 - part of the contract
-    ) -> NDArray[np.float64]:
-        """Return the mean over the objects of each image, (N,), nan without objects."""
-        _check_columns(statistics)
-        sums = _per_image(statistics)
-        return ratio(sums[:, 0], sums[:, 1])
-
-    def of_groups(
-        self,
-        statistics: NDArray[np.float64],
-        classes: Sequence[ClassSpec],  # noqa: ARG002 - part of the contract
-        groups: NDArray[np.bool_],
-    ) -> NDArray[np.float64]:
-        """Return the mean over the objects of each group of images, (G,); `groups` says which images are in each, (G,
-        N).
-        """
-        _check_columns(statistics)
-        sums = groups.astype(np.float64) @ _per_image(statistics)
-        return ratio(sums[:, 0], sums[:, 1])
-
-
-def _per_image(rows: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the sum of IoUs and number of objects of each image, (images, 2)."""
-    numbers, seen = rows[:, NUMBER].astype(np.int64), ~np.isnan(rows[:, IOU])
-    sums = np.bincount(numbers, weights=np.where(seen, rows[:, IOU], 0.0))
-    return np.stack([sums, np.bincount(numbers, weights=seen.astype(np.float64))], axis=1)
-
-
-def _check_columns(rows: NDArray[np.float64]) -> None:
-    if rows.ndim != 2 or rows.shape[1] != 3:
-        raise ShapeError(
-            f"the stored rows have shape {rows.shape}; (rows, 3) are expected. Score the run again with bench score RUN"
-        )
+    def headline(self, sums: NDArray[np.float64], classes: Sequence[ClassSpec]) -> NDArray[np.float64]:  # noqa: ARG002
+        """Return the mean over objects, nan without any."""
+        return ratio(sums[..., 0], sums[..., 1])
 
 
 METRIC = PromptedIou()

@@ -1,26 +1,17 @@
 """IoU of each class at a threshold that was chosen on the validation split.
 
 What it measures:
-    How well a class is segmented where it is called from a threshold on instead of by the highest probability, with
-    the threshold chosen as a user would have to: without the scored images.
+    As `threshold_dice`, with the intersection over union in the place of the Dice coefficient.
 
 Definition:
-    Classes are asked one-versus-rest: a pixel is called of a class where its probability is at least tau, so that a
-    pixel can be of several classes or of none. Counts are pooled over all images, void left out. Tau of each class is
-    the level of 256 with the best Dice (and so the best IoU: one rises with the other) on the validation split, whose
-    probabilities are kept beside those of the test split; the smallest of equals. It is stated in the record and the
-    report. Where there is no validation split apart from the scored one, or predictions are files, tau is 0.5, which is
-    said. The headline is the mean over the classes without the background. Parts: `at tau 0.5`, and `best on these
-    images`, which chooses tau on the scored images themselves: an upper bound, not a result.
-
+    Thresholds, counts and parts are those of `threshold_dice`: the threshold with the best Dice has the best IoU, too.
     IoU = true positives / (called or true pixels).
 
 When undefined:
     A class that is neither true nor called anywhere has no value.
 
 Differs from:
-    Papers that report the best threshold of the test set itself: that is `best on these images` here. `mean_iou`
-    gives each pixel to one class, the highest, and pools over the same pixels.
+    As `threshold_dice`. `mean_iou` gives each pixel to one class, the highest, and pools over the same pixels.
 
 Source:
     Lipton, Elkan & Naryanaswamy, Optimal Thresholding of Classifiers to Maximize F1 Measure, ECML PKDD 2014.

@@ -24,6 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -32,7 +33,7 @@ from numpy.typing import NDArray
 from bench.metrics._bootstrap import mean_of_defined
 from bench.metrics._semantic import ClassTotals, ConfusionMetric, Formula, as_label_maps, class_iou
 from bench.records import ClassSpec, void_of
-from bench.records.predictions import LabelMap, Prediction, SemanticMap
+from bench.records.predictions import Prediction, SemanticMap
 
 WIDTH = 5
 _DEFINITION = (
@@ -41,7 +42,7 @@ _DEFINITION = (
 )
 
 
-def band(labels: LabelMap, width: int) -> NDArray[np.bool_]:
+def band(labels: NDArray[Any], width: int) -> NDArray[np.bool_]:
     """Return which pixels have another label within a square of 2 * width + 1 pixels, bool, (H, W)."""
     square = np.ones((2 * width + 1, 2 * width + 1), dtype=np.uint8)
     labels = np.ascontiguousarray(labels)

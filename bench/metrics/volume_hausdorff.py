@@ -5,18 +5,13 @@ What it measures:
     nearest surface in any slice.
 
 Definition:
-    The slices of each volume that are scored are put together by their numbers; slices between them that are no images
-    of the split are void. The surface of a body is the voxels of it with a neighbour (of six) outside it, distances are
-    those of voxel centres, in millimetres where the spacing in all three directions is known, else in voxels. For each
-    volume and class as `hausdorff`; the mean over volumes, then over classes without background. A class that is missed
-    or invented in a volume takes the volume's diagonal; both are counted. Lower is better.
+    As `volume_hd95`, for each volume and class as `hausdorff`. Lower is better.
 
 When undefined:
-    As `hausdorff`, and where no image is a slice of a volume.
+    As `volume_hd95`.
 
 Differs from:
-    `hausdorff`, which measures slice by slice. Intervals leave out patients, or whatever the data set groups its
-    slices by; volumes where it knows no groups.
+    `hausdorff`, which measures slice by slice, as `volume_hd95` differs from `hd95`.
 
 Source:
     As `hausdorff`.

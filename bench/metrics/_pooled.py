@@ -1,0 +1,64 @@
+"""Metrics whose images can be added: intervals, single images and groups of images follow from one function of sums."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.errors import ShapeError
+from bench.metrics._bootstrap import resampled_sums
+from bench.records import ClassSpec
+
+
+class OfSums:
+    """A metric whose headline is a function of sums over images: of `addends`, what is added, by `headline`."""
+
+    def addends(self, statistics: NDArray[Any], classes: Sequence[ClassSpec]) -> NDArray[Any]:
+        """Return what is added over images, (N, ...); raises `ShapeError` for statistics of another label space."""
+        raise NotImplementedError
+
+    def headline(self, sums: NDArray[Any], classes: Sequence[ClassSpec]) -> NDArray[np.float64]:
+        """Return the headline of sums, a leading axis of which stays, (...), nan where it is undefined."""
+        raise NotImplementedError
+
+    def bootstrap(self, statistics: NDArray[Any], classes: Sequence[ClassSpec], *, seed: int) -> NDArray[np.float64]:
+        """Return the headline with each image, or group, left out, (units,), nan where it is undefined."""
+        added = self.addends(statistics, classes)
+        return self.headline(resampled_sums(added, seed=seed), classes) if len(added) else np.empty(0)
+
+    def per_image(self, statistics: NDArray[Any], classes: Sequence[ClassSpec]) -> NDArray[np.float64]:
+        """Return the headline of each image alone, (N,), nan where it is undefined."""
+        return self.headline(self.addends(statistics, classes).astype(np.float64), classes)
+
+    def of_groups(
+        self, statistics: NDArray[Any], classes: Sequence[ClassSpec], groups: NDArray[np.bool_]
+    ) -> NDArray[np.float64]:
+        """Return the headline over each group of images, (G,); `groups` says which images are in each, (G, N)."""
+        added = self.addends(statistics, classes).astype(np.float64)
+        return self.headline(np.tensordot(groups.astype(np.float64), added, axes=1), classes)
+
+
+def require_shape(statistics: NDArray[Any], classes: Sequence[ClassSpec], *expected: int) -> None:
+    """Raise `ShapeError` unless stored statistics have this shape behind the axis of the images."""
+    if statistics.shape[1:] != expected:
+        raise ShapeError(
+            f"the stored statistics have shape {statistics.shape}; {len(classes)} classes need (images, "
+            f"{', '.join(map(str, expected))}). The label space has changed: score the run again with bench score RUN"
+        )
+
+
+def require_columns(rows: NDArray[Any], columns: int) -> None:
+    """Raise `ShapeError` unless stored rows have this number of columns, as those of this version do."""
+    if rows.ndim != 2 or rows.shape[1] != columns:
+        raise ShapeError(
+            f"the stored rows have shape {rows.shape}; (rows, {columns}) are expected. Score the run again with "
+            "bench score RUN"
+        )
+
+
+def side_by_side(*columns: NDArray[np.generic] | float) -> NDArray[np.float64]:
+    """Return columns, (R,), or numbers for all rows, as a table, float64, (R, C)."""
+    return np.stack(np.broadcast_arrays(*(np.asarray(column, dtype=np.float64) for column in columns)), axis=-1)
