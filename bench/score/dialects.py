@@ -12,13 +12,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.metric import CONFUSION
-from bench.metrics import mask_ap
+from bench.metrics import (
+    class_dice,
+    class_iou,
+    class_recall,
+    class_totals,
+    defined,
+    mask_ap,
+    mean_of_defined,
+    ratio,
+)
 from bench.records import ClassSpec
 from bench.records.store.statistics import Statistics
 
@@ -40,115 +48,54 @@ class Dialect:
     why: str
 
 
-class _Totals(NamedTuple):
-    """Pixels per class of all images, (K,); `scored` counts all of them."""
-
-    true_positives: NDArray[np.float64]
-    true: NDArray[np.float64]
-    predicted: NDArray[np.float64]
-    scored: float
-
-    @property
-    def union(self) -> NDArray[np.float64]:
-        return self.true + self.predicted - self.true_positives
-
-
 def dialects(statistics: Statistics, classes: Sequence[ClassSpec]) -> list[Dialect]:
     """Return what libraries would print, from the statistics of a case; nothing where none of theirs are stored."""
     found: list[Dialect] = []
     counts = statistics.arrays.get(CONFUSION)
     if counts is not None and counts.ndim == 3 and len(counts):
-        found += _semantic(counts.astype(np.float64))
+        found += _semantic(counts)
     rows = statistics.arrays.get(mask_ap.METRIC.statistic)
     if rows is not None and len(rows):
         found += _instances(rows, classes)
     return found
 
 
-def _semantic(counts: NDArray[np.float64]) -> list[Dialect]:
+def _semantic(counts: NDArray[np.int64]) -> list[Dialect]:
     """Return the dialects of confusion counts, (N, K, K + 1); the last column holds predictions that name no class."""
-    each = [_totals(image) for image in counts]
-    pooled = _totals(counts.sum(axis=0))
-    iou, dice = (
-        _ratio(pooled.true_positives, pooled.union),
-        _ratio(2 * pooled.true_positives, pooled.true + pooled.predicted),
-    )
-    recall, accuracy = (
-        _ratio(pooled.true_positives, pooled.true),
-        pooled.true_positives.sum() / pooled.scored if pooled.scored else np.nan,
-    )
-    present = pooled.true > 0
-    share = pooled.true / max(1.0, pooled.true.sum())
-    seen = (pooled.true + pooled.predicted) > 0
+    images = class_totals(counts)
+    pooled = images.pooled()
+    iou, dice, recall = class_iou(pooled), class_dice(pooled), class_recall(pooled)
+    present = pooled.target > 0
+    mean_iou, iou_in_target = mean_of_defined(iou), mean_of_defined(iou[present])
+    mean_recall = mean_of_defined(recall)  # undefined where a class is not in the ground truth
+    accuracy = ratio(pooled.true_positives.sum(), counts.sum())
+    weighted = (np.nan_to_num(iou) * (pooled.target / max(1, pooled.target.sum()))).sum()
+    micro = pooled.true_positives.sum() / max(1.0, pooled.union.sum())
+    of_images = mean_of_defined(mean_of_defined(class_iou(images)))
     in_target = "over classes that are in the ground truth, so that a class invented by the model costs nothing"
     in_union = "over classes that are in the ground truth or predicted, as ours"
-    return [
-        Dialect("mmsegmentation", "aAcc", _percent(accuracy), "share of right pixels, in percent"),
-        Dialect("mmsegmentation", "mIoU", _percent(_mean(iou[seen])), f"{in_union}, in percent"),
-        Dialect(
-            "mmsegmentation", "mAcc", _percent(_mean(recall[present])),
-            "recall over classes that are in the ground truth, in percent",
-        ),
-        Dialect("mmsegmentation", "mDice", _percent(_mean(dice[seen])), "Dice over classes with a union, in percent"),
-        Dialect("Detectron2", "mIoU", _percent(_mean(iou[present])), f"{in_target}, in percent"),
-        Dialect(
-            "Detectron2", "fwIoU", _percent(float((np.nan_to_num(iou) * share).sum())),
-            "classes weigh as often as they are true, in percent",
-        ),
-        Dialect("Detectron2", "mACC", _percent(_mean(recall[present])), "recall over classes in the ground truth"),
-        Dialect("Detectron2", "pACC", _percent(accuracy), "share of right pixels, in percent"),
-        Dialect("Ultralytics", "mIoU (semantic)", _defined(_mean(iou[present])), in_target),
-        Dialect(
-            "torchmetrics", "JaccardIndex(average='macro')", _defined(_mean(iou[seen])),
-            f"{in_union}; an absent class is left out since version 1.0",
-        ),
-        Dialect(
-            "torchmetrics", "JaccardIndex(average='micro')",
-            _defined(pooled.true_positives.sum() / max(1.0, pooled.union.sum())),
-            "intersections over unions of all classes together",
-        ),
-        Dialect(
-            "torchmetrics", "MeanIoU, per image", _defined(_mean(np.array([_mean(_of_image(one)) for one in each]))),
-            "mean over the classes of each image, then over images; ours pools pixels over images",
-        ),
-        Dialect(
-            "scikit-learn", "jaccard_score(average='macro')", _defined(_mean(iou[seen])),
-            "over labels that are in either map, as ours, all pixels of all images as one array",
-        ),
-        Dialect(
-            "scikit-learn", "jaccard_score(average='weighted')", _defined(float((np.nan_to_num(iou) * share).sum())),
-            "classes weigh as often as they are true",
-        ),
-        Dialect("scikit-learn", "accuracy_score", _defined(float(accuracy)), "share of right pixels"),
-    ]  # fmt: skip
-
-
-def _totals(counts: NDArray[np.float64]) -> _Totals:
-    of_class = counts[:, :-1]
-    return _Totals(np.diagonal(of_class).copy(), counts.sum(axis=1), of_class.sum(axis=0), float(counts.sum()))
-
-
-def _of_image(one: _Totals) -> NDArray[np.float64]:
-    return np.asarray(_ratio(one.true_positives, one.union)[one.union > 0])
-
-
-def _ratio(numerator: NDArray[np.float64], denominator: NDArray[np.float64]) -> NDArray[np.float64]:
-    quotient: NDArray[np.float64] = np.full(numerator.shape, np.nan)
-    np.divide(numerator, denominator, out=quotient, where=denominator > 0)
-    return quotient
-
-
-def _mean(values: NDArray[np.float64]) -> float:
-    known = values[~np.isnan(values)]
-    return float(known.mean()) if known.size else float("nan")
-
-
-def _percent(value: float | np.floating) -> float | None:
-    return _defined(100 * float(value))
-
-
-def _defined(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)
+    recall_in_target = "recall over classes that are in the ground truth, in percent"
+    of_each_image = "mean over the classes of each image, then over images; ours pools pixels over images"
+    as_one = "over labels that are in either map, as ours, all pixels of all images as one array"
+    macro = f"{in_union}; an absent class is left out since version 1.0"
+    rows = [
+        ("mmsegmentation", "aAcc", 100 * accuracy, "share of right pixels, in percent"),
+        ("mmsegmentation", "mIoU", 100 * mean_iou, f"{in_union}, in percent"),
+        ("mmsegmentation", "mAcc", 100 * mean_recall, recall_in_target),
+        ("mmsegmentation", "mDice", 100 * mean_of_defined(dice), "Dice over classes with a union, in percent"),
+        ("Detectron2", "mIoU", 100 * iou_in_target, f"{in_target}, in percent"),
+        ("Detectron2", "fwIoU", 100 * weighted, "classes weigh as often as they are true, in percent"),
+        ("Detectron2", "mACC", 100 * mean_recall, "recall over classes in the ground truth"),
+        ("Detectron2", "pACC", 100 * accuracy, "share of right pixels, in percent"),
+        ("Ultralytics", "mIoU (semantic)", iou_in_target, in_target),
+        ("torchmetrics", "JaccardIndex(average='macro')", mean_iou, macro),
+        ("torchmetrics", "JaccardIndex(average='micro')", micro, "intersections over unions of all classes together"),
+        ("torchmetrics", "MeanIoU, per image", of_images, of_each_image),
+        ("scikit-learn", "jaccard_score(average='macro')", mean_iou, as_one),
+        ("scikit-learn", "jaccard_score(average='weighted')", weighted, "classes weigh as often as they are true"),
+        ("scikit-learn", "accuracy_score", accuracy, "share of right pixels"),
+    ]
+    return [Dialect(library, quantity, defined(value), why) for library, quantity, value, why in rows]
 
 
 # --------------------------------------------------------------------------- instances
@@ -166,12 +113,7 @@ def _instances(rows: NDArray[np.float64], classes: Sequence[ClassSpec]) -> list[
         Dialect("COCO API", "AP (segm)", score.value, "equal to ours"),
         Dialect("COCO API", "AP50 (segm)", score.parts.get("AP50"), "equal to ours"),
         Dialect("Detectron2", "AP (segm)", None if score.value is None else 100 * score.value, "COCO's, in percent"),
-        Dialect(
-            "torchmetrics",
-            "MeanAveragePrecision map",
-            score.value,
-            "as COCO, to 4e-4",
-        ),
+        Dialect("torchmetrics", "MeanAveragePrecision map", score.value, "as COCO, to 4e-4"),
         Dialect("Ultralytics", "mAP50-95(M)", theirs(slice(None)), trapezoids),
         Dialect("Ultralytics", "mAP50(M)", theirs(slice(0, 1)), trapezoids),
     ]
@@ -179,8 +121,7 @@ def _instances(rows: NDArray[np.float64], classes: Sequence[ClassSpec]) -> list[
 
 def _ultralytics(rows: NDArray[np.float64], classes: Sequence[ClassSpec]) -> Callable[[slice], float | None]:
     """AP by `compute_ap` of Ultralytics, as a function of which IoU thresholds are averaged."""
-    number, kind, class_id, score, matched, ignored = (rows[:, column] for column in (0, 1, 2, 3, 6, 7))
-    del number
+    kind, class_id, score, matched, ignored = (rows[:, column] for column in (1, 2, 3, 6, 7))
     of_class = []
     for label in range(len(classes)):
         objects = int(((kind == 1) & (class_id == label) & (ignored == 0)).sum())

@@ -24,12 +24,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
     >>> holm([0.01, 0.04, 0.03])
     [0.03, 0.06, 0.06]
     """
-    adjusted = [0.0] * len(p_values)
-    so_far = 0.0
-    for rank, index in enumerate(_order(p_values)):
-        so_far = max(so_far, min(1.0, (len(p_values) - rank) * p_values[index]))
-        adjusted[index] = so_far
-    return adjusted
+    return list(map(float, holm_of_many(np.asarray(p_values, dtype=np.float64))[0]))
 
 
 def interval_levels(p_values: Sequence[float]) -> list[float]:
@@ -42,14 +37,7 @@ def interval_levels(p_values: Sequence[float]) -> list[float]:
     >>> [round(level, 4) for level in interval_levels([0.001, 0.04, 0.03])]
     [0.0167, 0.025, 0.025]
     """
-    levels = [LEVEL] * len(p_values)
-    level, going = LEVEL, True
-    for rank, index in enumerate(_order(p_values)):
-        if going:
-            level = LEVEL / (len(p_values) - rank)
-            going = p_values[index] < level
-        levels[index] = level
-    return levels
+    return list(map(float, holm_of_many(np.asarray(p_values, dtype=np.float64))[1]))
 
 
 def holm_of_many(p_values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -65,7 +53,3 @@ def holm_of_many(p_values: NDArray[np.float64]) -> tuple[NDArray[np.float64], ND
         own[failed[0] :] = own[failed[0]]
     levels[order] = own
     return adjusted, levels
-
-
-def _order(p_values: Sequence[float]) -> list[int]:
-    return sorted(range(len(p_values)), key=lambda i: p_values[i])

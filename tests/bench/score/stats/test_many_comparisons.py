@@ -87,10 +87,16 @@ def test_two_groups_without_spread_differ_for_certain_or_not_at_all():
 
 
 @pytest.mark.parametrize("seed", range(30))
-def test_an_array_of_p_values_is_corrected_as_a_list_is(seed):
+def test_an_array_of_p_values_is_corrected_step_by_step(seed):
     random = np.random.default_rng(seed)
     p_values = random.random(int(random.integers(0, 12))) ** random.choice([1, 4, 30])
     p_values = np.round(p_values, 2) if seed % 2 else p_values
     adjusted, levels = holm_of_many(p_values)
-    assert adjusted.tolist() == holm(p_values.tolist())
-    assert levels.tolist() == interval_levels(p_values.tolist())
+    order = np.argsort(p_values, kind="stable").tolist()
+    count = len(order)
+    # The k-th smallest of m times m - k, but no smaller than one before it, and at most 1.
+    assert [adjusted[i] for i in order] == [
+        max(min(1.0, (count - k) * p_values[order[k]]) for k in range(rank + 1)) for rank in range(count)
+    ]
+    failed = next((rank for rank in range(count) if p_values[order[rank]] >= 0.05 / (count - rank)), count)
+    assert [levels[i] for i in order] == [0.05 / (count - min(rank, failed)) for rank in range(count)]
