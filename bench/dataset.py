@@ -33,6 +33,7 @@ from bench.records.predictions import Instances, Panoptic, Prediction, PromptedM
 
 __all__ = [
     "Dataset",
+    "DatasetAround",
     "GroundTruth",
     "PaintedGroundTruth",
     "Place",
@@ -176,6 +177,55 @@ class Dataset(Protocol):
     def fingerprint(self, split: str) -> str:
         """SHA-256 in hex that changes when any image or ground truth of the split may have changed."""
         ...
+
+
+class DatasetAround:
+    """A data set made of another one, `inner`: all is that one's but what a subclass changes."""
+
+    def __init__(self, inner: Dataset) -> None:
+        """Keep it; reads nothing."""
+        self.inner = inner
+        self.classes, self.tasks = inner.classes, inner.tasks
+        self.source, self.licence = inner.source, inner.licence
+        self.bands = getattr(inner, "bands", None)
+
+    def splits(self) -> tuple[str, ...]:
+        """Return names of the splits."""
+        return self.inner.splits()
+
+    def ids(self, split: str) -> Sequence[str]:
+        """Return ids of a split."""
+        return self.inner.ids(split)
+
+    def image(self, image_id: str) -> RgbImage:
+        """Return the image."""
+        return self.inner.image(image_id)
+
+    def target(self, image_id: str) -> GroundTruth:
+        """Return its ground truth."""
+        return self.inner.target(image_id)
+
+    def size(self, image_id: str) -> Size:
+        """Return its size, without decoding it."""
+        return self.inner.size(image_id)
+
+    def fingerprint(self, split: str) -> str:
+        """Return the hash of a split."""
+        return self.inner.fingerprint(split)
+
+    def group(self, image_id: str) -> str:
+        """Return what the image must stay together with; its own id where the data set knows none."""
+        return str(getattr(self.inner, "group", str)(image_id))
+
+    def spacing(self, image_id: str) -> Spacing | None:
+        """Return the distance of its pixels in millimetres; None where the data set does not say."""
+        found: Spacing | None = getattr(self.inner, "spacing", lambda _: None)(image_id)
+        return found
+
+    def place(self, image_id: str) -> Place | None:
+        """Return where it lies in its volume; None where it is no slice."""
+        found: Place | None = getattr(self.inner, "place", lambda _: None)(image_id)
+        return found
 
 
 def groups_of(dataset: Dataset, image_ids: Sequence[str]) -> tuple[str, ...]:

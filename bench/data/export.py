@@ -16,9 +16,9 @@ from bench.data.exports import Exported
 from bench.data.formats.bands import as_bytes
 from bench.data.opening import Choice, as_yaml
 from bench.data.progress import Advance, bar
-from bench.dataset import Dataset, GroundTruth, Place, Spacing
+from bench.dataset import Dataset, DatasetAround
 from bench.errors import BenchError, PluginError, did_you_mean
-from bench.records import IGNORE_LABEL, Size
+from bench.records import IGNORE_LABEL
 from bench.records.predictions import RgbImage
 
 WIDE_FORMS = ("coco", "yolo")
@@ -96,39 +96,17 @@ def _quoted(key: str, value: JsonValue) -> str:
     return shlex.quote(f"{key}={as_yaml(value)}")
 
 
-class _Watched:
+class _Watched(DatasetAround):
     """A data set that tells how many of its images were asked for."""
 
     def __init__(self, dataset: Dataset, advance: Advance) -> None:
-        self._dataset, self._advance = dataset, advance
-        self.classes, self.tasks = dataset.classes, dataset.tasks
-        self.source, self.licence = dataset.source, dataset.licence
+        super().__init__(dataset)
+        self._advance = advance
         self._images = sum(len(dataset.ids(split)) for split in dataset.splits())
         self._seen: set[str] = set()
-
-    def splits(self) -> tuple[str, ...]:
-        return self._dataset.splits()
-
-    def ids(self, split: str) -> Sequence[str]:
-        return self._dataset.ids(split)
 
     def image(self, image_id: str) -> RgbImage:
         self._seen.add(image_id)
         self._advance(len(self._seen), self._images)
-        image, bands = self._dataset.image(image_id), getattr(self._dataset, "bands", None)
-        return as_bytes(image) if bands is None else bands.shown(image)
-
-    def target(self, image_id: str) -> GroundTruth:
-        return self._dataset.target(image_id)
-
-    def size(self, image_id: str) -> Size:
-        return self._dataset.size(image_id)
-
-    def fingerprint(self, split: str) -> str:
-        return self._dataset.fingerprint(split)
-
-    def spacing(self, image_id: str) -> Spacing | None:
-        return getattr(self._dataset, "spacing", lambda _: None)(image_id)
-
-    def place(self, image_id: str) -> Place | None:
-        return getattr(self._dataset, "place", lambda _: None)(image_id)
+        image = super().image(image_id)
+        return as_bytes(image) if self.bands is None else self.bands.shown(image)

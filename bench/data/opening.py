@@ -161,7 +161,7 @@ def opened(choice: Choice) -> Dataset:
 
 def on_disk(dataset: Dataset) -> OnDisk | None:
     """Return the data set of files below any mapping of classes; None if it is not made of files."""
-    inner = dataset.unmapped if isinstance(dataset, MappedDataset) else dataset
+    inner = dataset.inner if isinstance(dataset, MappedDataset) else dataset
     return inner if isinstance(inner, OnDisk) else None
 
 

@@ -2,54 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
 from bench.data.corruptions import elastic
 from bench.data.corruptions.names import corrupted, random_of
 from bench.data.corruptions.size import FACTORS, scaled_ground_truth, scaled_spacing
-from bench.dataset import Dataset, GroundTruth, Place, Spacing
+from bench.dataset import Dataset, DatasetAround, GroundTruth, Spacing
 from bench.errors import Unsupported
-from bench.records import Corruption, Size, as_json_dict, digest
+from bench.records import Corruption, as_json_dict, digest
 from bench.records.predictions import RgbImage
 from bench.records.store.code import Code, code_of_files, reference_root
 
 
-class CorruptedDataset:
+class CorruptedDataset(DatasetAround):
     """Keeps `bench.dataset.Dataset`; images of one split are corrupted, of sizes shifted the ground truth follows."""
 
     def __init__(self, dataset: Dataset, corruption: Corruption, split: str) -> None:
         """Wrap a data set; reads nothing."""
-        self.clean, self.corruption = dataset, corruption
-        self.classes, self.tasks = dataset.classes, dataset.tasks
-        self.source, self.licence = dataset.source, dataset.licence
-        self.bands = getattr(dataset, "bands", None)
+        super().__init__(dataset)
+        self.corruption = corruption
         self._ids = frozenset(dataset.ids(split))
-
-    def splits(self) -> tuple[str, ...]:
-        """Return names of the splits."""
-        return self.clean.splits()
-
-    def ids(self, split: str) -> Sequence[str]:
-        """Return ids of a split."""
-        return self.clean.ids(split)
-
-    def group(self, image_id: str) -> str:
-        """Return what the image must stay together with; its own id where the data set knows none."""
-        of_group = getattr(self.clean, "group", None)
-        return image_id if of_group is None else str(of_group(image_id))
 
     def spacing(self, image_id: str) -> Spacing | None:
         """Return the distance of its pixels in millimetres; None where the data set does not say."""
-        found: Spacing | None = getattr(self.clean, "spacing", lambda _: None)(image_id)
-        factor = self._factor(image_id)
+        found, factor = super().spacing(image_id), self._factor(image_id)
         return found if factor is None else scaled_spacing(found, factor)
-
-    def place(self, image_id: str) -> Place | None:
-        """Return where it lies in its volume; None where it is no slice."""
-        found: Place | None = getattr(self.clean, "place", lambda _: None)(image_id)
-        return found
 
     def image(self, image_id: str) -> RgbImage:
         """Return the image, corrupted if it is of the scored split.
@@ -57,7 +35,7 @@ class CorruptedDataset:
         Raises:
             Unsupported: If it has other channels than three, which corruptions are made for.
         """
-        image = self.clean.image(image_id)
+        image = self.inner.image(image_id)
         if image_id not in self._ids:
             return image
         if image.shape[2:] != (3,):
@@ -70,19 +48,15 @@ class CorruptedDataset:
     def target(self, image_id: str) -> GroundTruth:
         """Return its ground truth; scaled or warped as the image is."""
         if self.corruption.name == elastic.NAME and image_id in self._ids:
-            found = self.clean.target(image_id)
+            found = self.inner.target(image_id)
             random = random_of(self.corruption, image_id)
             return elastic.warped_ground_truth(found, elastic.warp(found.size, self.corruption.severity, random))
-        ground_truth, factor = self.clean.target(image_id), self._factor(image_id)
+        ground_truth, factor = self.inner.target(image_id), self._factor(image_id)
         return ground_truth if factor is None else scaled_ground_truth(ground_truth, factor)
-
-    def size(self, image_id: str) -> Size:
-        """Return its size, which no corruption changes."""
-        return self.clean.size(image_id)
 
     def fingerprint(self, split: str) -> str:
         """Return a digest of the data set's fingerprint and of what is done to its images."""
-        return corrupted_fingerprint(self.clean.fingerprint(split), self.corruption)
+        return corrupted_fingerprint(self.inner.fingerprint(split), self.corruption)
 
     def _factor(self, image_id: str) -> float | None:
         if self.corruption.name not in FACTORS or image_id not in self._ids:

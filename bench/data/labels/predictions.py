@@ -116,9 +116,9 @@ def places_of(dataset: Dataset) -> dict[str, int]:
     `labels`.
     """
     places = {spec.name: index for index, spec in enumerate(dataset.classes)}
-    dataset = dataset.clean if isinstance(dataset, CorruptedDataset) else dataset
+    dataset = dataset.inner if isinstance(dataset, CorruptedDataset) else dataset
     if isinstance(dataset, MappedDataset):
-        old = zip(dataset.unmapped.classes, dataset.table.ids, strict=True)
+        old = zip(dataset.inner.classes, dataset.table.ids, strict=True)
         places = {**{spec.name: new_id for spec, new_id in old}, **places}
     return places
 

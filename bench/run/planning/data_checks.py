@@ -42,7 +42,7 @@ HEADERS, HEADERS_S, TURNED = 1000, 0.3, 4
 
 def on_disk(dataset: Dataset) -> OnDisk | None:
     """Return the data set of files behind a data set; None for one that is made."""
-    inner = dataset.unmapped if isinstance(dataset, MappedDataset) else dataset
+    inner = dataset.inner if isinstance(dataset, MappedDataset) else dataset
     return inner if isinstance(inner, OnDisk) else None
 
 

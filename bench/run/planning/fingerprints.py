@@ -42,7 +42,7 @@ class Fingerprints:
             max_images: Only the first n images are used; None = all.
         """
         if isinstance(dataset, CorruptedDataset):
-            return corrupted_fingerprint(self.of(dataset.clean, label, split, max_images), dataset.corruption)
+            return corrupted_fingerprint(self.of(dataset.inner, label, split, max_images), dataset.corruption)
         key = label, split, max_images
         if key not in self._known:
             self._known[key] = self._worked_out(dataset, label, split, max_images)
@@ -60,7 +60,7 @@ class Fingerprints:
 
     def _worked_out(self, dataset: Dataset, label: str, split: str, max_images: int | None) -> str:
         if isinstance(dataset, MappedDataset):
-            inner = self._worked_out(dataset.unmapped, label, split, max_images)
+            inner = self._worked_out(dataset.inner, label, split, max_images)
             return labelled_fingerprint(inner, dataset.labels)
         if not isinstance(dataset, OnDisk):
             return dataset.fingerprint(split)
