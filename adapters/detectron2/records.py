@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from adapters._torch.images import resize_image, resize_labels
-from adapters._torch.training.ahead import Ahead
 from adapters._torch.training.batches import CACHE_BYTES
 from adapters._torch.training.order import ImageOrder
+from adapters._torch.training.prefetching import Prefetched
 from adapters.detectron2.labels import LabelSpace
 from adapters.detectron2.panoptic_deeplab import CentreTargets, mirrored_targets
 from bench.adapter import Split
@@ -128,7 +128,7 @@ class TrainingBatches:
     def __init__(self, records: TrainingRecords, order: ImageOrder, threads: int = 0) -> None:
         self._records, self.order = records, order
         self.first_step = 0
-        self.ahead: Ahead[int, list[Record]] = Ahead(self.batch, threads)
+        self.ahead: Prefetched[int, list[Record]] = Prefetched(self.batch, threads)
 
     def __iter__(self) -> Iterator[list[Record]]:
         return self.ahead.over(count(self.first_step))

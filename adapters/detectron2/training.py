@@ -17,10 +17,10 @@ from detectron2.engine.train_loop import AMPTrainer, SimpleTrainer
 from torch import Tensor, nn
 
 from adapters._torch import device as devices
-from adapters._torch.training.ahead import loading_threads
 from adapters._torch.training.backbone import Backbone
-from adapters._torch.training.checkpoints import CHECKPOINT, Kept
+from adapters._torch.training.checkpoints import CHECKPOINT, BestValidation
 from adapters._torch.training.clock import TrainingClock
+from adapters._torch.training.prefetching import loading_threads
 from adapters._torch.training.recipe import identity, image_order, make_optimizer, not_offered, open_training
 from adapters._torch.training.validation import mean_iou
 from adapters._torch.weights import save_atomically
@@ -113,7 +113,7 @@ class _Training:
         self.clock = TrainingClock(recipe, progress, self.order.steps_per_epoch, device, images_of=self.order.of_step)
         self.backbone = Backbone(network.module, network.backbone, recipe)
         self.optimizer = make_optimizer(recipe, self.backbone.groups())
-        self._kept = Kept(("val_mean_iou",), recipe.early_stopping)
+        self._kept = BestValidation(("val_mean_iou",), recipe.early_stopping)
 
     def run(self, clip_gradients: float | None) -> None:
         """Train until the budget is spent."""

@@ -22,9 +22,9 @@ from adapters.transformers.options import UniversalOptions
 from adapters.transformers.published import (
     load_published,
     place_of,
+    raised_as_bench_error,
     refuse_other_channels,
     stated_classes,
-    told_as_bench_error,
 )
 from adapters.transformers.rf_detr import BoxedMasks
 from bench.errors import BenchError, Unsupported
@@ -148,7 +148,7 @@ def make_network(
         module = MODELS[options.architecture](config)
         if options.architecture in ("maskformer", "oneformer"):
             _initialise_as_published(module, options.architecture)
-        made = _Made(module, classes)
+        made = _LoadedNetwork(module, classes)
     else:
         made = _pretrained(options, classes, model, load=load)
         module, config = made.module, made.module.config
@@ -204,27 +204,27 @@ def _initialise_as_published(module: nn.Module, architecture: str) -> None:
     nn.init.normal_(queries.weight)
 
 
-def _pretrained(options: UniversalOptions, classes: Classes, model: ModelSpec, *, load: bool) -> _Made:
+def _pretrained(options: UniversalOptions, classes: Classes, model: ModelSpec, *, load: bool) -> _LoadedNetwork:
     """Return the network of a folder, with the numbering of its classes."""
     cls, source = MODELS[options.architecture], str(options.pretrained)
-    with told_as_bench_error(source, model.label):
+    with raised_as_bench_error(source, model.label):
         config: PretrainedConfig = cls.config_class.from_pretrained(place_of(source))
     _check_architecture(config, options, model.label)
     refuse_other_channels(config, 3, model.label)
     stated = stated_classes(source, config)
     config.num_labels = len(classes)
     if not load:
-        return _Made(cls(config), classes)
+        return _LoadedNetwork(cls(config), classes)
     found = load_published(cls, source, config, model.label)
     where = f"{model.label}: option 'pretrained': {source!r}"
     matched = match_classes(stated, classes.names, model, where, training_follows=found.unfit is not None)
     remarks = () if matched.remark is None else (matched.remark,)
     loaded = replace(found.loaded, remarks=remarks, classes=matched.pairs)
-    return _Made(found.module, classes.numbered(matched.order), loaded, found.unfit)
+    return _LoadedNetwork(found.module, classes.numbered(matched.order), loaded, found.unfit)
 
 
 @dataclass(frozen=True)
-class _Made:
+class _LoadedNetwork:
     """A network of transformers, the numbering of its classes, and what was made of its weights."""
 
     module: PreTrainedModel

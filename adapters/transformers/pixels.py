@@ -34,8 +34,8 @@ from adapters.transformers.published import (
     load_in_order,
     network_of,
     place_of,
+    raised_as_bench_error,
     refuse_other_channels,
-    told_as_bench_error,
 )
 from bench.errors import BenchError, did_you_mean
 from bench.records import ModelSpec, Size, TaskSpec
@@ -167,7 +167,7 @@ def read_config(cls: Any, pretrained: str | None, arguments: dict[str, JsonValue
         BenchError: If the folder has none or is of another network, or an argument is not known or fits no other.
     """
     if pretrained is not None:
-        with told_as_bench_error(pretrained, label):
+        with raised_as_bench_error(pretrained, label):
             said = PretrainedConfig.get_config_dict(place_of(pretrained))[0].get("model_type", cls.model_type)
             read: PretrainedConfig = cls.from_pretrained(place_of(pretrained))
         if said != cls.model_type:
@@ -182,7 +182,7 @@ def read_config(cls: Any, pretrained: str | None, arguments: dict[str, JsonValue
             raise BenchError(f"{label}: option 'arguments': {name!r} is not set here; the data set decides it")
         if name not in known:
             raise BenchError(f"{label}: option 'arguments': {cls.__name__} has no {name!r}.{did_you_mean(name, known)}")
-    with _told(label):
+    with _as_bench_error(label):
         made: PretrainedConfig = cls(**arguments)
     return made
 
@@ -215,7 +215,7 @@ def _relative_positions(made: Callable[[tuple[int, int]], Tensor], window_size: 
 
 
 def _fresh(family: Family, config: PretrainedConfig, label: str) -> nn.Module:
-    with _told(label):
+    with _as_bench_error(label):
         module: nn.Module = family.network(config)
     return module
 
@@ -232,7 +232,7 @@ _OF_ARGUMENTS = (
 )
 
 
-class _told:  # noqa: N801  # read as a statement
+class _as_bench_error:  # noqa: N801  # read as a statement
     """Turn what transformers raises for arguments that do not fit together into a paragraph."""
 
     def __init__(self, label: str) -> None:

@@ -63,7 +63,7 @@ def load_published(cls: Any, source: str, config: PretrainedConfig, label: str) 
     """
     where = place_of(source)
     torch_file = Path(where, "pytorch_model.bin").is_file() and not any(Path(where).glob("*.safetensors"))
-    with told_as_bench_error(source, label):
+    with raised_as_bench_error(source, label):
         module, info = cls.from_pretrained(
             where,
             config=config,
@@ -104,7 +104,7 @@ def refuse_other_channels(config: PretrainedConfig, channels: int, label: str) -
 
 
 @contextmanager
-def told_as_bench_error(source: str, label: str) -> Iterator[None]:
+def raised_as_bench_error(source: str, label: str) -> Iterator[None]:
     """Turn what transformers raises where there is nothing to load into a paragraph."""
     try:
         yield
@@ -228,7 +228,7 @@ def load_in_order(
         BenchError: If there is nothing to load, or the classes are others.
     """
     found = load_published(cls, source, config, model.label)
-    with told_as_bench_error(source, model.label):
+    with raised_as_bench_error(source, model.label):
         stated = stated_classes(source, cls.config_class.from_pretrained(place_of(source)))
     where = f"{model.label}: option 'pretrained': {source!r}"
     # Weights that do not fit are trained before they are used, or refused.

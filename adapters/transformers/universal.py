@@ -48,7 +48,7 @@ UNSEEN = -1e4
 
 
 @dataclass(frozen=True)
-class Found:
+class RawOutput:
     """The raw output that `infer` hands to `postprocess`.
 
     Attributes:
@@ -270,7 +270,7 @@ class UniversalAdapter(devices.OnTorchDevice):
         return self._network.padded(torch.cat(rows)).contiguous(memory_format=layout)
 
     @torch.inference_mode()
-    def infer(self, batch: FittedBatch) -> Found:
+    def infer(self, batch: FittedBatch) -> RawOutput:
         """Forward pass, or all that the target asks for, in its precision."""
         masks = scores = None
         with devices.autocast(self._device, self._target.precision):
@@ -278,14 +278,14 @@ class UniversalAdapter(devices.OnTorchDevice):
                 masks = ClassifiedMasks(*self._runtime(batch.pixels))
             else:
                 scores = by_content(self._several_passes, batch.pixels, [p.input for p in batch.placements])
-        return Found(masks, scores, Size(*batch.pixels.shape[-2:]), batch.placements)
+        return RawOutput(masks, scores, Size(*batch.pixels.shape[-2:]), batch.placements)
 
     @torch.inference_mode()
-    def postprocess(self, raw: Found, sizes: Sequence[Size]) -> list[Prediction]:
+    def postprocess(self, raw: RawOutput, sizes: Sequence[Size]) -> list[Prediction]:
         """Bring masks to the original size, then make the task's predictions of them; move to the host."""
         return [self._prediction(raw, index, size) for index, size in enumerate(sizes)]
 
-    def _prediction(self, raw: Found, index: int, size: Size) -> Prediction:
+    def _prediction(self, raw: RawOutput, index: int, size: Size) -> Prediction:
         placement = raw.placements[index]
         if raw.scores is not None:
             own = raw.scores[index : index + 1, :, : placement.input.height, : placement.input.width]

@@ -196,7 +196,7 @@ def _official(weights: Path, options: NetworkOptions, model: ModelSpec) -> _Chec
         return None
     from ultralytics.nn.tasks import SegmentationModel, SemanticSegmentationModel, torch_safe_load
 
-    with environment.contained(), _told_as_bench_error(weights, model.label):
+    with environment.contained(), _raised_as_bench_error(weights, model.label):
         checkpoint, _ = torch_safe_load(str(weights), safe_only=True)
         held = [key for key in ("ema", "model") if checkpoint.get(key)]
         taken = options.weights_key or next(iter(held), "model")
@@ -233,7 +233,7 @@ def _side(*arguments: Any) -> int | None:
 
 
 @contextmanager
-def _told_as_bench_error(weights: Path, label: str) -> Iterator[None]:
+def _raised_as_bench_error(weights: Path, label: str) -> Iterator[None]:
     try:
         yield
     except (

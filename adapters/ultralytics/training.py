@@ -25,7 +25,7 @@ from torch import nn
 from torch.utils.data import DataLoader, Sampler
 
 from adapters._torch import device as devices
-from adapters._torch.training.checkpoints import CHECKPOINT, Kept
+from adapters._torch.training.checkpoints import CHECKPOINT, BestValidation
 from adapters._torch.training.clock import TrainingClock
 from adapters._torch.training.order import ImageOrder
 from adapters._torch.training.recipe import image_order, open_training
@@ -107,7 +107,7 @@ class _Training:
         self._clock = TrainingClock(
             recipe, progress, self._order.steps_per_epoch, device, images_of=self._order.of_step
         )
-        self._kept = Kept(DECISIVE, recipe.early_stopping)
+        self._kept = BestValidation(DECISIVE, recipe.early_stopping)
         self._rate = 0.0
 
     # ------------------------------------------------------------------ the whole training

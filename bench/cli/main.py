@@ -79,7 +79,7 @@ def _execute(arguments: Sequence[str] | None) -> int:
         if error.errno not in _OF_THE_MACHINE:
             raise
         _forget_output()
-        _say(f"bench {options.command}: {_told(error)}")
+        _say(f"bench {options.command}: {_describe(error)}")
         return EXIT_USAGE_ERROR
     return code
 
@@ -153,7 +153,7 @@ _OF_THE_MACHINE = {
 """Error number of a refusal by the system that the user can fix -> how to fix it."""
 
 
-def _told(error: OSError) -> str:
+def _describe(error: OSError) -> str:
     place = error.filename2 or error.filename  # of a file that replaces another, the other
     where = f" ({place})" if place else ""
     return f"{error.strerror}{where}; {_OF_THE_MACHINE[error.errno or 0]}. Finished work is kept."

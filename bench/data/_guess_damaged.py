@@ -61,7 +61,7 @@ def _head(file: Path) -> bytes:
     return head.replace(b"\0", b"") if head[:2] in (b"\xff\xfe", b"\xfe\xff") else head
 
 
-def told_of_others(listing: Listing) -> list[str]:
+def describe_others(listing: Listing) -> list[str]:
     """Return a sentence for each thing in a folder that is known, but no data set that can be read."""
     told = []
     packed = [path for path in listing.paths if path.lower().endswith(PACKED) and not path.endswith(".nii.gz")]

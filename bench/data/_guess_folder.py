@@ -15,7 +15,7 @@ from pydantic import JsonValue
 
 from bench.data.formats.image_files import IMAGE_SUFFIXES, MASK_SUFFIXES, read_image, read_mask
 from bench.data.formats.label_tables import pack_rgb
-from bench.data.formats.patterns import Found, Matches, match_paths
+from bench.data.formats.patterns import ImageWithMasks, Matches, match_paths
 from bench.errors import DatasetError
 
 SPLIT_WORDS = ("train", "training", "val", "valid", "validation", "test", "testing", "dev")
@@ -296,7 +296,7 @@ def mask_options(guess: PatternGuess) -> tuple[dict[str, JsonValue], list[str], 
     return {}, [], True
 
 
-def _drawn_by_several(found: Sequence[Found]) -> bool:
+def _drawn_by_several(found: Sequence[ImageWithMasks]) -> bool:
     """Return whether the masks of most images cover the same pixels: drawings of one thing, and no objects beside
     each other.
     """
@@ -315,7 +315,7 @@ LOOK_DIFFERENT = 0.95
 """Share of pairs of images in which the one value is brighter than the other, from which they look different."""
 
 
-def _look_different(found: Sequence[Found]) -> bool:
+def _look_different(found: Sequence[ImageWithMasks]) -> bool:
     """Return whether the values 1 and 2 of masks are told apart by the brightness of their pixels, as two classes are
     and two objects of one class are not.
     """

@@ -163,7 +163,7 @@ def passed_over(dataset: Dataset) -> list[Finding]:
     told = [Finding("leftover", "", "", note) for note in files.description.notes]
     if files.name == "folder":  # which looks through its folders itself
         return told
-    return [*told, *(Finding("leftover", "", "", left.told()) for left in unread(files))]
+    return [*told, *(Finding("leftover", "", "", left.describe()) for left in unread(files))]
 
 
 def _duplicates(images: Sequence[Listed]) -> list[Finding]:

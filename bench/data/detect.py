@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from pydantic import JsonValue, ValidationError
 
 from bench.data._guess import Guess, Listing
-from bench.data._guess_damaged import damaged_guesses, told_of_others
+from bench.data._guess_damaged import damaged_guesses, describe_others
 from bench.data._guess_folder import SPLIT_WORDS
 from bench.data._guess_formats import generic_guesses, guesses
 from bench.data.formats.by_name import open_dataset
@@ -151,7 +151,7 @@ def report(found: tuple[Detected, ...], folder: Path) -> str:
     root = innermost(expanded(str(folder)).absolute())
     counted = _what_lies_there(root)
     if not found:
-        known = told_of_others(Listing(root, tuple(visible_files(root))))
+        known = describe_others(Listing(root, tuple(visible_files(root))))
         return "\n\n".join([f"{folder}: like no format that is known. {counted}", *known, _advice(root)])
     first, *others = found
     parts = [f"{folder}: {_sureness(first)} {first.guess.name}. {counted}"]

@@ -42,7 +42,7 @@ PAIRS = 65536
 
 
 @dataclass(frozen=True)
-class Near:
+class NearDuplicate:
     """Two images that are nearly identical, as positions in their lists.
 
     Attributes:
@@ -85,7 +85,7 @@ def difference_bits(thumbnails: NDArray[np.uint8]) -> NDArray[np.bool_]:
     return np.concatenate([right.reshape(len(thumbnails), -1), lower.reshape(len(thumbnails), -1)], axis=1)
 
 
-def nearest_pairs(ones: Sequence[NDArray[np.uint8]], others: Sequence[NDArray[np.uint8]]) -> list[Near]:
+def nearest_pairs(ones: Sequence[NDArray[np.uint8]], others: Sequence[NDArray[np.uint8]]) -> list[NearDuplicate]:
     """Return for each of the first images the nearest of the second that is nearly identical to it, if there is one.
 
     Args:
@@ -106,7 +106,7 @@ def nearest_pairs(ones: Sequence[NDArray[np.uint8]], others: Sequence[NDArray[np
                 row, column = int(rows[at]), int(columns[at])
                 candidate = (round((BITS - float(equal[row, column])) / 2), float(apart[at]), begin + column)
                 best[start + row] = min(best.get(start + row, candidate), candidate)
-    return [Near(one=row, other=other_row, bits=bits) for row, (bits, _, other_row) in sorted(best.items())]
+    return [NearDuplicate(one=row, other=other_row, bits=bits) for row, (bits, _, other_row) in sorted(best.items())]
 
 
 def _signs(thumbnails: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -67,7 +67,9 @@ def inspect(dataset: Dataset, image_id: str) -> Row:
         row["found"] += _of_ground_truth(dataset, ground_truth, size)
         row["classes"] = classes_in(dataset, ground_truth)
         row["objects"], row["unseen"] = _objects(ground_truth), unseen_objects(ground_truth)
-        row["found"] += [[doubt.kind, doubt.told()] for doubt in (files.doubts(image_id) if files is not None else ())]
+        row["found"] += [
+            [doubt.kind, doubt.describe()] for doubt in (files.doubts(image_id) if files is not None else ())
+        ]
         row.update(_of_labels(dataset, ground_truth, None if looked is None else looked.grey))
     except DatasetError as error:
         # The size of a ground truth is compared with that of its image; where that cannot be read, it was told above.

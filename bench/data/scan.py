@@ -91,7 +91,7 @@ class Pass:
 
 
 @dataclass(frozen=True)
-class Seen:
+class ScanResult:
     """The rows of a pass.
 
     Attributes:
@@ -103,7 +103,7 @@ class Seen:
     remembered: int
 
 
-def look_at_all(task: Pass, images: Sequence[Listed], console: Console) -> Seen:
+def look_at_all(task: Pass, images: Sequence[Listed], console: Console) -> ScanResult:
     """Look at every image once, and remember each row as soon as it is there.
 
     Raises:
@@ -122,7 +122,7 @@ def look_at_all(task: Pass, images: Sequence[Listed], console: Console) -> Seen:
                 file.write(json.dumps([image_id, states[image_id], row]) + "\n")
                 file.flush()
                 advance(len(rows), len(images))
-    return Seen({image.image_id: rows[image.image_id] for image in images}, remembered)
+    return ScanResult({image.image_id: rows[image.image_id] for image in images}, remembered)
 
 
 def _states(dataset: Dataset, images: Sequence[Listed]) -> dict[str, str]:

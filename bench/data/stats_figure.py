@@ -124,7 +124,7 @@ def _image_sizes(axes: Axes, sizes: Mapping[Size, int]) -> None:
     axes.scatter(
         widths, heights, s=np.maximum(4, 260 * counts / counts.max()), color=COLOURS[1], alpha=0.55, linewidths=0
     )
-    axes.text(0.03, 0.97, _told(sizes), transform=axes.transAxes, ha="left", va="top", fontsize=7, color=GREY)
+    axes.text(0.03, 0.97, _describe(sizes), transform=axes.transAxes, ha="left", va="top", fontsize=7, color=GREY)
     axes.set(
         xlabel="width of an image (pixels)",
         ylabel="height (pixels)",
@@ -133,7 +133,7 @@ def _image_sizes(axes: Axes, sizes: Mapping[Size, int]) -> None:
     )
 
 
-def _told(sizes: Mapping[Size, int]) -> str:
+def _describe(sizes: Mapping[Size, int]) -> str:
     """Return what the discs mean."""
     if len(sizes) > 1:
         return f"{len(sizes)} sizes; area of a disc: number of images"

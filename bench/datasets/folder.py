@@ -65,7 +65,7 @@ from pathlib import Path
 from pydantic import Field
 
 from bench.data.formats.documents import read_lines
-from bench.data.formats.entries import Entry, EntryTable, Made
+from bench.data.formats.entries import Entry, EntryTable, LazySequence
 from bench.data.formats.file_names import files_below, id_of_name, same_text, stem_of
 from bench.data.formats.folder_pairs import paired
 from bench.data.formats.folder_reading import decisive, declared_bands, folder_table, labelled
@@ -130,10 +130,10 @@ def open_dataset(options: Options) -> OnDisk:
     names = files.names
     if not names:
         raise missing(
-            "folder", images, f"images ({', '.join(s[1:] for s in IMAGE_SUFFIXES)})", files.told_others() + OBTAIN
+            "folder", images, f"images ({', '.join(s[1:] for s in IMAGE_SUFFIXES)})", files.describe_others() + OBTAIN
         )
     pairs = paired(files, masks, options.mask_suffix, lossy=options.binary is not None)
-    of_masks = Made(len(names), lambda position: masks / pairs.masks[position])
+    of_masks = LazySequence(len(names), lambda position: masks / pairs.masks[position])
     table = folder_table(options, root / options.classes, of_masks, masks)
     groups = None if options.group is None else group_keys(names, options.group, where="folder")
     splits = _splits(names, root, options)
@@ -146,8 +146,8 @@ def open_dataset(options: Options) -> OnDisk:
         source=f"images and masks in the folder {root.name}",
         licence=LICENCE,
         splits=tuple(sorted(entries, key=_usual_order)),
-        decisive=[*decisive(table), *([] if reading is None else [reading.told()])],
-        inferred=tuple(filter(None, [table.inferred, "" if reading is None else reading.told()])),
+        decisive=[*decisive(table), *([] if reading is None else [reading.describe()])],
+        inferred=tuple(filter(None, [table.inferred, "" if reading is None else reading.describe()])),
         notes=(*pairs.notes, *in_no_list(names, splits)),
         bands=reading,
     )

@@ -133,14 +133,14 @@ def _columns(features: Mapping[str, Any], options: Options, root: Path) -> _Colu
         if option is not None and option not in features:
             raise DatasetError(
                 f"huggingface: {root} has no column {option!r}.{did_you_mean(option, features)} "
-                f"It has: {_told(features)}"
+                f"It has: {_describe(features)}"
             )
     masks = [options.mask] if options.mask else [n for n in MASK_NAMES if n in features and _may_be_mask(features[n])]
     images = [name for name, feature in features.items() if kind_of(feature) == "Image" and name not in masks]
     image = options.image or ("image" if "image" in images else images[0] if len(images) == 1 else None)
     if image is None:
         raise DatasetError(
-            f"huggingface: {root}: which column is the image? Set the option image. It has: {_told(features)}"
+            f"huggingface: {root}: which column is the image? Set the option image. It has: {_describe(features)}"
         )
     objects = [name for name, feature in features.items() if class_names(feature) and _object_parts(feature)]
     if options.objects is not None:
@@ -150,12 +150,13 @@ def _columns(features: Mapping[str, Any], options: Options, root: Path) -> _Colu
         if len(others) == 1:
             return _Columns(image, others[0], None)
         raise DatasetError(
-            f"huggingface: {root}: which column is the mask? Set the option mask, or objects. It has: {_told(features)}"
+            f"huggingface: {root}: which column is the mask? Set the option mask, or objects. It has: "
+            f"{_describe(features)}"
         )
     return _Columns(image, masks[0], None) if masks else _Columns(image, None, objects[0])
 
 
-def _told(features: Mapping[str, Any]) -> str:
+def _describe(features: Mapping[str, Any]) -> str:
     return ", ".join(f"{name} ({kind_of(feature)})" for name, feature in features.items())
 
 

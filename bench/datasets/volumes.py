@@ -177,7 +177,7 @@ def of_cases(name: str, cases: tuple[Case, ...], options: Options, root: Path, *
         options.grey(),
         case_of,
     )
-    decisive: list[JsonValue] = [opened.axis, [[v, c] for v, c in class_of.items()], options.grey().told()]
+    decisive: list[JsonValue] = [opened.axis, [[v, c] for v, c in class_of.items()], options.grey().describe()]
     description = Description(
         name=name,
         classes=classes,
@@ -186,7 +186,7 @@ def of_cases(name: str, cases: tuple[Case, ...], options: Options, root: Path, *
         licence=licence,
         splits=tuple(sorted(entries, key=lambda s: (USUAL_ORDER.index(s) if s in USUAL_ORDER else 9, s))),
         decisive=[*decisive, options.mask_grid, options.masks_hold],
-        inferred=(*opened.notes, options.grey().told(), *_regions_left_out(cases, options)),
+        inferred=(*opened.notes, options.grey().describe(), *_regions_left_out(cases, options)),
         bands=band_reading(opened.channels, options.rgb),
     )
     return OnDisk(description, lambda split: entries[split], rule.ground_truth, pictures=pictures)
@@ -220,7 +220,7 @@ def _looked_at(cases: tuple[Case, ...], options: Options) -> _Opened:
     shown = ", ".join(f"{name or 'not said'} in {count}" for name, count in lies.most_common())
     turned = "; all are turned to LPS" if axis != "stored" and set(lies) != {"LPS"} else ""
     notes = [f"{axis} slices of {len(cases)} volumes; axes as stored: {shown} volumes{turned}"]
-    notes += [_told_spacing(spacings)]
+    notes += [_describe_spacing(spacings)]
     fourth = max(outline(case.images[0]).values.shape[3:] or (1,) for case in cases)[0] if cases else 1
     notes += [f"each volume has {fourth} values a voxel, which are channels of its slices"] if fourth > 1 else []
     notes += [f"{count} of {len(cases)} volumes: {note}" for note, count in odd.items()]
@@ -237,7 +237,7 @@ def _require_window(cases: Sequence[Case], options: Options) -> None:
         raise undeclared_values(deep[0], read_volume(deep[0]))
 
 
-def _told_spacing(spacings: Sequence[Spacing | None]) -> str:
+def _describe_spacing(spacings: Sequence[Spacing | None]) -> str:
     known = [one for one in spacings if one is not None]
     if not known:
         return "no volume says how far its voxels are apart, so that distances are in pixels"

@@ -14,8 +14,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from bench.adapter import Adapter
-from bench.measure.never_seen import work
 from bench.measure.stages import Clock, end_to_end, staged
+from bench.measure.unseen_images import work
 from bench.records import Flag
 from bench.records.predictions import RgbImage
 from bench.score.stats.intervals import median_interval

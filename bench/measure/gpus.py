@@ -85,9 +85,9 @@ def driver() -> Driver:
     with opened() as nvml:
         if isinstance(nvml, str):
             return Driver(reason=nvml)
-        cuda = _told(nvml, lambda: int(nvml.nvmlSystemGetCudaDriverVersion_v2()))
+        cuda = _answer_or_none(nvml, lambda: int(nvml.nvmlSystemGetCudaDriverVersion_v2()))
         gpus, slices, lost = [], [], []
-        for index in range(_told(nvml, nvml.nvmlDeviceGetCount) or 0):
+        for index in range(_answer_or_none(nvml, nvml.nvmlDeviceGetCount) or 0):
             try:
                 handle = nvml.nvmlDeviceGetHandleByIndex(index)
                 gpus.append(_gpu(nvml, handle, index))
@@ -95,7 +95,7 @@ def driver() -> Driver:
             except nvml.NVMLError as error:
                 lost.append(f"GPU {index} does not answer: {error}")
         return Driver(
-            version=_text(_told(nvml, lambda: nvml.nvmlSystemGetDriverVersion())),
+            version=_text(_answer_or_none(nvml, lambda: nvml.nvmlSystemGetDriverVersion())),
             cuda=None if cuda is None else (cuda // 1000, cuda % 1000 // 10),
             gpus=tuple(gpus),
             slices=tuple(slices),
@@ -198,10 +198,10 @@ def _usable(gpu: Gpu, slices: Sequence[Gpu]) -> Gpu:
 
 
 def _gpu(nvml: Any, handle: object, index: int) -> Gpu:
-    capability = _told(nvml, lambda: nvml.nvmlDeviceGetCudaComputeCapability(handle))
+    capability = _answer_or_none(nvml, lambda: nvml.nvmlDeviceGetCudaComputeCapability(handle))
     return Gpu(
         index=index,
-        uuid=_text(_told(nvml, lambda: nvml.nvmlDeviceGetUUID(handle))) or "",
+        uuid=_text(_answer_or_none(nvml, lambda: nvml.nvmlDeviceGetUUID(handle))) or "",
         name=_text(nvml.nvmlDeviceGetName(handle)) or "",
         capability=None if capability is None else (int(capability[0]), int(capability[1])),
         memory_bytes=memory_bytes(nvml, handle),
@@ -210,23 +210,23 @@ def _gpu(nvml: Any, handle: object, index: int) -> Gpu:
 
 def memory_bytes(nvml: Any, handle: object) -> int | None:
     """Return all memory of a GPU of an opened driver; None where it does not tell."""
-    found: int | None = _told(nvml, lambda: int(nvml.nvmlDeviceGetMemoryInfo(handle).total))
+    found: int | None = _answer_or_none(nvml, lambda: int(nvml.nvmlDeviceGetMemoryInfo(handle).total))
     return found
 
 
 def _slices(nvml: Any, handle: object, index: int) -> list[Gpu]:
-    mode = _told(nvml, lambda: nvml.nvmlDeviceGetMigMode(handle))
+    mode = _answer_or_none(nvml, lambda: nvml.nvmlDeviceGetMigMode(handle))
     if not mode or not mode[0]:
         return []
     found = []
-    for number in range(_told(nvml, lambda: int(nvml.nvmlDeviceGetMaxMigDeviceCount(handle))) or 0):
-        one = _told(nvml, partial(nvml.nvmlDeviceGetMigDeviceHandleByIndex, handle, number))
+    for number in range(_answer_or_none(nvml, lambda: int(nvml.nvmlDeviceGetMaxMigDeviceCount(handle))) or 0):
+        one = _answer_or_none(nvml, partial(nvml.nvmlDeviceGetMigDeviceHandleByIndex, handle, number))
         if one is not None:
             found.append(_gpu(nvml, one, index))
     return found
 
 
-def _told(nvml: Any, question: Callable[[], Any]) -> Any:
+def _answer_or_none(nvml: Any, question: Callable[[], Any]) -> Any:
     """Return the driver's answer; None where it, or these bindings, have none."""
     try:
         return question()

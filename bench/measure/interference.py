@@ -125,7 +125,7 @@ def interference(blocks: Sequence[BlockCounters], by: dict[str, float]) -> Inter
     )
 
 
-class Patience:
+class RepeatBudget:
     """Decides how long disturbed blocks of samples are worth measuring again.
 
     An undisturbed sampling takes `idle_s`: as long as the stop rule's least time, and as long as its least number of

@@ -18,8 +18,7 @@ from bench.measure.counters import Edge, between, read_edge
 from bench.measure.devices import allowed_cores
 from bench.measure.elsewhere import Helpers, work_moved_between_clocks, work_outside_the_clock
 from bench.measure.hooks import Hooks
-from bench.measure.interference import Patience, interference, process_times, used_by
-from bench.measure.never_seen import NeverSeen
+from bench.measure.interference import RepeatBudget, interference, process_times, used_by
 from bench.measure.outputs import checked
 from bench.measure.push_through import Pushed, push_through
 from bench.measure.rounds import Rounds
@@ -27,6 +26,7 @@ from bench.measure.rows import Rows, block_flags
 from bench.measure.stages import BatchTime, Clock, end_to_end, no_garbage_collection, staged
 from bench.measure.telemetry import Telemetry
 from bench.measure.unchanged import InputWatch
+from bench.measure.unseen_images import UnseenImages
 from bench.measure.witness import Witness
 from bench.records import Flag, Interference, Job, Measurement
 from bench.records.predictions import Prediction, RgbImage
@@ -137,7 +137,7 @@ class _Session:
         self._flags: list[Flag] = []
         self._invalid: list[Flag] = []
         self._witness = Witness(self._ids, measurement.audit_fraction, measurement.order_seed, self._check)
-        self._never_seen = NeverSeen(adapter, self._images, job.target.batch_size, clock)
+        self._never_seen = UnseenImages(adapter, self._images, job.target.batch_size, clock)
         self._rounds = Rounds(-(-len(self._ids) // job.target.batch_size))
         self._watched_from: tuple[int, Edge] | None = None
         self._hooks = Hooks()
@@ -242,10 +242,11 @@ class _Session:
     def _sample(self) -> Rows:
         """Sample in blocks until the stop rule holds for the samples that will be used.
 
-        A disturbed block is measured again, as long as that is worth it (`Patience`). On a machine that stays busy the
-        undisturbed blocks are used if they alone hold enough samples, else all: a flagged number beats an empty table.
+        A disturbed block is measured again, as long as that is worth it (`RepeatBudget`). On a machine that stays busy
+        the undisturbed blocks are used if they alone hold enough samples, else all: a flagged number beats an empty
+        table.
         """
-        rows, patience = Rows(), Patience(self._m)
+        rows, patience = Rows(), RepeatBudget(self._m)
         check, started = next_check(0, self._m), time.monotonic()
         while True:
             self._block(rows)
@@ -274,7 +275,7 @@ class _Session:
         self._flags += block_flags(rows, self._m.block_retries)
         return rows
 
-    def _sample_as_it_is(self, rows: Rows, patience: Patience, started: float) -> None:
+    def _sample_as_it_is(self, rows: Rows, patience: RepeatBudget, started: float) -> None:
         """End the sampling on a machine that stays busy.
 
         The conditions on time and number of samples are still waited for, the one on the interval is not: it is as
@@ -293,7 +294,7 @@ class _Session:
                 advice="use an idle machine, or raise measurement.busy_allowance",
             )
 
-    def _enough_of_all(self, rows: Rows, patience: Patience, elapsed_s: float) -> bool:
+    def _enough_of_all(self, rows: Rows, patience: RepeatBudget, elapsed_s: float) -> bool:
         total_ns = rows.all_end_to_end_ns()
         enough = len(total_ns) >= patience.samples_wanted and rows.elapsed_s() >= self._m.min_s
         return enough or elapsed_s >= self._m.max_s or patience.over(elapsed_s, total_ns)

@@ -72,13 +72,13 @@ def bounded_zip(file: Path | IO[bytes]) -> Iterator[zipfile.ZipFile]:
     else:
         size = file.seek(0, os.SEEK_END)
         file.seek(0)
-    with _told_briefly(), zipfile.ZipFile(file) as archive:
+    with _briefly(), zipfile.ZipFile(file) as archive:
         require_bounded(archive, size)
         yield archive
 
 
 @contextmanager
-def _told_briefly() -> Iterator[None]:
+def _briefly() -> Iterator[None]:
     """Cut what is said of a damaged archive, which quotes names of any length."""
     try:
         yield
@@ -96,7 +96,7 @@ def packed_arrays(file: Path | IO[bytes]) -> Iterator[Any]:
     """
     with bounded_zip(file):
         pass
-    with _told_briefly(), np.load(file, allow_pickle=False) as arrays:
+    with _briefly(), np.load(file, allow_pickle=False) as arrays:
         yield arrays
 
 

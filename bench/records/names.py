@@ -22,7 +22,7 @@ from typing import NamedTuple
 from bench.errors import PluginError, did_you_mean
 
 
-class Outside(NamedTuple):
+class ExternalPlaces(NamedTuple):
     """Places outside of this tree where modules of a kind may lie.
 
     Attributes:
@@ -37,9 +37,9 @@ class Outside(NamedTuple):
 
 
 OUTSIDE = {
-    "bench.metrics": Outside("--metrics", "BENCH_METRICS", "bench.metrics"),
-    "bench.datasets": Outside("--datasets", "BENCH_DATASETS", "bench.datasets"),
-    "bench.report.loggers": Outside("--loggers", "BENCH_LOGGERS", "bench.loggers"),
+    "bench.metrics": ExternalPlaces("--metrics", "BENCH_METRICS", "bench.metrics"),
+    "bench.datasets": ExternalPlaces("--datasets", "BENCH_DATASETS", "bench.datasets"),
+    "bench.report.loggers": ExternalPlaces("--loggers", "BENCH_LOGGERS", "bench.loggers"),
 }
 """Package of ours -> where else its modules are looked for."""
 

@@ -27,8 +27,8 @@ def _timed(summary: RunSummary, found: dict[str, list[Interference]]) -> list[st
         return []
     names = _names(summary, found)
     return [
-        f"**The machine was busy while {names} timed**: {_told(seen)}. These latencies are flagged, their intervals "
-        "are wide or hold fewer samples; for numbers to rely on, close other programs and time again."
+        f"**The machine was busy while {names} timed**: {_describe(seen)}. These latencies are flagged, their "
+        "intervals are wide or hold fewer samples; for numbers to rely on, close other programs and time again."
     ]
 
 
@@ -38,7 +38,7 @@ def _trained(summary: RunSummary, found: dict[str, list[Interference]]) -> list[
         return []
     names = _names(summary, found)
     return [
-        f"**The machine was busy while {names} trained** for a given time: {_told(seen)}. They came to fewer steps "
+        f"**The machine was busy while {names} trained** for a given time: {_describe(seen)}. They came to fewer steps "
         "than on an idle machine, so a difference between their scores may come from the other processes; train "
         "again, or give the budget in steps."
     ]
@@ -77,7 +77,7 @@ def _verb(names: Sequence[str]) -> str:
     return "was" if len(names) == 1 else "were"
 
 
-def _told(seen: Sequence[Interference]) -> str:
+def _describe(seen: Sequence[Interference]) -> str:
     """Return how much was used at worst, and by which programs on average."""
     foreign = max((one.foreign_share or 0.0 for one in seen), default=0.0)
     steal = max((one.steal_share or 0.0 for one in seen), default=0.0)

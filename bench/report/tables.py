@@ -227,11 +227,11 @@ def origins_table(summary: RunSummary) -> pd.DataFrame:
     commit = {origin.name: _commit(origin) for origin in summary.origins}
     kinds = list(dict.fromkeys(kind for row in summary.rows for kind in row.origins))
 
-    def told(names: tuple[str, ...]) -> str:
+    def describe(names: tuple[str, ...]) -> str:
         return ", ".join(f"{name} ({commit[name]})" if name in commit else name for name in names) or MISSING
 
     return pd.DataFrame(
-        {**case_columns(summary, row), **{kind: told(row.origins.get(kind, ())) for kind in kinds}}
+        {**case_columns(summary, row), **{kind: describe(row.origins.get(kind, ())) for kind in kinds}}
         for row in summary.rows
     )
 

@@ -52,7 +52,7 @@ class Started:
 
 
 @dataclass(frozen=True)
-class Said:
+class Notice:
     """Something is to be told that is not a job, as that a worker is not started as it was asked for."""
 
     line: str
@@ -79,7 +79,7 @@ class Ended:
     beside: tuple[Job, ...] = ()
 
 
-Event = Started | Said | Ended
+Event = Started | Notice | Ended
 
 
 Helpers = futures.Executor

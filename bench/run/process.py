@@ -47,7 +47,7 @@ def run_worker(
     log: Path,
     timeout_s: float,
     cwd: Path,
-    leash: Leash | None = None,
+    leash: WorkerStopper | None = None,
 ) -> ProcessEnd:
     """Run a command in a session of its own until it ends or is over its limit.
 
@@ -63,7 +63,7 @@ def run_worker(
         cwd: Its working folder.
         leash: Handle by which another thread can end it.
     """
-    leash = leash or Leash()
+    leash = leash or WorkerStopper()
     oom_before = kernel_oom_kills()
     started = time.monotonic()
     with log.open("ab") as output, nobody_left_behind() as left:
@@ -107,7 +107,7 @@ def process_end(return_code: int, *, timed_out: bool, started: float, oom_before
     )
 
 
-class Leash:
+class WorkerStopper:
     """Ends the workers of one thread from another one; what is started after that is ended at once."""
 
     def __init__(self) -> None:

@@ -25,7 +25,7 @@ from bench.records.store.runs import set_aside
 from bench.records.store.views import JobView
 from bench.run.console import RunConsole
 from bench.run.environments.interpreters import Interpreters
-from bench.run.executor import Ended, Executor, Said, Started, Task
+from bench.run.executor import Ended, Executor, Notice, Started, Task
 from bench.run.expected import Expectation
 from bench.run.orphans import end_orphans, results_of
 from bench.run.planning.code_keys import refuse_changed_code
@@ -285,7 +285,7 @@ class Runner:
     def _take_note(self) -> None:
         """Wait for the next that happens, and let those go on that have waited for it."""
         event = self._executor.wait()
-        if isinstance(event, Said):
+        if isinstance(event, Notice):
             self._console.note(event.line)
         elif isinstance(event, Started):
             self._console.started(event.task.job, event.task.folder, event.place)

@@ -24,8 +24,8 @@ from bench.records.names import harness_root
 from bench.run.orphans import RESULTS, nobody_left_behind, results_of, start_ours
 from bench.run.process import (
     PATIENCE_S,
-    Leash,
     ProcessEnd,
+    WorkerStopper,
     kernel_oom_kills,
     process_end,
     run_worker,
@@ -77,8 +77,8 @@ class Workers(Protocol):
 class FreshInterpreters:
     """Starts an interpreter for each job."""
 
-    def __init__(self, leash: Leash | None = None) -> None:
-        self._leash = leash or Leash()
+    def __init__(self, leash: WorkerStopper | None = None) -> None:
+        self._leash = leash or WorkerStopper()
 
     def expect(self, jobs: Iterable[Job]) -> None:
         """Nothing is prepared."""
@@ -130,7 +130,7 @@ class ForkServers:
     def __init__(self, most: int = MOST_SERVERS) -> None:
         """Start nothing yet; at most `most` parents will wait at a time."""
         self._most = most
-        self._leash = Leash()
+        self._leash = WorkerStopper()
         self._fresh = FreshInterpreters(self._leash)
         self._servers: dict[Key, _Server] = {}
         self._expected: Counter[tuple[str, bool]] = Counter()
@@ -255,7 +255,7 @@ def _why_not_now() -> str | None:
 class _Server:
     """A process that has imported, and waits for jobs to fork."""
 
-    def __init__(self, key: Key, environment: Mapping[str, str], leash: Leash) -> None:
+    def __init__(self, key: Key, environment: Mapping[str, str], leash: WorkerStopper) -> None:
         """Start it and wait until it has imported; `refusal` says if it cannot fork."""
         self.key = key
         self._needed: set[str] = set()
@@ -286,7 +286,7 @@ class _Server:
         if self.refusal is not None:
             self.close()
 
-    def run(self, folder: Path, log: Path, timeout_s: float, leash: Leash) -> ProcessEnd | None:
+    def run(self, folder: Path, log: Path, timeout_s: float, leash: WorkerStopper) -> ProcessEnd | None:
         """Fork a worker and wait for its end; None if there was no fork.
 
         As for a fresh interpreter, the calling thread blocks until the end, and on any exception the worker's

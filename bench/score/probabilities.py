@@ -47,7 +47,7 @@ class ChosenThresholds:
     taus: dict[str, float] = field(default_factory=dict)
     source: str = ""
 
-    def told(self, metric: Metric, score: Score, statistics: Statistics) -> Score:
+    def with_thresholds(self, metric: Metric, score: Score, statistics: Statistics) -> Score:
         """Return the score of a metric of thresholds with these, and with what the best ones would have come to."""
         levels = statistics.arrays.get(auprc.METRIC.statistic)
         if not hasattr(metric, "best_on") or levels is None:

@@ -91,7 +91,9 @@ def score_case(
         predict_key=predict_key,
         scored_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         scores=tuple(
-            chosen.told(metric, score_metric(metric, task, observed, len(image_ids), seed), observed.statistics)
+            chosen.with_thresholds(
+                metric, score_metric(metric, task, observed, len(image_ids), seed), observed.statistics
+            )
             for metric in chosen.metrics
         ),
         mapping=table_digest(table),

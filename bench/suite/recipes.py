@@ -39,7 +39,7 @@ def recipes_of(
     for positions in itertools.product(*(range(len(values)) for values in fields.values())):
         chosen = dict(zip(fields, positions, strict=True))
         recipe = _recipe({name: values[chosen[name]] for name, values in fields.items()}, auto_device, where)
-        words = [f"{name}={told(values)[chosen[name]]}" for name, values in fields.items() if len(values) > 1]
+        words = [f"{name}={short_names(values)[chosen[name]]}" for name, values in fields.items() if len(values) > 1]
         found.setdefault(recipe, " ".join([model.label, *words]))
     return [(model.model_copy(update={"label": label}), recipe) for recipe, label in found.items()]
 
@@ -66,10 +66,10 @@ def _recipe(fields: dict[str, JsonValue], auto_device: str, where: str) -> Recip
         raise SuiteError(f"{where}{'.' if key else ''}{key}: {message}.{hint}") from None
 
 
-def told(values: Sequence[JsonValue]) -> list[str]:
+def short_names(values: Sequence[JsonValue]) -> list[str]:
     """Return the values of a field in few characters, no two alike; of mappings the keys in which they differ.
 
-    >>> told([{"steps": 5, "epochs": None}, {"steps": 9, "epochs": None}])
+    >>> short_names([{"steps": 5, "epochs": None}, {"steps": 9, "epochs": None}])
     ['steps:5', 'steps:9']
     """
     mappings = [value for value in values if isinstance(value, dict)]

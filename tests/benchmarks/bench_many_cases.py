@@ -40,7 +40,7 @@ from bench.run.console import RunConsole
 from bench.run.environments.interpreters import Interpreters
 from bench.run.environments.provenance import provenance_now
 from bench.run.executor import Ended, Event, Started, Task
-from bench.run.executors.placement import Board, OnBoard, Placement, Slot
+from bench.run.executors.placement import Placement, PlacementQueue, QueuedExecutor, Slot
 from bench.run.planning.prepare import prepare
 from bench.run.process import ProcessEnd
 from bench.run.runner import Runner
@@ -54,13 +54,13 @@ BATCHES = 50
 """Targets of each model."""
 
 
-class SimulatedNodes(OnBoard):
+class SimulatedNodes(QueuedExecutor):
     """An executor whose nodes leave at once what a worker would."""
 
     def __init__(self, nodes: int) -> None:
         self.machine = this_machine()
         alike = self.machine.alike
-        self._board = Board({f"node{n}": (Slot(alike=alike),) for n in range(nodes)}, alike=alike)
+        self._board = PlacementQueue({f"node{n}": (Slot(alike=alike),) for n in range(nodes)}, alike=alike)
         self._flying: deque[Placement] = deque()
         self._events: deque[Event] = deque()
         self._samples = io.BytesIO()

@@ -131,10 +131,10 @@ def main() -> int:
             for function, (times, spent) in json.loads(file.read_text()).items():
                 calls[function] += times
                 seconds[function] += spent
-    return _told(calls, seconds, wall_s, len(processes), chosen.goal)
+    return _describe(calls, seconds, wall_s, len(processes), chosen.goal)
 
 
-def _told(calls: Counter[str], seconds: Counter[str], wall_s: float, processes: int, goal: float) -> int:
+def _describe(calls: Counter[str], seconds: Counter[str], wall_s: float, processes: int, goal: float) -> int:
     print(f"{'function':<62} {'calls':>7} {'ms':>9} {'of the run':>11}")
     for function, spent in seconds.most_common():
         print(f"{function:<62} {calls[function]:>7} {1000 * spent:>9.1f} {100 * spent / wall_s:>9.3f} %")

@@ -39,12 +39,12 @@ def _of_statement(contract: InputContract, said: InputContract) -> list[Flag]:
     of_colours = said.sources()["channels"] == DEFAULT or said.channels == contract.channels
     if of_numbers and of_colours:
         return []
-    theirs = f"mean {_told(said.mean)}, std {_told(said.std)}, {said.channels}"
+    theirs = f"mean {_describe(said.mean)}, std {_describe(said.std)}, {said.channels}"
     seen = (
-        f"{said.said_by} says {theirs}, and it is fed mean {_told(contract.mean)}, std {_told(contract.std)}, "
+        f"{said.said_by} says {theirs}, and it is fed mean {_describe(contract.mean)}, std {_describe(contract.std)}, "
         f"{contract.channels}"
     )
-    line = f"mean: {_told(said.mean)}, std: {_told(said.std)}, channels: {said.channels}"
+    line = f"mean: {_describe(said.mean)}, std: {_describe(said.std)}, channels: {said.channels}"
     return [Flag(name="input_unlike_training", seen=seen, advice=f"set options: {{input: {{{line}}}}}")]
 
 
@@ -79,17 +79,17 @@ def _of_range(contract: InputContract, port: Port) -> list[Flag]:
         return []
     seen = (
         f"its quantised input holds {held[0]:.3g} to {held[1]:.3g}, and it is fed {low:.3g} to {high:.3g} "
-        f"(mean {_told(contract.mean)}, std {_told(contract.std)})"
+        f"(mean {_describe(contract.mean)}, std {_describe(contract.std)})"
     )
     line = f"{{mean: {-held[0] / span:.3g}, std: {1 / span:.3g}}}"
     advice = f"if all of its range is that of an image, set options: {line}"
     return [Flag(name="input_unlike_training", seen=seen, advice=advice)]
 
 
-def _told(values: tuple[float, ...]) -> str:
+def _describe(values: tuple[float, ...]) -> str:
     """Return numbers as YAML has them.
 
-    >>> _told((0.485, 0.5)), _told((0.0, 0.0))
+    >>> _describe((0.485, 0.5)), _describe((0.0, 0.0))
     ('[0.485, 0.5]', '0')
     """
     if len(set(values)) == 1:

@@ -40,7 +40,9 @@ def only_input(ports: Sequence[Port], options: FileOptions, channels: int, label
     layout: Layout = options.layout or ("NCHW" if fits.get("NCHW") or not fits.get("NHWC") else "NHWC")
     if not fits.get(layout):
         expected = f"(B, {channels}, H, W)" if layout == "NCHW" else f"(B, H, W, {channels})"
-        raise BenchError(f"{label}: the file's input has the shape {_told(port.shape)}; layout {layout} is {expected}")
+        raise BenchError(
+            f"{label}: the file's input has the shape {_describe(port.shape)}; layout {layout} is {expected}"
+        )
     return port, layout
 
 
@@ -124,5 +126,5 @@ def network_size(port: Port, layout: Layout, target: Target, said: Size | None, 
     return Size(height, width)
 
 
-def _told(shape: Sequence[int | None]) -> str:
+def _describe(shape: Sequence[int | None]) -> str:
     return "(" + ", ".join("?" if length is None else str(length) for length in shape) + ")"

@@ -32,7 +32,7 @@ MOST_CANDIDATES = 30_000
 
 
 @dataclass(frozen=True)
-class Found:
+class KeptObjects:
     """Hold what is left after suppression, by falling score.
 
     Attributes:
@@ -104,13 +104,13 @@ class YoloReader:
             crowd=np.zeros(int(seen.sum()), dtype=np.bool_),
         )
 
-    def _suppressed(self, candidates: NDArray[np.float32], coefficients: int) -> Found:
+    def _suppressed(self, candidates: NDArray[np.float32], coefficients: int) -> KeptObjects:
         width = 4 + self._classes + coefficients
         if candidates.shape[0] == width:
             return self._by_overlap(candidates.T)
         if candidates.shape[1] == 6 + coefficients and _is_suppressed(candidates, self._classes):
             sure = candidates[candidates[:, 4] > self._options.conf][: self._options.max_det]
-            return Found(sure[:, :4], sure[:, 4], sure[:, 5].astype(np.int64), sure[:, 6:])
+            return KeptObjects(sure[:, :4], sure[:, 4], sure[:, 5].astype(np.int64), sure[:, 6:])
         if candidates.shape[1] == width + 1:
             of_objects, of_classes = candidates[:, 4:5], candidates[:, 5 : 5 + self._classes]
             ends = candidates[:, :4], candidates[:, 5 + self._classes :]
@@ -124,7 +124,7 @@ class YoloReader:
             "'classes'"
         )
 
-    def _by_overlap(self, rows: NDArray[np.float32]) -> Found:
+    def _by_overlap(self, rows: NDArray[np.float32]) -> KeptObjects:
         """Greedy suppression within each class; rows are (anchors, 4 + K + M)."""
         scores = rows[:, 4 : 4 + self._classes]
         numbers, best = scores.argmax(axis=1), scores.max(axis=1)
@@ -144,7 +144,7 @@ class YoloReader:
             )
             kept = np.sort(np.asarray(found, dtype=np.int64).reshape(-1))[: self._options.max_det]
         chosen = sure[kept]
-        return Found(corners[kept], best[chosen], numbers[chosen], rows[chosen, 4 + self._classes :])
+        return KeptObjects(corners[kept], best[chosen], numbers[chosen], rows[chosen, 4 + self._classes :])
 
 
 def _is_suppressed(rows: NDArray[np.float32], classes: int) -> bool:

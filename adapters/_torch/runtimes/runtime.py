@@ -168,7 +168,7 @@ def _compiled(network: Pass, target: Target, device: torch.device) -> Runtime:
         with torch.inference_mode(), devices.autocast(device, target.precision):
             forward(_trial(network, target, device))
     except RuntimeError as error:  # the base of what its front and back end raise
-        raise Unsupported(f"torch.compile cannot compile this network: {_told(error)}; use runtime eager") from None
+        raise Unsupported(f"torch.compile cannot compile this network: {_describe(error)}; use runtime eager") from None
     return Runtime(forward)
 
 
@@ -194,11 +194,13 @@ def _recorded(network: Pass, target: Target, device: torch.device) -> Runtime:
     try:
         graphs(_trial(network, target, device))
     except RuntimeError as error:
-        raise Unsupported(f"no CUDA graph can be recorded of this network: {_told(error)}; use runtime eager") from None
+        raise Unsupported(
+            f"no CUDA graph can be recorded of this network: {_describe(error)}; use runtime eager"
+        ) from None
     return Runtime(graphs)
 
 
-def _told(error: Exception) -> str:
+def _describe(error: Exception) -> str:
     return " ".join(str(error).split())[:300]
 
 

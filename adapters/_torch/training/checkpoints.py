@@ -19,7 +19,7 @@ LAST = "last.pt"
 
 
 @dataclass
-class Kept:
+class BestValidation:
     """The newest validation and the weights of the best one; part of a checkpoint.
 
     Attributes:

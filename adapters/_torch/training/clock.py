@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import torch
 
 from adapters._torch import device as devices
-from adapters._torch.training.schedule import Course, learning_rate
+from adapters._torch.training.schedule import Schedule, learning_rate
 from bench.adapter import Progress
 from bench.errors import BenchError
 from bench.records import Recipe
@@ -53,7 +53,7 @@ class TrainingClock:
     _losses: list[torch.Tensor] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.course = Course.of(self.recipe.budget, steps_per_epoch=self.steps_per_epoch)
+        self.course = Schedule.of(self.recipe.budget, steps_per_epoch=self.steps_per_epoch)
 
     def start(self) -> None:
         """Tell the plan and start counting."""

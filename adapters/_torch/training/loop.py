@@ -28,12 +28,12 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import Tensor, nn
 from torch.utils.data import IterableDataset
 
-from adapters._torch.training.ahead import Ahead, loading_threads
 from adapters._torch.training.backbone import Backbone
-from adapters._torch.training.checkpoints import CHECKPOINT, Kept
+from adapters._torch.training.checkpoints import CHECKPOINT, BestValidation
 from adapters._torch.training.clock import TrainingClock
 from adapters._torch.training.moving_average import MovingAverage
 from adapters._torch.training.order import Chosen, ImageOrder
+from adapters._torch.training.prefetching import Prefetched, loading_threads
 from adapters._torch.training.recipe import make_optimizer
 from adapters._torch.weights import Weighted
 from bench.adapter import Progress, TrainingResult
@@ -121,7 +121,7 @@ class _Training(lightning.LightningModule):
         super().__init__()
         self.module = trainee.network.module
         self.averaged: MovingAverage | None = None
-        self.kept = Kept(trainee.better_by, recipe.early_stopping)
+        self.kept = BestValidation(trainee.better_by, recipe.early_stopping)
         order = trainee.order
         self.clock = TrainingClock(recipe, progress, order.steps_per_epoch, device, images_of=order.of_step)
         self._trainee, self._recipe, self._out, self._where = trainee, recipe, out, device
@@ -276,7 +276,7 @@ class _Batches(IterableDataset[Any]):
     def __init__(self, trainee: Trainee, recipe: Recipe, device: torch.device) -> None:
         self._trainee, self._ranks = trainee, recipe.devices
         self.first_step = 0
-        self.ahead: Ahead[Chosen, Any] = Ahead(trainee.load, loading_threads(device, recipe.devices))
+        self.ahead: Prefetched[Chosen, Any] = Prefetched(trainee.load, loading_threads(device, recipe.devices))
 
     def __iter__(self) -> Iterator[Any]:
         return self.ahead.over(self._chosen())

@@ -18,7 +18,7 @@ _POLY_POWER = 0.9
 
 
 @dataclass(frozen=True)
-class Course:
+class Schedule:
     """A budget over a split.
 
     Attributes:
@@ -30,7 +30,7 @@ class Course:
     seconds: float | None
 
     @classmethod
-    def of(cls, budget: Budget, *, steps_per_epoch: int) -> Course:
+    def of(cls, budget: Budget, *, steps_per_epoch: int) -> Schedule:
         """Return the course of a budget."""
         limits = [budget.steps, None if budget.epochs is None else budget.epochs * steps_per_epoch]
         given = [limit for limit in limits if limit is not None]

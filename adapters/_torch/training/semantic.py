@@ -47,14 +47,14 @@ def fit(network: SemanticNetwork, data: TrainingData, recipe: Recipe, out: Path,
     return train(SemanticTrainee(network, data, recipe, device), recipe, out, progress, device, not_honoured={})
 
 
-class Later:
+class DeviceAugmentation:
     """Changes that the device makes; no dataclass or list, so that Lightning hands it on as it is."""
 
     def __init__(self, draws: Sequence[Draw]) -> None:
         self.draws = draws
 
 
-SemanticBatch: TypeAlias = tuple[Tensor, Tensor, Later | None]
+SemanticBatch: TypeAlias = tuple[Tensor, Tensor, DeviceAugmentation | None]
 
 
 class SemanticTrainee:
@@ -86,7 +86,7 @@ class SemanticTrainee:
         shapes = [labels.shape for _, labels in pairs]
         if changes is not None and self.changes_on_device and len(set(shapes)) == 1:
             draws = [changes.draw(shape, seed) for shape, seed in zip(shapes, chosen.seeds, strict=True)]
-            later = Later([draw.pinned() for draw in draws] if on_gpu else draws)
+            later = DeviceAugmentation([draw.pinned() for draw in draws] if on_gpu else draws)
         elif changes is not None:  # images of several sizes are changed before they are padded to a common one
             pairs = [changes(*pair, seed=seed) for pair, seed in zip(pairs, chosen.seeds, strict=True)]
         return (*as_batch(pairs, self.network.mean, pin=on_gpu), later)

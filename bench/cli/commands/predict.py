@@ -88,7 +88,7 @@ def execute(options: Namespace) -> int:
     positive(options.every, "--every")
     share(options.show_from, "--show-from")
     writing = Writing(out, options.overlay, options.show_from, options.every, options.overwrite)
-    return _told(predict_files(predictor, words, interpreters, writing), out, options.show_from)
+    return _describe(predict_files(predictor, words, interpreters, writing), out, options.show_from)
 
 
 def _predictor(options: Namespace) -> tuple[Predictor, list[str]]:
@@ -135,7 +135,7 @@ def _out_folder(name: str) -> Path:
     return out
 
 
-def _told(predicted: Predicted, out: Path, show_from: float) -> int:
+def _describe(predicted: Predicted, out: Path, show_from: float) -> int:
     """Say what was done and what was not; returns the exit code."""
     from bench.errors import BenchError
     from bench.records import Status
@@ -159,7 +159,7 @@ def _told(predicted: Predicted, out: Path, show_from: float) -> int:
     timings = "   ".join(f"{stage} {value:.1f}" for stage, value in medians(rows).items())
     if timings:
         print(f"ms per image, median, without warm-up: {timings}")
-    _tell_shown(rows, show_from)
+    _print_shown(rows, show_from)
     for row in rows:
         if row.get("note"):
             print(f"note: {row['note']}", file=sys.stderr)
@@ -169,7 +169,7 @@ def _told(predicted: Predicted, out: Path, show_from: float) -> int:
     return 1 if unreadable else 0
 
 
-def _tell_shown(rows: list[dict[str, Any]], show_from: float) -> None:
+def _print_shown(rows: list[dict[str, Any]], show_from: float) -> None:
     """Say how many objects are in the overlays; nothing of models that give no scores."""
     found = [row["found"] for row in rows if "objects_shown" in row.get("found", {})]
     if found:

@@ -74,13 +74,13 @@ def execute(options: Namespace) -> int:
     if options.dry_run:
         return _dry(repetition)
     if not repetition.again:
-        return _told(_verdict(repetition, None, tolerance))
+        return _describe(_verdict(repetition, None, tolerance))
     console = Console(stderr=True)
     executor = this_machine_only(fresh=options.fresh_interpreters)
     new = repeat(repetition, results, lambda total: RunConsole(console, total), executor, flags_of(options))
     verdict = _verdict(repetition, new, tolerance)
     write_record(new.folder.path / layout.REPRO, verdict)
-    code = _told(verdict)
+    code = _describe(verdict)
     print(new.folder.path / layout.REPRO)
     return code
 
@@ -157,7 +157,7 @@ def _dry(repetition: Repetition) -> int:
     return 0
 
 
-def _told(verdict: RepetitionVerdict) -> int:
+def _describe(verdict: RepetitionVerdict) -> int:
     """Print the answers; returns the exit code."""
     for case in verdict.cases:
         print(f"{case.case_id}: {case.answer}" + (f": {case.reason}" if case.reason else ""))

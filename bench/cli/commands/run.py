@@ -112,7 +112,7 @@ def _carry_out(prepared: Prepared, executor: Executor, options: Namespace) -> in
                     prepared, executor, options, run, results, lambda total: upload.console(console_for(total)), note
                 )
             note(f"{options.results} is complete; the working copy is {run.path}")
-    _tell_end(summary, run.path / layout.PAGE, machine, note)
+    _print_end(summary, run.path / layout.PAGE, machine, note)
     print(render("terminal", stored_summary(view)))
     print(run.path / layout.REPORT)
     print(run.path / layout.PAGE)
@@ -168,7 +168,7 @@ def _remote(options: Namespace, note: Callable[[str], None]) -> RemoteResults | 
     return RemoteResults(options.results, note) if is_url(options.results) else None
 
 
-def _tell_end(summary: Summary, page: Path, machine: JsonConsole | None, note: Callable[[str], None]) -> None:
+def _print_end(summary: Summary, page: Path, machine: JsonConsole | None, note: Callable[[str], None]) -> None:
     """Say what the run came to."""
     if machine is not None:
         failed = list(summary.failed)

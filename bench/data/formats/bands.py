@@ -82,7 +82,7 @@ class BandReading:
         """Channels of the image."""
         return 3 if self.bands is None else len(self.bands)
 
-    def told(self) -> str:
+    def describe(self) -> str:
         """Return one sentence, for the record."""
         bands = "1 or 3 bands" if self.bands is None else f"bands {', '.join(map(str, self.bands))}"
         ranges = "; ".join(f"{low:g} to {high:g}" for low, high in self.ranges)

@@ -27,7 +27,7 @@ class Doubt:
     what: str
     example: str
 
-    def told(self) -> str:
+    def describe(self) -> str:
         """Return one sentence, without its full stop."""
         return f"{self.count} of {self.objects} objects {self.what}, for example {self.example}"
 

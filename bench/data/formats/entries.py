@@ -49,7 +49,7 @@ class Entry:
         return (self.image, *self.ground_truths, *self.parts)
 
 
-class Made(Sequence[T], Generic[T]):
+class LazySequence(Sequence[T], Generic[T]):
     """A sequence whose items are made each time they are asked for.
 
     A `Path` takes ten times the memory of its name and longer to make than the name to list.
@@ -76,7 +76,7 @@ class Made(Sequence[T], Generic[T]):
         return self._make(range(self._count)[index])
 
 
-class EntryTable(Made[Entry]):
+class EntryTable(LazySequence[Entry]):
     """Entries of a split, of which only the ids are held.
 
     Attributes:

@@ -98,7 +98,7 @@ class FilesBelow:
         base = os.fspath(self.folder)
         return [Path(f"{base}/{name}") for name in self.names]
 
-    def told_others(self) -> str:
+    def describe_others(self) -> str:
         """Return how many files of other suffixes lie there, as a sentence and a space; nothing where none does."""
         counted = Counter(Path(name).suffix.lower() for name in self.others if not _below_hidden(name))
         shown = ", ".join(f"{count} {suffix or 'nameless'}" for suffix, count in counted.most_common(4))

@@ -54,7 +54,7 @@ def paired(images: FilesBelow, folder: Path, suffix: str, *, lossy: bool) -> Pai
         _refuse_further(spare, {same_text(stem_of(name)) + suffix for name in images.names}, suffix, folder)
         first = folder / next(iter(spare.values()))
         notes.append(f"{len(spare)} of {len(of_stem)} masks have no image and are not read, for example {first}")
-    notes += [left.told() for left in leftovers([images, listed])]
+    notes += [left.describe() for left in leftovers([images, listed])]
     return Pairs(masks, tuple(notes))
 
 
@@ -64,7 +64,7 @@ def _without_mask(alone: Sequence[str], images: FilesBelow, masks: FilesBelow, e
         f" {masks.folder} holds {len(lossy)} JPEG files: masks must be stored without loss, as PNG for example; of "
         "JPEG masks of two classes the option binary: {threshold: 128} makes the best."
         if lossy
-        else f" {masks.told_others()}".rstrip()
+        else f" {masks.describe_others()}".rstrip()
     )
     return DatasetError(
         f"folder: {len(alone)} of {len(images.names)} images have no mask, for example {images.folder / alone[0]}; "

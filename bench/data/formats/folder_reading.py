@@ -9,7 +9,7 @@ from pydantic import JsonValue
 
 from bench.data.formats.bands import BandReading, Percentiles, check_undeclared, measured_ranges
 from bench.data.formats.class_lists import read_classes
-from bench.data.formats.entries import Entry, Made
+from bench.data.formats.entries import Entry, LazySequence
 from bench.data.formats.folder_classes import FolderTable, binary_table
 from bench.data.formats.mask_diagnosis import check_sample, inferred_table
 from bench.data.formats.pattern_options import FolderOptions
@@ -41,7 +41,7 @@ def declared_bands(options: FolderOptions, entries: Mapping[str, Sequence[Entry]
         DatasetError: If images need a declaration, or cannot be measured.
     """
     reading, of_split = options.reading(), [entries[split] for split in entries]
-    every = Made(sum(map(len, of_split)), lambda position: _at(of_split, position).image)
+    every = LazySequence(sum(map(len, of_split)), lambda position: _at(of_split, position).image)
     if reading is None:
         check_undeclared(every)
         return None
@@ -51,8 +51,8 @@ def declared_bands(options: FolderOptions, entries: Mapping[str, Sequence[Entry]
     return reading
 
 
-def _images(entries: Sequence[Entry]) -> Made[Path]:
-    return Made(len(entries), lambda position: entries[position].image)
+def _images(entries: Sequence[Entry]) -> LazySequence[Path]:
+    return LazySequence(len(entries), lambda position: entries[position].image)
 
 
 def _at(of_split: Sequence[Sequence[Entry]], position: int) -> Entry:

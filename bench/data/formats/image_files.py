@@ -110,7 +110,7 @@ def decode_image(encoded: bytes, path: Path) -> RgbImage:
 
 
 @dataclass(frozen=True)
-class Glance:
+class ImageSummary:
     """Hold what there is to see of an image without its details.
 
     Attributes:
@@ -123,7 +123,7 @@ class Glance:
 
 
 @blaming("image")
-def glance(encoded: bytes, path: Path, *, least: int) -> Glance:
+def glance(encoded: bytes, path: Path, *, least: int) -> ImageSummary:
     """Decode an image for its grey values, and refuse it if `read_image` would.
 
     All coded data of a JPEG are read, but its pixels are made at a fraction of its size, which is faster.
@@ -142,9 +142,9 @@ def glance(encoded: bytes, path: Path, *, least: int) -> Glance:
         grey = _by_opencv(encoded, REDUCED[divisor] | cv2.IMREAD_IGNORE_ORIENTATION, path)
         # The last row and column stand for fewer pixels than the others where the size is no multiple.
         grey = grey[: header.stored.height // divisor, : header.stored.width // divisor]
-        return Glance(header.size, np.ascontiguousarray(upright(grey, header), dtype=np.uint8))
+        return ImageSummary(header.size, np.ascontiguousarray(upright(grey, header), dtype=np.uint8))
     rgb = _decoded(encoded, image, header, path)
-    return Glance(header.size, np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), dtype=np.uint8))
+    return ImageSummary(header.size, np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), dtype=np.uint8))
 
 
 @blaming("mask")

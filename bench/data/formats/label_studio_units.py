@@ -30,7 +30,7 @@ FEW, MANY = 3, 10
 ACROSS, DOWN = ("x", "width", "radiusX"), ("y", "height", "radiusY")
 
 
-class Reach(NamedTuple):
+class RegionExtent(NamedTuple):
     """Reach of a region to the right and down, in its own numbers, and whether these are whole."""
 
     right: float
@@ -38,17 +38,17 @@ class Reach(NamedTuple):
     whole: bool
 
 
-def reach_of(value: Mapping[str, Any]) -> Reach | None:
+def reach_of(value: Mapping[str, Any]) -> RegionExtent | None:
     """Return the reach of a region; None for a brush, or for one without numbers."""
     try:
         if "points" in value:
             points = np.asarray(value["points"], dtype=np.float64).reshape(-1, 2)
             right, bottom = points.max(axis=0).tolist()
-            return Reach(right, bottom, bool((points == np.rint(points)).all()))
+            return RegionExtent(right, bottom, bool((points == np.rint(points)).all()))
         pairs = [(float(value["x"]), float(value[across])) for across in ACROSS[1:] if across in value]
         downs = [(float(value["y"]), float(value[down])) for down in DOWN[1:] if down in value]
         numbers = [*pairs[0], *downs[0]]
-        return Reach(sum(pairs[0]), sum(downs[0]), all(number.is_integer() for number in numbers))
+        return RegionExtent(sum(pairs[0]), sum(downs[0]), all(number.is_integer() for number in numbers))
     except (KeyError, TypeError, ValueError, IndexError):
         return None
 
@@ -95,7 +95,7 @@ def require_percent(tasks: Sequence[Task], images: Mapping[str, Path], file: Pat
     )
 
 
-def _fits(reach: Reach, size: Size) -> bool:
+def _fits(reach: RegionExtent, size: Size) -> bool:
     """Return whether a region ends within a small image in pixels; a long side says nothing."""
     across = size.width >= PERCENT or reach.right <= size.width
     return across and (size.height >= PERCENT or reach.bottom <= size.height)

@@ -34,7 +34,7 @@ class Leftover:
     files: tuple[Path, ...]
     hidden: bool
 
-    def told(self) -> str:
+    def describe(self) -> str:
         """Return one sentence: how many, of which kind, where, and one of them."""
         what = f"hidden {self.suffix} file" if self.hidden else f"{self.suffix or 'nameless'} file"
         counted = f"{len(self.files)} {what}{'s' if len(self.files) != 1 else ''}"

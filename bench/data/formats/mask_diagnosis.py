@@ -85,7 +85,7 @@ def _check_void(table: FolderTable, seen: Sequence[MaskValues], folder: Path) ->
     raise DatasetError(
         f"folder: {folder}: {table.origin} names {len(table.classes)} classes by position, under which 255 would be "
         f"void, but 255 seems to be a class: {len(with_void)} of {len(seen)} masks looked at hold 255, and none of "
-        f"these holds another value than 0. Seen: {evidence.told(sorted(evidence.pixels))}. Write one of these:\n"
+        f"these holds another value than 0. Seen: {evidence.describe(sorted(evidence.pixels))}. Write one of these:\n"
         + _lines(
             ("options: {binary: {threshold: 1}}", "0 is the first class, everything else the second"),
             ("options: {void: 255}", "pixels of 255 are not scored"),
@@ -137,7 +137,9 @@ def _by_value(seen: Sequence[MaskValues], folder: Path, void: Void) -> FolderTab
         numbered = len(values) > 2 and one_patch_each(paths)
         raise _uncertain(NUMBERED_ON if numbered else _reason(values, seen), evidence, folder, void, numbered)
     marks = (void,) if isinstance(void, int) else ()
-    return table_of(ClassFile(classes=tuple(rows), void=marks), f"the table inferred from {folder}", _told(evidence))
+    return table_of(
+        ClassFile(classes=tuple(rows), void=marks), f"the table inferred from {folder}", _describe(evidence)
+    )
 
 
 NUMBERED_ON = (
@@ -210,7 +212,7 @@ def _uncertain(reason: str, evidence: Evidence, folder: Path, void: Void, number
     file = _class_file([f"{{name: class {value}, value: {value}}}" for value in values]) if few else ""
     return DatasetError(
         f"folder: the classes cannot be told from the {evidence.masks} masks in {folder}, and are not guessed: "
-        f"{reason}. Seen: {evidence.told(values)}. Write one of these:\n{_lines(*offered)}{file}".rstrip(),
+        f"{reason}. Seen: {evidence.describe(values)}. Write one of these:\n{_lines(*offered)}{file}".rstrip(),
         kind="labels",
     )
 
@@ -259,12 +261,12 @@ def _by_colour(seen: Sequence[MaskValues], folder: Path) -> FolderTable:
         raise DatasetError(
             f"folder: {folder}: the masks hold more colours than labels have: "
             f"{few + example if smears else f'{len(colours)} colours'}; smoothing and JPEG make such. Seen: "
-            f"{evidence.told([colour for colour, _ in evidence.pixels.most_common()])}. Make the masks again with "
+            f"{evidence.describe([colour for colour, _ in evidence.pixels.most_common()])}. Make the masks again with "
             f"nearest-neighbour; if a colour is rightly there, name all of them:\n{_class_file(rows)}",
             kind="colours",
         )
     classes = tuple(FolderClass(name=f"rgb {r},{g},{b}", colour=(r, g, b)) for r, g, b in colours)
-    return table_of(ClassFile(classes=classes), f"the table inferred from {folder}", _told(evidence))
+    return table_of(ClassFile(classes=classes), f"the table inferred from {folder}", _describe(evidence))
 
 
 def _smears(evidence: Evidence) -> list[Rgb]:
@@ -284,9 +286,9 @@ def _smears(evidence: Evidence) -> list[Rgb]:
 # --------------------------------------------------------------------------- words
 
 
-def _told(evidence: Evidence) -> str:
+def _describe(evidence: Evidence) -> str:
     marks = sorted(evidence.pixels)
-    return f"classes inferred from {evidence.masks} masks, no class file: {evidence.told(marks, most=12)}"
+    return f"classes inferred from {evidence.masks} masks, no class file: {evidence.describe(marks, most=12)}"
 
 
 def _lines(*offered: tuple[str, str]) -> str:

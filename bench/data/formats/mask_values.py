@@ -80,7 +80,7 @@ class Evidence:
         """Return the share of all pixels, 0-1."""
         return sum(self.pixels[mark] for mark in marks) / max(1, self.total)
 
-    def told(self, marks: Sequence[Any], *, most: int = 6) -> str:
+    def describe(self, marks: Sequence[Any], *, most: int = 6) -> str:
         """Return the values with their shares, for messages."""
         parts = [
             f"{_named(mark)} in {self.files[mark]} of {self.masks} masks ({_percent(self.share([mark]))} of the pixels)"

@@ -322,7 +322,7 @@ def with_orientation(dataset: OnDisk, orientation: Frame) -> OnDisk:
 
 def with_bands(dataset: OnDisk, reading: BandReading) -> OnDisk:
     """The data set with images read as a declaration says."""
-    other, told = copy.copy(dataset), reading.told()
+    other, told = copy.copy(dataset), reading.describe()
     other.bands = reading
     other.description = replace(
         dataset.description,

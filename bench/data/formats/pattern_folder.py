@@ -19,7 +19,7 @@ from bench.data.formats.label_tables import MAX_CLASSES, palette_colour
 from bench.data.formats.on_disk import Description, Entry, OnDisk, require_folder, root_of
 from bench.data.formats.pattern_ground_truth import BACKGROUND, MaskRule
 from bench.data.formats.pattern_options import PatternOptions
-from bench.data.formats.patterns import Found, Matches, is_pattern, match_folder, values_of
+from bench.data.formats.patterns import ImageWithMasks, Matches, is_pattern, match_folder, values_of
 from bench.data.formats.splits import group_keys
 from bench.dataset import GroundTruth
 from bench.errors import DatasetError
@@ -75,8 +75,8 @@ def open_patterns(options: PatternOptions, splits_of: SplitsOf) -> OnDisk:
         source=f"images and masks in the folder {root.name}",
         licence="your own",
         splits=tuple(sorted(entries, key=_usual_order)),
-        decisive=ground_truths.decisive if reading is None else [ground_truths.decisive, reading.told()],
-        inferred=tuple(filter(None, [ground_truths.inferred, "" if reading is None else reading.told()])),
+        decisive=ground_truths.decisive if reading is None else [ground_truths.decisive, reading.describe()],
+        inferred=tuple(filter(None, [ground_truths.inferred, "" if reading is None else reading.describe()])),
         notes=(*left_out, *unlisted, *_unread(matches, root)),
         bands=reading,
     )
@@ -142,7 +142,7 @@ def _unread(matches: Matches, root: Path) -> tuple[str, ...]:
     return (f"{len(matches.others)} files fit neither pattern and are not read, {_named(matches.others, root)}",)
 
 
-def _several(several: Sequence[Found], options: PatternOptions) -> DatasetError:
+def _several(several: Sequence[ImageWithMasks], options: PatternOptions) -> DatasetError:
     one = several[0]
     return DatasetError(
         f"folder: {len(several)} images have several masks, for example {one.image.name}: "
@@ -155,7 +155,7 @@ def _several(several: Sequence[Found], options: PatternOptions) -> DatasetError:
 
 
 def _entries(
-    found: Sequence[Found], root: Path, images: str, options: PatternOptions, splits_of: SplitsOf
+    found: Sequence[ImageWithMasks], root: Path, images: str, options: PatternOptions, splits_of: SplitsOf
 ) -> tuple[dict[str, list[Entry]], tuple[str, ...]]:
     """Return the entries of each split, and what to note of images in none."""
     fixed = images[: images.find("{")].rpartition("/")[0]
@@ -179,7 +179,9 @@ def in_no_list(names: Sequence[str], splits: Sequence[str | None]) -> tuple[str,
     return (f"{len(lost)} of {len(names)} images are in no list and left out, for example {lost[0]}",) if lost else ()
 
 
-def _groups(found: Sequence[Found], names: Sequence[str], options: PatternOptions, *, by_pattern: bool) -> list[str]:
+def _groups(
+    found: Sequence[ImageWithMasks], names: Sequence[str], options: PatternOptions, *, by_pattern: bool
+) -> list[str]:
     """Return the group of each image; empty without groups."""
     if by_pattern and options.group is not None:
         raise DatasetError("folder: groups are said twice, by {group} in images and by the option group; keep one.")

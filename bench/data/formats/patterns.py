@@ -41,7 +41,7 @@ def is_pattern(text: str) -> bool:
 
 
 @dataclass(frozen=True)
-class Found:
+class ImageWithMasks:
     """An image with its masks.
 
     Attributes:
@@ -68,7 +68,7 @@ class Matches:
         others: Other files that could be images, masks or arrays.
     """
 
-    found: tuple[Found, ...]
+    found: tuple[ImageWithMasks, ...]
     alone: tuple[Path, ...]
     orphans: tuple[Path, ...]
     others: tuple[Path, ...]
@@ -143,7 +143,9 @@ def match_paths(paths: Sequence[str], root: Path, images: str, masks: str, *, lo
             continue
         rows = sorted(of_image[path])
         found.append(
-            Found(named_in_text(root / path), values, tuple(root / mask for mask, _ in rows), tuple(c for _, c in rows))
+            ImageWithMasks(
+                named_in_text(root / path), values, tuple(root / mask for mask, _ in rows), tuple(c for _, c in rows)
+            )
         )
     # A mask may claim another mask as its image, where the pattern of images fits both.
     orphans += [mask for path in taken for mask, _ in of_image.get(path, ())]

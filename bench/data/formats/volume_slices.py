@@ -56,7 +56,7 @@ class Grey:
     percentiles: tuple[float, float] | None = None
     exact: bool = False
 
-    def told(self) -> str:
+    def describe(self) -> str:
         """Return one sentence, for the record."""
         if self.percentiles is not None:
             low, high = self.percentiles

@@ -18,9 +18,9 @@ from bench.data.formats.coco_documents import RESULT, as_row
 from bench.data.formats.documents import read_json, whole_number
 from bench.data.formats.json_stream import JsonStream
 from bench.data.formats.rasters import SegmentationError, segmentation_runs
-from bench.data.predictions.asked import Asked, numbered
 from bench.data.predictions.matching import flags_of, named
 from bench.data.predictions.options import Options
+from bench.data.predictions.requested import Requested, numbered
 from bench.errors import BenchError, ShapeError
 from bench.records import Flag, Size
 from bench.records.instances import EncodedInstances, Instances
@@ -30,7 +30,7 @@ from bench.records.mask_runs import MaskRuns
 class CocoResults:
     """Reads COCO results; see `reading.Reader`."""
 
-    def __init__(self, file: Path, options: Options, asked: Asked) -> None:
+    def __init__(self, file: Path, options: Options, asked: Requested) -> None:
         """Read the file and match its rows with images and classes; draws no mask."""
         self._file, self._asked = file, asked
         rows = _Rows(file, asked)
@@ -111,7 +111,7 @@ class _OfImage:
 class _Rows:
     """The rows of a file, read one by one and sorted by image; what says the same in many of them is held once."""
 
-    def __init__(self, file: Path, asked: Asked) -> None:
+    def __init__(self, file: Path, asked: Requested) -> None:
         self._file, self._asked = file, asked
         self.count = 0
         self.of_image: dict[str, _OfImage] = {}
@@ -184,7 +184,7 @@ def _no_list(file: Path, document: object) -> BenchError:
     return BenchError(f"{file} is no list of rows with image_id, category_id, segmentation and score")
 
 
-def _categories(file: Path, counts: Counter[str], options: Options, asked: Asked) -> dict[str, int]:
+def _categories(file: Path, counts: Counter[str], options: Options, asked: Requested) -> dict[str, int]:
     """Return category id in its one form -> class id, for all that occur; raises for those of no class or of stuff."""
     class_of = categories_known(options, asked, where=f"{file}: classes")
     if class_of is None:
@@ -211,7 +211,7 @@ def _categories(file: Path, counts: Counter[str], options: Options, asked: Asked
     return class_of
 
 
-def categories_known(options: Options, asked: Asked, *, where: str) -> dict[str, int] | None:
+def categories_known(options: Options, asked: Requested, *, where: str) -> dict[str, int] | None:
     """Return category id in its one form -> class id or void, as the options or the annotation file say; else None."""
     if options.classes is not None:
         said = numbered(options.classes, asked, offset=options.offset, where=where)

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from bench.data.formats.arrays import read_array
 from bench.data.formats.image_files import StoredMask, read_mask
 from bench.data.formats.label_tables import pack_rgb
-from bench.data.predictions.asked import Asked, labels_beside, numbered
 from bench.data.predictions.matching import match_files, named, refuse_missing
 from bench.data.predictions.options import Options
+from bench.data.predictions.requested import Requested, labels_beside, numbered
 from bench.errors import BenchError, ShapeError
 from bench.records import Flag, Size, background_class, label_dtype, void_id
 from bench.records.predictions import LabelMap, SemanticMap
@@ -31,7 +31,7 @@ NIFTI = (".nii", ".gz")
 class LabelMaps:
     """Reads label maps; see `reading.Reader`."""
 
-    def __init__(self, root: Path, options: Options, asked: Asked) -> None:
+    def __init__(self, root: Path, options: Options, asked: Requested) -> None:
         """Match files with images and values with classes; reads no map unless there are two classes."""
         self._matched = match_files(root, options.pattern, SUFFIXES, asked)
         if self._matched.missing and options.missing == "refuse":
@@ -156,7 +156,7 @@ def check_size(found: tuple[int, ...], size: Size, file: Path | str) -> None:
         )
 
 
-def _colours(options: Options, asked: Asked) -> Mapping[tuple[int, int, int], int]:
+def _colours(options: Options, asked: Requested) -> Mapping[tuple[int, int, int], int]:
     if options.colours is None:
         return {spec.colour: class_id for class_id, spec in enumerate(asked.classes)}
     ids = numbered({name: i for i, name in enumerate(options.colours)}, asked, offset=0, where="colours")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from bench.data.formats.file_names import files_under, same_text
-from bench.data.predictions.asked import Asked
+from bench.data.predictions.requested import Requested
 from bench.errors import BenchError
 from bench.records import Flag
 
@@ -65,7 +65,7 @@ def named(items: Collection[str]) -> str:
     return ", ".join(listed[:NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
-def match_files(root: Path, pattern: str | None, suffixes: Sequence[str], asked: Asked) -> Matched:
+def match_files(root: Path, pattern: str | None, suffixes: Sequence[str], asked: Requested) -> Matched:
     """Match files below a folder with images.
 
     Args:
@@ -129,7 +129,7 @@ def _expression(pattern: str) -> re.Pattern[str]:
     return re.compile("(?P<id>.+)".join(parts))
 
 
-def _nothing_fits(root: Path, names: Sequence[str], asked: Asked) -> BenchError:
+def _nothing_fits(root: Path, names: Sequence[str], asked: Requested) -> BenchError:
     first = asked.ids[0] if asked.ids else ""
     near = difflib.get_close_matches(first, names, n=1, cutoff=0.3) or list(names[:1])
     within = [name for name in names if first and first in name]

@@ -17,11 +17,11 @@ from bench.data.formats.coco_ground_truth import listed_segments
 from bench.data.formats.coco_rows import shown
 from bench.data.formats.documents import read_json
 from bench.data.formats.segments import read_segment_map
-from bench.data.predictions.asked import Asked
 from bench.data.predictions.coco import categories_known
 from bench.data.predictions.label_maps import check_size
 from bench.data.predictions.matching import flags_of, named, refuse_missing
 from bench.data.predictions.options import Options
+from bench.data.predictions.requested import Requested
 from bench.errors import BenchError
 from bench.records import Flag, Size, void_id
 from bench.records.predictions import Panoptic, Segment
@@ -37,7 +37,7 @@ class PanopticDocument(NamedTuple):
 class PanopticMaps:
     """Reads panoptic PNGs with their JSON; see `reading.Reader`."""
 
-    def __init__(self, file: Path, options: Options, asked: Asked) -> None:
+    def __init__(self, file: Path, options: Options, asked: Requested) -> None:
         """Read the JSON and match its rows with images and classes; opens no PNG."""
         self._file, self._asked = file, asked
         document = read_panoptic_json(file)
@@ -132,7 +132,7 @@ def read_panoptic_json(file: Path) -> PanopticDocument:
     return PanopticDocument(typed, named_categories)
 
 
-def _image_of(row: CocoSegmented, asked: Asked) -> str | None:
+def _image_of(row: CocoSegmented, asked: Requested) -> str | None:
     by_id = asked.id_of(row["image_id"])
     return by_id if by_id is not None else asked.id_of(Path(row["file_name"]).stem)
 

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data.predictions.asked import Asked, labels_beside, numbered
 from bench.data.predictions.label_maps import check_size
 from bench.data.predictions.matching import match_files, refuse_missing
 from bench.data.predictions.options import Options
+from bench.data.predictions.requested import Requested, labels_beside, numbered
 from bench.errors import BenchError, ShapeError
 from bench.records import Flag, Size, background_class, label_dtype, void_id
 from bench.records.array_files import mapped_array, packed_arrays
@@ -31,7 +31,7 @@ KEYS = ("probabilities", "softmax", "arr_0")
 class ProbabilityMaps:
     """Reads probability maps; see `reading.Reader`."""
 
-    def __init__(self, root: Path, options: Options, asked: Asked) -> None:
+    def __init__(self, root: Path, options: Options, asked: Requested) -> None:
         """Match files with images and channels with classes; reads no map."""
         self._matched = match_files(root, options.pattern, SUFFIXES, asked)
         if self._matched.missing and options.missing == "refuse":

@@ -12,12 +12,12 @@ from pydantic import JsonValue
 from bench.data.formats.file_names import files_under
 from bench.data.formats.json_stream import JsonStream
 from bench.data.predictions import label_maps, probabilities
-from bench.data.predictions.asked import Asked, asked
 from bench.data.predictions.coco import CocoResults
 from bench.data.predictions.label_maps import LabelMaps
 from bench.data.predictions.options import KIND_OF, Format, Options, option_errors
 from bench.data.predictions.panoptic import PanopticMaps
 from bench.data.predictions.probabilities import ProbabilityMaps, read_numbers
+from bench.data.predictions.requested import Requested, asked
 from bench.data.predictions.yolo import YoloTexts
 from bench.dataset import Dataset
 from bench.errors import BenchError, DatasetError
@@ -38,7 +38,7 @@ class Reader(Protocol):
         ...
 
 
-READERS: dict[Format, Callable[[Path, Options, Asked], Reader]] = {
+READERS: dict[Format, Callable[[Path, Options, Requested], Reader]] = {
     "labels": LabelMaps,
     "probabilities": ProbabilityMaps,
     "coco": CocoResults,

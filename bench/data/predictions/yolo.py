@@ -15,9 +15,9 @@ import numpy as np
 from bench.data.formats.documents import read_text, read_yaml
 from bench.data.formats.polygons import Corners, polygon_masks
 from bench.data.formats.typed import VALUES, as_typed
-from bench.data.predictions.asked import Asked, numbered
 from bench.data.predictions.matching import match_files, named
 from bench.data.predictions.options import Options
+from bench.data.predictions.requested import Requested, numbered
 from bench.errors import ShapeError
 from bench.records import Flag, Size
 from bench.records.predictions import Instances
@@ -35,7 +35,7 @@ OUTLINES = Flag(
 class YoloTexts:
     """Reads YOLO's text files; see `reading.Reader`."""
 
-    def __init__(self, root: Path, options: Options, asked: Asked) -> None:
+    def __init__(self, root: Path, options: Options, asked: Requested) -> None:
         """Match files with images and numbers with classes; reads no file of objects."""
         folder = root / "labels" if (root / "labels").is_dir() and options.pattern is None else root
         self._matched = match_files(folder, options.pattern, SUFFIXES, asked)

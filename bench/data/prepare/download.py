@@ -40,7 +40,7 @@ PASSING = (408, 425, 429, 500, 502, 503, 504)
 
 
 @dataclass(frozen=True)
-class Patience:
+class RetryLimits:
     """State how long a failing connection is borne with.
 
     Attributes:
@@ -59,7 +59,7 @@ class _ConnectionFailed(Exception):
 
 
 @dataclass(frozen=True)
-class _Begun:
+class _PartialFile:
     """A file of which a part is here.
 
     Attributes:
@@ -73,7 +73,7 @@ class _Begun:
     validator: str = ""
 
 
-def download(url: str, target: Path, *, advance: Advance, patience: Patience) -> None:
+def download(url: str, target: Path, *, advance: Advance, patience: RetryLimits) -> None:
     """Fetch a file, going on from what an earlier attempt left.
 
     Raises:
@@ -100,7 +100,7 @@ def download(url: str, target: Path, *, advance: Advance, patience: Patience) ->
     state.unlink(missing_ok=True)
 
 
-def remote_size(url: str, patience: Patience) -> int | None:
+def remote_size(url: str, patience: RetryLimits) -> int | None:
     """Return bytes of a file on a server; None if the server does not say, or cannot be asked: fetching it tells
     why.
     """
@@ -128,7 +128,7 @@ def hash_of(path: Path, algorithm: str, *, advance: Advance) -> str:
     return found.hexdigest()
 
 
-def _attempt(url: str, part: Path, state: Path, advance: Advance, patience: Patience) -> None:
+def _attempt(url: str, part: Path, state: Path, advance: Advance, patience: RetryLimits) -> None:
     """Ask once for what is missing; raises `_ConnectionFailed` if it did not all come."""
     begun = _begun(url, part, state)
     if begun.size is not None and begun.done == begun.size:
@@ -149,19 +149,19 @@ def _attempt(url: str, part: Path, state: Path, advance: Advance, patience: Pati
         raise _ConnectionFailed(f"the connection ended after {_size(part)} of {begun.size} bytes")
 
 
-def _begun(url: str, part: Path, state: Path) -> _Begun:
+def _begun(url: str, part: Path, state: Path) -> _PartialFile:
     """Return what an earlier attempt left, if it can be gone on from."""
     try:
         known = json_of(state.read_bytes())
-        begun = _Begun(part.stat().st_size, known["size"], known["validator"])
+        begun = _PartialFile(part.stat().st_size, known["size"], known["validator"])
     except (OSError, ValueError, KeyError, TypeError):
-        return _Begun()
+        return _PartialFile()
     # Without either there is no telling whether the rest would be of the same file.
     certain = known.get("url") == url and (begun.validator or begun.size is not None)
-    return begun if certain and (begun.size is None or begun.done <= begun.size) else _Begun()
+    return begun if certain and (begun.size is None or begun.done <= begun.size) else _PartialFile()
 
 
-def _agreed(url: str, begun: _Begun, response: Any, part: Path, state: Path) -> _Begun:
+def _agreed(url: str, begun: _PartialFile, response: Any, part: Path, state: Path) -> _PartialFile:
     """Return what the answer is part of: the rest of the file begun, or another one from its start."""
     if begun.done and response.status == 206:
         span = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", ""))
@@ -170,13 +170,13 @@ def _agreed(url: str, begun: _Begun, response: Any, part: Path, state: Path) -> 
             return begun
         part.unlink(missing_ok=True)
         raise _ConnectionFailed("the server sent another range than was asked for")
-    fresh = _Begun(0, _length(response.headers), _validator(response.headers))
+    fresh = _PartialFile(0, _length(response.headers), _validator(response.headers))
     part.write_bytes(b"")
     write_atomically(state, json.dumps({"url": url, "size": fresh.size, "validator": fresh.validator}))
     return fresh
 
 
-def _append(response: Any, part: Path, begun: _Begun, advance: Advance) -> None:
+def _append(response: Any, part: Path, begun: _PartialFile, advance: Advance) -> None:
     done = begun.done
     with part.open("ab") as file:
         while True:
@@ -202,7 +202,7 @@ class _RangeRefused(Exception):
 
 
 @contextmanager
-def _response(request: urllib.request.Request, patience: Patience) -> Iterator[Any]:
+def _response(request: urllib.request.Request, patience: RetryLimits) -> Iterator[Any]:
     """The answer to a request.
 
     Raises:

@@ -25,7 +25,7 @@ from bench.data.opening import Choice, module_of
 from bench.data.prepare import sbd as _sbd
 from bench.data.prepare.archives import require_space, unpack
 from bench.data.prepare.counts import Counted, count, described
-from bench.data.prepare.download import Patience, download, hash_of, kept_bytes, remote_size
+from bench.data.prepare.download import RetryLimits, download, hash_of, kept_bytes, remote_size
 from bench.data.prepare.packages import SCHEME, PackageFile, copy_to
 from bench.data.progress import bar
 from bench.errors import BenchError, did_you_mean
@@ -124,7 +124,7 @@ def introduction(plan: Plan) -> str:
     return "\n".join([*lines, *(["", plan.preparation.note] if plan.preparation.note else [])])
 
 
-def carry_out(plan: Plan, *, keep_archives: bool, console: Console, patience: Patience) -> Plan:
+def carry_out(plan: Plan, *, keep_archives: bool, console: Console, patience: RetryLimits) -> Plan:
     """Fetch and unpack what is missing; returns the plan with what is there now.
 
     Args:
@@ -225,7 +225,7 @@ def _read_state(name: str, folder: Path) -> PrepareState:
     return state
 
 
-def _require_room(plan: Plan, keep_archives: bool, console: Console, patience: Patience) -> None:
+def _require_room(plan: Plan, keep_archives: bool, console: Console, patience: RetryLimits) -> None:
     """Ask for the sizes, tell how much is to be fetched, and raise `BenchError` if they do not fit on the disk.
 
     What is in an archive is taken to be as large as it is; the true size is looked at before it is
@@ -249,7 +249,7 @@ def _require_room(plan: Plan, keep_archives: bool, console: Console, patience: P
     )
 
 
-def _fetch(plan: Plan, archive: Archive, console: Console, patience: Patience) -> None:
+def _fetch(plan: Plan, archive: Archive, console: Console, patience: RetryLimits) -> None:
     """Download an archive unless it is there, and compare its checksum."""
     path = plan.kept(archive)
     if not path.is_file():

@@ -174,7 +174,7 @@ def _parsed_source(source: bytes) -> _Parsed:
     """Parse what two trees have in common once; what is no Python is known by its bytes, and imports nothing."""
     try:
         statements = list(_statements(ast.parse(source)))
-        said = "\n".join(_telling_lines(source, statements)).encode("utf-8", "surrogatepass")
+        said = "\n".join(_significant_lines(source, statements)).encode("utf-8", "surrogatepass")
     except (SyntaxError, ValueError, tokenize.TokenError):
         return _Parsed(_digits(source), ())
     return _Parsed(_digits(said), tuple(_imports(statements)))
@@ -193,7 +193,7 @@ def _statements(tree: ast.AST) -> Iterator[ast.stmt]:
             yield from _statements(node)
 
 
-def _telling_lines(source: bytes, statements: list[ast.stmt]) -> Iterator[str]:
+def _significant_lines(source: bytes, statements: list[ast.stmt]) -> Iterator[str]:
     """Return the lines of a file without comments, docstrings and empty ones."""
     lines = io.TextIOWrapper(io.BytesIO(source), tokenize.detect_encoding(io.BytesIO(source).readline)[0]).readlines()
     original = list(lines)

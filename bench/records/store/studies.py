@@ -195,7 +195,7 @@ def trial_view(run: RunFolder, study: Study, trial: Trial) -> TrialView:
 
 def _validations(train: JobView | None) -> tuple[float | None, ...]:
     log = read_training_log(train.folder / layout.TRAINING_LOG) if train is not None else None
-    if log is None or log.told_by is None:
+    if log is None or log.validated_by is None:
         return ()
-    name = log.told_by
+    name = log.validated_by
     return tuple(one.values.get(name) for one in log.validations)

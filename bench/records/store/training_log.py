@@ -68,7 +68,7 @@ class TrainingLog:
     validations: tuple[LoggedValidation, ...]
 
     @property
-    def told_by(self) -> str | None:
+    def validated_by(self) -> str | None:
         """Name of the validated value that tells how good the model was on the way; None if no score was validated."""
         reported = {name: None for one in self.validations for name, value in one.values.items() if value is not None}
         others = (name for name in reported if name.startswith("val_") and name != VAL_LOSS)

@@ -70,7 +70,7 @@ def training_curves_of(run: RunView) -> list[Curve]:
 def curve_of(log: TrainingLog, label: str, *, best_step: int | None) -> Curve:
     """The curves of a log."""
     kept = next((v for v in log.validations if v.step == best_step), None)
-    told_by = log.told_by
+    validated_by = log.validated_by
     return Curve(
         label=label,
         loss=Series(
@@ -79,9 +79,9 @@ def curve_of(log: TrainingLog, label: str, *, best_step: int | None) -> Curve:
             values=tuple(step.loss for step in log.steps),
         ),
         val_loss=_validated(log, VAL_LOSS),
-        val_score=_validated(log, told_by),
-        train_score=_validated(log, None if told_by is None else told_by.replace("val_", "train_", 1)),
-        score_name=None if told_by is None else validated_label(told_by),
+        val_score=_validated(log, validated_by),
+        train_score=_validated(log, None if validated_by is None else validated_by.replace("val_", "train_", 1)),
+        score_name=None if validated_by is None else validated_label(validated_by),
         kept=(kept.train_s, kept.images) if kept else None,
     )
 

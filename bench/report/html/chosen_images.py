@@ -76,7 +76,7 @@ def _beats(worse: CaseImages, better: CaseImages, name: str, sign: float, facts:
 
 
 @dataclass
-class Further:
+class ListedImage:
     """An image that a list names, with the reasons and the models that these are about."""
 
     image_id: str
@@ -90,7 +90,7 @@ class Further:
 
 def further_images(
     cases: Sequence[CaseImages], facts: Facts, known: Collection[str], *, pictures: int
-) -> list[Further]:
+) -> list[ListedImage]:
     """Return the images that lists of the page name and that are not shown yet, the first of each list first.
 
     Args:
@@ -99,11 +99,11 @@ def further_images(
         known: Images that are shown already.
         pictures: Largest number of pictures: two of each image, and two of each model that it is shown under.
     """
-    found: dict[str, Further] = {}
+    found: dict[str, ListedImage] = {}
     for image_id, why, case_ids in _named(cases, facts):
         if image_id in known:
             continue
-        one = found.get(image_id, Further(image_id))
+        one = found.get(image_id, ListedImage(image_id))
         cost = 2 * len(case_ids - one.case_ids) + (0 if image_id in found else 2)
         if cost > pictures:
             continue

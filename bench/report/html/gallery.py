@@ -40,7 +40,7 @@ Place = Callable[[str, bytes], str]
 
 
 @dataclass(frozen=True)
-class Shown:
+class ShownPrediction:
     """One prediction in the page: its name, addresses of its picture and its errors, the share of wrong pixels."""
 
     name: str
@@ -71,7 +71,7 @@ class Example:
     ground_truth: str
     height: int
     width: int
-    predictions: tuple[Shown, ...]
+    predictions: tuple[ShownPrediction, ...]
     further: bool = False
 
 
@@ -154,12 +154,12 @@ def _example(
         tile = predicted_tile(view, image_id, dataset, drawn)
         name = facts.name_of[case.case_id]
         if tile is None:
-            shown.append(Shown(name, case.case_id, None, None, None, "the prediction cannot be read"))
+            shown.append(ShownPrediction(name, case.case_id, None, None, None, "the prediction cannot be read"))
             continue
         tile = small_tile(tile)
         errors, wrong = error_map(image, ground_truth.labels, tile.labels, classes)
         shown.append(
-            Shown(
+            ShownPrediction(
                 name,
                 case.case_id,
                 place(f"{number:03}_{position:03}_prediction.png", _png(painted_map(tile, classes))),

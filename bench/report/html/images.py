@@ -46,14 +46,14 @@ def _group(label: str, cases: Sequence[CaseImages], facts: Facts, place: dict[tu
     cases = [case for case in cases if name in case.scores]
     ids = cases[0].image_ids
 
-    def told(number: int, value: float) -> dict[str, Any]:
+    def describe(number: int, value: float) -> dict[str, Any]:
         example = place.get((label, ids[number]))
         return {"id": ids[number], "value": f"{value:.3f}", "example": example}
 
     worst = [
         {
             "name": facts.name_of[case.case_id],
-            "images": [told(i, v) for i, v in _lowest(sign * case.scores[name], sign)],
+            "images": [describe(i, v) for i, v in _lowest(sign * case.scores[name], sign)],
         }
         for case in cases
     ]
@@ -62,7 +62,7 @@ def _group(label: str, cases: Sequence[CaseImages], facts: Facts, place: dict[tu
         "label": label,
         "metric": _label(name),
         "worst": worst,
-        "differ": [told(i, v) for i, v in _lowest(-differ, -1.0) if v > 0],
+        "differ": [describe(i, v) for i, v in _lowest(-differ, -1.0) if v > 0],
         "data": _data(label, cases, facts, place),
         "images": len(ids),
     }

@@ -62,13 +62,13 @@ def _logs(facts: Facts) -> list[tuple[str, TrainingLog]]:
 
 def _score_curves(logs: Sequence[tuple[str, TrainingLog]]) -> list[Markup]:
     """Draw validated scores against seconds of training, each kind of score by itself."""
-    kinds = dict.fromkeys(log.told_by for _, log in logs if log.told_by is not None)
+    kinds = dict.fromkeys(log.validated_by for _, log in logs if log.validated_by is not None)
     found = []
     for kind in kinds:
         lines = [
             _Line(number, name, points, points)
             for number, (name, log) in enumerate(logs)
-            if log.told_by == kind
+            if log.validated_by == kind
             and (points := [(v.train_s, v.values[kind]) for v in log.validations if v.values.get(kind) is not None])
         ]
         found += [_drawn(lines, f"validated {validated_label(kind)}", log=False)] if lines else []

@@ -98,7 +98,7 @@ def all_pairs(run: RunView, left_out: Mapping[str, NDArray[np.float64]]) -> Comp
         if len(views) > 1:
             found = _Family(dataset, views, left_out, higher_is_better=higher)
             pairs += found.listed()
-            families.append(found.told())
+            families.append(found.summary())
     return ComparedPairs(tuple(pairs), tuple(families))
 
 
@@ -138,7 +138,7 @@ class _Family:
             every = every[(self._a == self._best) | (self._b == self._best)]
         return [self._pair(int(n)) for n in every]
 
-    def told(self) -> PairFamily:
+    def summary(self) -> PairFamily:
         """Return how many pairs there are, and how many of them differ significantly."""
         return PairFamily(
             dataset=self._dataset,

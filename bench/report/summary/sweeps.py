@@ -16,7 +16,7 @@ from bench.records import Case, Recipe, Record, as_json_dict, digest
 from bench.records.store.views import CaseView, RunView
 from bench.report.summary.coordinates import ParallelPlot, level_axis, level_place, parallel_plot
 from bench.report.summary.folds import fold_of
-from bench.suite.recipes import told
+from bench.suite.recipes import short_names
 
 FIELD = re.compile(rf" ({'|'.join(Recipe.model_fields)})=")
 """Pattern of the place in a case's label that says what varies."""
@@ -121,7 +121,7 @@ def _sweep(views: Sequence[CaseView], *, higher_is_better: bool) -> Sweep | None
         dataset=_base_dataset(case),
         target=case.id.rpartition("@")[2],
         fields=tuple(varied),
-        levels=tuple(tuple(told(values[name])) for name in varied),
+        levels=tuple(tuple(short_names(values[name])) for name in varied),
         points=tuple(points),
         best=-max(known)[1] if known else None,
     )

@@ -76,13 +76,13 @@ def progress_of(
     last = log.last
     if last is None:
         return None
-    told_by, scores = log.told_by, _scores(log)
+    validated_by, scores = log.validated_by, _scores(log)
     final = scores[-1][1] if scores else None
     return TrainingProgress(
         steps=last.step,
         images=last.images,
         train_s=last.train_s,
-        validated=None if told_by is None else validated_label(told_by),
+        validated=None if validated_by is None else validated_label(validated_by),
         at_shares=tuple(_at(share, log, budget, ended=ended) for share in SHARES),
         final=final,
         nearly_s=next((v.train_s for v, score in scores if final is not None and score >= NEARLY * final), None),
@@ -92,7 +92,7 @@ def progress_of(
 
 def _scores(log: TrainingLog) -> list[tuple[LoggedValidation, float]]:
     """Validations with a score that is a number; all are of one kind."""
-    values = [(v, v.values.get(log.told_by or "")) for v in log.validations]
+    values = [(v, v.values.get(log.validated_by or "")) for v in log.validations]
     return [(v, score) for v, score in values if score is not None and math.isfinite(score)]
 
 

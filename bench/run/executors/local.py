@@ -15,16 +15,16 @@ from bench.errors import BenchError
 from bench.measure.devices import Machine, this_machine
 from bench.records import Job
 from bench.records.store.runs import utc_now
-from bench.run.executor import Ended, Event, Said, Started
+from bench.run.executor import Ended, Event, Notice, Started
 from bench.run.executors.on_node import Assignment, carry_out
-from bench.run.executors.placement import Board, OnBoard, Placement, Slot, number_of
+from bench.run.executors.placement import Placement, PlacementQueue, QueuedExecutor, Slot, number_of
 from bench.run.workers import Workers
 
 HERE = ""
 """Name of this machine among nodes: places need not say it."""
 
 
-class LocalExecutor(OnBoard):
+class LocalExecutor(QueuedExecutor):
     """Carries jobs out on this machine."""
 
     is_here = True
@@ -44,7 +44,7 @@ class LocalExecutor(OnBoard):
         here = this_machine(number_of(cores))
         self.machine: Machine = replace(here, device=first.device or here.device)
         self._slots = slots or (Slot(alike=self.machine.alike),)
-        self._board = Board({HERE: self._slots}, alike=self._slots[0].alike, share_node=share_node)
+        self._board = PlacementQueue({HERE: self._slots}, alike=self._slots[0].alike, share_node=share_node)
         self._events: SimpleQueue[Event | BaseException] = SimpleQueue()
         self._lanes = {slot.name: _Lane(workers_of(len(self._slots)), self._events) for slot in self._slots}
         self._running: dict[str, Placement] = {}
@@ -129,7 +129,7 @@ class _Lane:
         task, place, started_at = placement.task, placement.place, utc_now()
         self._events.put(Started(task, place))
         assigned = Assignment(task, placement.slots[0], placement.whole, placement.gpus)
-        end = carry_out(assigned, self.workers, lambda line: self._events.put(Said(line)))
+        end = carry_out(assigned, self.workers, lambda line: self._events.put(Notice(line)))
         self._events.put(Ended(task, end, started_at, place))
 
 

@@ -78,7 +78,7 @@ class Request(NamedTuple):
     whole: bool
 
 
-class Board:
+class PlacementQueue:
     """Keeps who works where, and who waits.
 
     Jobs wait in the order in which they came; one that finds no place holds those up that came after it and want
@@ -250,10 +250,10 @@ def _device(job: Job) -> str:
     return job.target.device.partition(":")[0]
 
 
-class OnBoard:
+class QueuedExecutor:
     """Holds what executors have in common whose board says which job may begin; see `bench.run.executor.Executor`."""
 
-    _board: Board
+    _board: PlacementQueue
     is_here = False
 
     def helpers(self) -> Helpers | None:

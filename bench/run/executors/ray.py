@@ -22,9 +22,9 @@ from bench.measure.gpus import VISIBLE
 from bench.records import Job
 from bench.records.names import harness_root
 from bench.records.store.runs import utc_now
-from bench.run.executor import Ended, Event, Helpers, Said, Started, takes_several_gpus
+from bench.run.executor import Ended, Event, Helpers, Notice, Started, takes_several_gpus
 from bench.run.executors.on_node import Assignment, carry_out
-from bench.run.executors.placement import Board, OnBoard, Placement, Slot
+from bench.run.executors.placement import Placement, PlacementQueue, QueuedExecutor, Slot
 from bench.run.process import PATIENCE_S, ProcessEnd
 from bench.run.workers import FreshInterpreters
 
@@ -48,12 +48,12 @@ class _Node:
 
 
 @dataclass
-class _Flight:
+class _RunningJob:
     placement: Placement
     started_at: str
 
 
-class RayExecutor(OnBoard):
+class RayExecutor(QueuedExecutor):
     """Carries jobs out on the nodes of a Ray cluster."""
 
     def __init__(self, address: str | None, *, share_node: bool = False) -> None:
@@ -72,15 +72,15 @@ class RayExecutor(OnBoard):
         self.machine = _measuring(nodes)
         self._notes = deque(_differences(nodes, self.machine))
         slots = {node.name: _slots(node) for node in nodes}
-        self._board = Board(slots, alike=self.machine.alike, share_node=share_node)
+        self._board = PlacementQueue(slots, alike=self.machine.alike, share_node=share_node)
         self._task = self._ray.remote(_on_node)
-        self._flying: dict[Any, _Flight] = {}
+        self._flying: dict[Any, _RunningJob] = {}
         self._events: deque[Event] = deque()
 
     def expect(self, jobs: Iterable[Job]) -> None:
         """Take note of the jobs that are going to be submitted."""
         super().expect(jobs)
-        self._events.extend(Said(line) for line in self._notes)
+        self._events.extend(Notice(line) for line in self._notes)
         self._notes.clear()
 
     def helpers(self) -> Helpers | None:
@@ -134,7 +134,7 @@ class RayExecutor(OnBoard):
                 name=f"{job.kind} {job.case_id}",
                 scheduling_strategy=_at(node.id),
             )
-            self._flying[task.remote(assigned)] = _Flight(placement, utc_now())
+            self._flying[task.remote(assigned)] = _RunningJob(placement, utc_now())
             self._events.append(Started(placement.task, placement.place))
 
     def _ended(self, ready: Any) -> Event:
@@ -145,7 +145,7 @@ class RayExecutor(OnBoard):
         self._board.free(placement)
         if lost and not self._is_alive(placement.node):
             self._board.lose(placement.node)
-        self._events.extend(Said(line) for line in said)
+        self._events.extend(Notice(line) for line in said)
         return Ended(placement.task, end, flight.started_at, placement.place, lost=lost, beside=beside)
 
     def _result(self, ready: Any, node: str) -> tuple[ProcessEnd | None, str, tuple[str, ...]]:

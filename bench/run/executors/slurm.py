@@ -47,7 +47,7 @@ MEMORY = "OUT_OF_MEMORY"
 
 
 @dataclass
-class _Flight:
+class _RunningJob:
     task: Task
     job: Any
     mark: Path
@@ -78,7 +78,7 @@ class SlurmExecutor:
         self._share = share_node
         self._given = _parsed(parameters)
         self._folder = results.resolve() / INTO / f"{platform.node()}-{os.getpid()}-{int(time.time())}"
-        self._flying: dict[str, _Flight] = {}
+        self._flying: dict[str, _RunningJob] = {}
         self._events: deque[Event] = deque()
         self._marks = 0
         tell("waiting for a node of the SLURM queue to say what it is")
@@ -109,7 +109,7 @@ class SlurmExecutor:
         assigned = Assignment(task, slot, alone, node="SLURM", alike=self.machine.alike)
         minutes = int(task.timeout_s // 60) + GRACE_MIN
         queued = self._hand_over(_on_node, assigned, mark, gpus=_gpus(job), alone=alone, minutes=minutes, name=job.kind)
-        self._flying[job.key] = _Flight(task, queued, mark)
+        self._flying[job.key] = _RunningJob(task, queued, mark)
 
     def wait(self) -> Event:
         """Return the next that happens."""
@@ -131,7 +131,7 @@ class SlurmExecutor:
         self.cancel()
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def _look(self, flight: _Flight) -> None:
+    def _look(self, flight: _RunningJob) -> None:
         """Note what has become of a job since it was looked at last."""
         if not flight.began and flight.mark.exists():
             flight.began = True
@@ -152,7 +152,7 @@ class SlurmExecutor:
         else:
             self._end(flight, None, f"SLURM job {flight.job.job_id} ended as {state} and left no result")
 
-    def _end(self, flight: _Flight, end: ProcessEnd | None, lost: str) -> None:
+    def _end(self, flight: _RunningJob, end: ProcessEnd | None, lost: str) -> None:
         del self._flying[flight.task.job.key]
         if not flight.began:
             self._events.append(Started(flight.task))

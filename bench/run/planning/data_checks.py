@@ -179,7 +179,8 @@ class _Seen:
         wrong = [one for one in self._together() if one.kind in REFUSED and 2 * one.count > self._objects]
         if wrong:
             return [
-                f"split {self.split!r}: in {self._scope} {one.told()}. All of it: bench data check." for one in wrong
+                f"split {self.split!r}: in {self._scope} {one.describe()}. All of it: bench data check."
+                for one in wrong
             ]
         few = all_of_few_bits(self._sixteen, self.looked_at)
         if few is not None:
@@ -197,7 +198,7 @@ class _Seen:
 
     def notes(self) -> list[str]:
         """Return a sentence for each thing that may be meant."""
-        notes = [f"{self.split}: in {self._scope} {one.told()}" for one in self._together()]
+        notes = [f"{self.split}: in {self._scope} {one.describe()}" for one in self._together()]
         pose = better_pose(self._poses)
         notes += [] if pose is None else [f"{self.split}: {pose}. Look at them with bench data preview"]
         if 0 < self._silent < self.looked_at and not self._faults:

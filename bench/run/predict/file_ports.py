@@ -19,7 +19,7 @@ ARCHITECTURES = {"data2vec-vision": "data2vec"}
 
 
 @dataclass(frozen=True)
-class Shown:
+class FileDescription:
     """Hold what a runtime says of a file.
 
     Attributes:
@@ -31,7 +31,7 @@ class Shown:
     options: str = ""
 
 
-def ports(path: Path, python: Path, *, finds_objects: bool) -> Shown:
+def ports(path: Path, python: Path, *, finds_objects: bool) -> FileDescription:
     """Return what the runtime of a file says of its inputs, outputs and metadata, and what options follow from that.
 
     Args:
@@ -54,16 +54,16 @@ def ports(path: Path, python: Path, *, finds_objects: bool) -> Shown:
         )
         answer: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
     except (OSError, subprocess.SubprocessError, ValueError, IndexError):
-        return Shown([f"  {python} could not read it; see: bench doctor"])
+        return FileDescription([f"  {python} could not read it; see: bench doctor"])
     if "error" in answer:
-        return Shown([f"  it cannot be read: {answer['error']}"])
+        return FileDescription([f"  it cannot be read: {answer['error']}"])
     lines = [f"  {way[:-1]} {_port(one)}" for way in ("inputs", "outputs") for one in answer[way]]
     lines += [f"  its metadata say {name}: {str(text)[:120]}" for name, text in sorted(answer["metadata"].items())]
     hints, options = _of_input(answer["inputs"][0]), ""
     if not finds_objects:
         of_output, options = _of_outputs(answer["outputs"])
         hints += of_output
-    return Shown([*lines, *hints], options)
+    return FileDescription([*lines, *hints], options)
 
 
 def _port(one: Mapping[str, Any]) -> str:

@@ -27,7 +27,7 @@ LISTED = 8
 """This many classes and model configs are listed."""
 
 
-def told(path: Path, interpreters: Interpreters, only: str | None = None) -> str:
+def describe_weights(path: Path, interpreters: Interpreters, only: str | None = None) -> str:
     """Return the answer of `bench weights info` as text.
 
     Args:
@@ -54,7 +54,7 @@ def told(path: Path, interpreters: Interpreters, only: str | None = None) -> str
     if of_folder:
         return "\n".join([*lines, *_classes(names), *of_folder])
     if not kind.has_tensors:
-        shown = file_ports.Shown([])
+        shown = file_ports.FileDescription([])
         if kind.runs is not None and path.suffix in (".onnx", ".tflite"):
             python, finds_objects = interpreters.python(kind.runs.partition("/")[0]), kind.runs.endswith("yolo_seg")
             shown = file_ports.ports(path, python, finds_objects=finds_objects)

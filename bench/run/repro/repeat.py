@@ -48,7 +48,7 @@ SUFFIX = "-repro"
 
 
 @dataclass(frozen=True)
-class Again:
+class RepeatableCase:
     """A case of the record that can be run again.
 
     Attributes:
@@ -79,7 +79,7 @@ class Repetition:
     """
 
     record: RunView
-    again: tuple[Again, ...]
+    again: tuple[RepeatableCase, ...]
     refused: dict[str, str]
     differences: tuple[Difference, ...]
     interpreters: Interpreters
@@ -160,7 +160,7 @@ def prepare_repetition(
         timing: Time again what was timed, where the machine is of the same class.
     """
     fingerprints = Fingerprints(ContentHashes.of_user())
-    again: list[Again] = []
+    again: list[RepeatableCase] = []
     refused: dict[str, str] = {}
     here = capture(tree=harness_root())
     differences = [one for view in views for one in machine_differences(_environment_of_case(record, view), here)]
@@ -210,7 +210,7 @@ def repeat(
         return recorder.view()
 
 
-def _again(view: CaseView, plan: CasePlan, *, retrain: bool, timing: bool) -> Again:
+def _again(view: CaseView, plan: CasePlan, *, retrain: bool, timing: bool) -> RepeatableCase:
     """Return what runs of a case; raises `BenchError` if its weights are not there any more."""
     retrained = plan.train is not None and retrain
     weights = "none" if view.case.model.weights is None else view.case.model.weights
@@ -238,7 +238,7 @@ def _again(view: CaseView, plan: CasePlan, *, retrain: bool, timing: bool) -> Ag
         predict_key=plan.predict.key,
         time_keys=tuple(job.key for job in plan.times),
     )
-    return Again(view, plan, planned, weights, retrained)
+    return RepeatableCase(view, plan, planned, weights, retrained)
 
 
 def _of_keys(view: CaseView, plan: CasePlan, *, retrain: bool) -> list[Difference]:

@@ -33,7 +33,7 @@ class TrialExecutor:
     def __init__(self, executor: Executor, judge: Judge | None) -> None:
         """Take the executor; without a judge no training is ended."""
         self._executor, self._judge = executor, judge
-        self._followed: dict[str, Following] = {}
+        self._followed: dict[str, PruningWatcher] = {}
 
     @property
     def machine(self) -> Machine:
@@ -64,7 +64,7 @@ class TrialExecutor:
         """Do a job; a training finds that it is judged when it begins."""
         if task.job.kind == "train" and self._judge is not None:
             task.folder.mkdir(parents=True, exist_ok=True)
-            self._followed[task.job.key] = Following(task.folder, self._judge)
+            self._followed[task.job.key] = PruningWatcher(task.folder, self._judge)
         self._executor.submit(task)
 
     def wait(self) -> Event:
@@ -87,7 +87,7 @@ class TrialExecutor:
         self._followed.clear()
 
 
-class Following:
+class PruningWatcher:
     """Judges the validations of a training from another thread; what a checkpoint already knew is judged first."""
 
     def __init__(self, folder: Path, judge: Judge) -> None:
@@ -112,7 +112,7 @@ class Following:
             size, course = now, read_training_log(self._log)
             if course is None or not course.validations:
                 continue
-            name, stop = course.told_by, None
+            name, stop = course.validated_by, None
             for number, one in enumerate(course.validations):
                 if number >= seen:
                     stop = stop or self._judge(number, one.values.get(name) if name is not None else None)

@@ -250,7 +250,7 @@ class _Search:
                 f"the line above, and {self._run.jobs}"
             )
         proposals.learn(proposal, view)
-        self._console.note(self._told(view))
+        self._console.note(self._describe(view))
 
     def _steps(self, runner: Runner, plan: CasePlan) -> Steps:
         for step in (runner.train, runner.predict):
@@ -271,7 +271,7 @@ class _Search:
 
         return judge
 
-    def _told(self, view: TrialView) -> str:
+    def _describe(self, view: TrialView) -> str:
         """Return what a trial came to in a line, and the best so far."""
         number, of = view.trial.number + 1, f" of {self._tune.trials}" if self._tune.trials is not None else ""
         values = ", ".join(f"{field} {_word(value)}" for field, value in view.trial.values.items())

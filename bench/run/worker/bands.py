@@ -57,7 +57,7 @@ def _ways_out(known: list[str]) -> str:
     )
 
 
-def told(planned: Job, given: Job) -> tuple[str, ...]:
+def band_notes(planned: Job, given: Job) -> tuple[str, ...]:
     """Notes for the record: where the model is not given all bands, and where it is given floats."""
     notes = []
     if given.task.channels != planned.task.channels:

@@ -62,7 +62,7 @@ def read_job(job: Job, folder: Path) -> JobFacts:
             told_at = time.monotonic()
             write_progress(folder, len(hashes), len(ids))
     if faults:
-        raise BenchError(_told(faults, len(ids)))
+        raise BenchError(_describe(faults, len(ids)))
     if kept is not None:
         kept.close()
     write_atomically(out / layout.PREDICTION_INDEX, json.dumps(hashes, indent=0) + "\n")
@@ -76,7 +76,7 @@ def read_job(job: Job, folder: Path) -> JobFacts:
     )
 
 
-def _told(faults: list[str], images: int) -> str:
+def _describe(faults: list[str], images: int) -> str:
     """Return what is wrong, the first few in full."""
     if len(faults) == 1 and images == 1:
         return faults[0]

@@ -9,7 +9,7 @@ import numpy as np
 
 from bench.adapter import load_adapter
 from bench.records import Job, JobFacts
-from bench.run.worker.bands import told, with_images_it_takes
+from bench.run.worker.bands import band_notes, with_images_it_takes
 from bench.run.worker.export_job import export_job
 from bench.run.worker.predict_job import predict_job
 from bench.run.worker.profile_job import profile_job
@@ -32,4 +32,4 @@ def do_job(job: Job, folder: Path) -> JobFacts:
     }
     given = with_images_it_takes(job, load_adapter(job.model.adapter))
     facts = work[job.kind](given, folder)
-    return facts.model_copy(update={"notes": (*facts.notes, *told(job, given))})
+    return facts.model_copy(update={"notes": (*facts.notes, *band_notes(job, given))})

@@ -11,12 +11,12 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from bench.data.prepare.download import Patience
+from bench.data.prepare.download import RetryLimits
 from bench.data.prepare.prepare import carry_out, planned
 from bench.errors import BenchError
 from tests.bench.data.local_server import Served
 
-ONCE = Patience(attempts=1, first_wait_s=0.001, timeout_s=5.0)
+ONCE = RetryLimits(attempts=1, first_wait_s=0.001, timeout_s=5.0)
 
 
 def packed_tar(path, base, *names):

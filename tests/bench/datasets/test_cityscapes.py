@@ -232,7 +232,7 @@ def test_one_image_without_train_ids_is_named(exported, tmp_path):
 def test_colours_and_other_companions_are_no_leftovers_but_strange_files_are(exported, tmp_path):
     shutil.copytree(exported.folder, tmp_path / "x")
     dataset = open_dataset(Options(root=str(tmp_path / "x")))
-    assert [left.told() for left in unread(dataset)] == []
+    assert [left.describe() for left in unread(dataset)] == []
     city = next((tmp_path / "x").rglob("*_color.png")).parent
     shutil.copy(next(city.glob("*_color.png")), city / "copy of something.png")
     assert [left.files[0].name for left in unread(open_dataset(Options(root=str(tmp_path / "x"))))] == [

@@ -363,7 +363,7 @@ def test_a_palette_in_another_order_than_vocs_is_refused(tmp_path):
 def test_doubts_of_many_images_are_counted_together():
     one, other = Doubt("box", 2, 3, "are odd", "annotation 1"), Doubt("box", 1, 4, "are odd", "annotation 9")
     (both,) = together([one, other], 7)
-    assert both.told() == "3 of 7 objects are odd, for example annotation 1"
+    assert both.describe() == "3 of 7 objects are odd, for example annotation 1"
 
 
 def test_outlines_that_lie_on_edges_at_twice_their_size_are_found_in_a_few_images(tmp_path):

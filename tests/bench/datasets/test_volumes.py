@@ -342,14 +342,14 @@ def test_a_change_in_any_file_of_a_volume_changes_the_fingerprint_and_none_is_a_
     write_nifti(tmp_path / "masks/a.nii", labels)
     before = opened(tmp_path)
     old = before.fingerprint("all")
-    assert [left.told() for left in unread(before)] == []
+    assert [left.describe() for left in unread(before)] == []
     changed = sorted((tmp_path / "images/a").iterdir())[4]
     changed.write_bytes(changed.read_bytes()[:-1] + b"\x07")
     assert opened(tmp_path).fingerprint("all") != old
     raw_data_set(tmp_path / "raw", channels=2)
     raw = open_by_name("nnunet", {"root": str(tmp_path / "raw"), "window": list(WINDOW)})
     prints = {split: raw.fingerprint(split) for split in raw.splits()}
-    assert [left.told() for left in unread(raw)] == []
+    assert [left.describe() for left in unread(raw)] == []
     write_nifti(tmp_path / "raw/imagesTr/case_0_0001.nii.gz", values)
     again = open_by_name("nnunet", {"root": str(tmp_path / "raw"), "window": list(WINDOW)})
     assert sum(again.fingerprint(split) != prints[split] for split in raw.splits()) == 1

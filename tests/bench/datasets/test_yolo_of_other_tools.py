@@ -218,7 +218,7 @@ def test_a_box_is_left_out_or_a_crowd_of_its_size_and_said(tmp_path):
     # What of a box is the object nobody knows: its pixels are void, and background elsewhere.
     assert ground_truth.semantic.labels[0].tolist() == [1, 1, 2, 2, 255, 255, 255, 255]
     (doubt,) = crowd.doubts("train__a")
-    assert doubt.told().startswith(
+    assert doubt.describe().startswith(
         "1 of 2 objects are boxes without an outline and are crowds of the size of their box"
     )
     assert out.fingerprint("train") != crowd.fingerprint("train")

@@ -11,7 +11,7 @@ import time
 import pytest
 
 from bench.measure.counters import BlockCounters
-from bench.measure.interference import Patience, ProcessTimes, interference, process_times, used_by
+from bench.measure.interference import ProcessTimes, RepeatBudget, interference, process_times, used_by
 from bench.records import Measurement
 from bench.score.stats.stop_rule import WarmUp
 
@@ -24,7 +24,7 @@ def block(foreign: float, wall_s: float = 1.0) -> BlockCounters:
 
 def given_up_after(shares, total_ns=(1_000_000,) * 50) -> int | None:
     """Number of blocks after which waiting is given up; None if it never is."""
-    patience = Patience(PROTOCOL)
+    patience = RepeatBudget(PROTOCOL)
     for number, share in enumerate(shares, start=1):
         patience.add(block(share))
         if patience.given_up(total_ns):
@@ -53,14 +53,14 @@ def test_an_undisturbed_machine_is_never_given_up():
 def test_a_slow_model_may_wait_longer_since_its_samples_take_longer():
     slow = [1_000_000_000] * 50  # 1 s: 100 samples by two clocks take 200 s, of which half may be spent
     assert given_up_after([0.5, 0.0, 0.0, 0.0] + [0.0] * 100, slow) is None
-    assert Patience(PROTOCOL).idle_s(slow) == pytest.approx(200.0)
-    assert not Patience(PROTOCOL).over(299.0, slow)
-    assert Patience(PROTOCOL).over(300.0, slow)
+    assert RepeatBudget(PROTOCOL).idle_s(slow) == pytest.approx(200.0)
+    assert not RepeatBudget(PROTOCOL).over(299.0, slow)
+    assert RepeatBudget(PROTOCOL).over(300.0, slow)
 
 
 def test_the_time_of_an_idle_machine_is_told_from_the_fastest_samples():
     mostly_disturbed = [50_000_000] * 20 + [500_000_000] * 80
-    assert Patience(PROTOCOL).idle_s(mostly_disturbed) == pytest.approx(2 * 0.05 * 100)
+    assert RepeatBudget(PROTOCOL).idle_s(mostly_disturbed) == pytest.approx(2 * 0.05 * 100)
 
 
 def test_programs_are_named_by_what_they_used_and_this_process_with_its_children_is_left_out():

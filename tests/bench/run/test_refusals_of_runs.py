@@ -227,7 +227,7 @@ def test_weights_of_torch_where_no_adapter_of_torch_is(tmp_path, monkeypatch):
     file = tmp_path / "w.safetensors"
     file.write_bytes(struct.pack("<Q", len(header)) + header + bytes(4))
     monkeypatch.setattr(weights_info, "_groups", lambda *_: {})
-    said = refused(weights_info.told, file, Interpreters())
+    said = refused(weights_info.describe_weights, file, Interpreters())
     assert said == f"no adapter of torch networks is here to read {file}"
 
 

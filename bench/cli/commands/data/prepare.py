@@ -31,12 +31,12 @@ def execute(options: Namespace) -> int:
     """Fetch and unpack it; 1 if it has not as many images as published."""
     from rich.console import Console
 
-    from bench.data.prepare.download import Patience
+    from bench.data.prepare.download import RetryLimits
     from bench.data.prepare.prepare import carry_out, counted, introduction, planned, report
 
     plan = planned(options.name, Path(options.out), options.part)
     print(f"{introduction(plan)}\n", flush=True)
-    plan = carry_out(plan, keep_archives=options.keep_archives, console=Console(stderr=True), patience=Patience())
+    plan = carry_out(plan, keep_archives=options.keep_archives, console=Console(stderr=True), patience=RetryLimits())
     results = counted(plan)
     print(report(plan, results))
     return 1 if any(result.wrong for result in results) else 0

@@ -20,7 +20,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 def execute(options: Namespace) -> int:
     """Print what the file is; nothing of it is run."""
     from bench.data.formats.home import expanded
-    from bench.run.predict.weights_info import told
+    from bench.run.predict.weights_info import describe_weights
 
-    print(told(expanded(options.file), interpreters_of(options), options.adapter))
+    print(describe_weights(expanded(options.file), interpreters_of(options), options.adapter))
     return 0

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bench.data.labels.dataset import open_labelled
 from bench.data.labels.predictions import table_for
-from bench.data.predictions.asked import asked
+from bench.data.predictions.requested import asked
 from bench.data.predictions.writing import FORMATS
 from bench.data.predictions.writing.predicted import Predicted
 from bench.errors import BenchError

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.data.labels.mapping import ClassTable, map_prediction
-from bench.data.predictions.asked import Asked
+from bench.data.predictions.requested import Requested
 from bench.dataset import Dataset
 from bench.errors import BenchError
 from bench.records import TaskKind
@@ -33,7 +33,7 @@ class Predicted:
 
     label: str
     dataset: Dataset
-    asked: Asked
+    asked: Requested
     stored: Path
     native: TaskKind
     kind: TaskKind

@@ -69,7 +69,7 @@ def _as_read(job: Job, request: FilesRequest) -> tuple[Job, BandReading | None]:
     takes_bands = adapter.takes_bands_for(job.model)
     reading = request.reading.reading(takes_bands=takes_bands, takes_floats=adapter.takes_floats)
     if reading.channels != 3 and not takes_bands:
-        raise Unsupported(f"{job.model.label} takes RGB images alone, and these are read as {reading.told()}")
+        raise Unsupported(f"{job.model.label} takes RGB images alone, and these are read as {reading.describe()}")
     task = job.task.model_copy(update={"channels": reading.channels})
     return job.model_copy(update={"task": task}), reading
 

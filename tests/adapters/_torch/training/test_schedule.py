@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from adapters._torch.training.schedule import Course, learning_rate
+from adapters._torch.training.schedule import Schedule, learning_rate
 from bench.records import Budget, Recipe
 
 
@@ -12,7 +12,7 @@ def recipe(**fields):
 
 
 def test_the_limit_reached_first_ends_the_training():
-    course = Course.of(Budget(epochs=3, steps=50, seconds=10.0), steps_per_epoch=20)
+    course = Schedule.of(Budget(epochs=3, steps=50, seconds=10.0), steps_per_epoch=20)
     assert course.steps == 50
     assert course.fraction(step=25, train_s=1.0) == 0.5
     assert course.fraction(step=25, train_s=8.0) == 0.8
@@ -20,7 +20,7 @@ def test_the_limit_reached_first_ends_the_training():
 
 
 def test_epochs_are_counted_in_steps():
-    assert Course.of(Budget(epochs=3), steps_per_epoch=7) == Course(steps=21, seconds=None)
+    assert Schedule.of(Budget(epochs=3), steps_per_epoch=7) == Schedule(steps=21, seconds=None)
 
 
 @pytest.mark.parametrize(("schedule", "middle"), [("constant", 0.1), ("cosine", 0.05), ("poly", 0.1 * 0.5**0.9)])

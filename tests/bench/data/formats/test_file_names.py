@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.data.formats.entries import Entry, EntryTable, Made, SplitEntries
+from bench.data.formats.entries import Entry, EntryTable, LazySequence, SplitEntries
 from bench.data.formats.file_names import files_below, id_of, id_of_name, spelt_otherwise, stem_of
 
 
@@ -57,7 +57,7 @@ def test_names_that_are_alike_lead_to_none_of_them():
 
 def test_made_items_are_made_when_asked_for():
     asked: list[int] = []
-    items = Made(4, lambda position: asked.append(position) or position * 10)
+    items = LazySequence(4, lambda position: asked.append(position) or position * 10)
     assert (len(items), items[-1], items[1:3], asked) == (4, 30, [10, 20], [3, 1, 2])
     assert list(items) == [0, 10, 20, 30]
     with pytest.raises(IndexError):

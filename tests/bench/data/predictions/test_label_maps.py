@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 
 from bench.data.labels.dataset import open_labelled
-from bench.data.predictions.asked import Asked
 from bench.data.predictions.label_maps import LabelMaps
 from bench.data.predictions.options import Options
+from bench.data.predictions.requested import Requested
 from bench.errors import BenchError
 from bench.records import ClassSpec, Labels, Size
 from tests.bench.data.predictions.scenes import SPEC, reader, scenes
@@ -245,7 +245,7 @@ def test_sixteen_bits_hold_more_than_255_classes(tmp_path):
     classes = tuple(ClassSpec(name=f"c{n}", colour=(0, 0, n % 256)) for n in range(300))
     labels = np.arange(300, dtype=np.uint16).reshape(15, 20)
     cv2.imwrite(str(tmp_path / "a.png"), labels)
-    wanted = Asked(("a",), frozenset(), {"a": "a"}, classes, {spec.name: n for n, spec in enumerate(classes)})
+    wanted = Requested(("a",), frozenset(), {"a": "a"}, classes, {spec.name: n for n, spec in enumerate(classes)})
     found = LabelMaps(tmp_path, Options(root=str(tmp_path)), wanted).read("a", Size(15, 20)).labels
     assert found.dtype == np.uint16
     np.testing.assert_array_equal(found, labels)

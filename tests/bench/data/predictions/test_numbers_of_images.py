@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bench.data.formats.by_name import open_dataset
-from bench.data.predictions.asked import asked
+from bench.data.predictions.requested import asked
 from bench.records import ModelSpec
 from tests.bench.datasets.coco_projects import LAYOUT, project
 

@@ -9,14 +9,14 @@ import socket
 
 import pytest
 
-from bench.data.prepare.download import Patience, download, hash_of, kept_bytes, remote_size
+from bench.data.prepare.download import RetryLimits, download, hash_of, kept_bytes, remote_size
 from bench.errors import BenchError
 from tests.bench.data.local_server import Served, serving
 
 CONTENT = random.Random(0).randbytes(300_000)
 OTHER = random.Random(1).randbytes(300_000)
-QUICK = Patience(attempts=4, first_wait_s=0.001, timeout_s=5.0)
-ONCE = Patience(attempts=1, first_wait_s=0.001, timeout_s=5.0)
+QUICK = RetryLimits(attempts=4, first_wait_s=0.001, timeout_s=5.0)
+ONCE = RetryLimits(attempts=1, first_wait_s=0.001, timeout_s=5.0)
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def test_a_second_command_goes_on_where_the_first_gave_up(server, tmp_path):
 
 def test_as_long_as_bytes_come_no_attempt_counts_as_failed(server, tmp_path):
     server.files["/a.bin"].cuts = [20_000] * 12
-    assert fetch(server, tmp_path / "a.bin", Patience(attempts=2, first_wait_s=0.001, timeout_s=5.0)) == CONTENT
+    assert fetch(server, tmp_path / "a.bin", RetryLimits(attempts=2, first_wait_s=0.001, timeout_s=5.0)) == CONTENT
     assert len(server.requests) == 13
 
 
@@ -174,7 +174,7 @@ def test_a_file_that_is_gone_is_asked_for_once(server, tmp_path):
 def test_a_server_that_falls_silent_is_given_up(server, tmp_path):
     server.files["/a.bin"].silent = True
     with pytest.raises(BenchError, match="cannot be fetched: timed out; 1 attempts"):
-        fetch(server, tmp_path / "a.bin", Patience(attempts=1, first_wait_s=0.001, timeout_s=0.2))
+        fetch(server, tmp_path / "a.bin", RetryLimits(attempts=1, first_wait_s=0.001, timeout_s=0.2))
 
 
 def test_a_server_that_is_not_there_is_told(tmp_path):

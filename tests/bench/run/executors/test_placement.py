@@ -12,7 +12,7 @@ import pytest
 from bench.errors import BenchError
 from bench.records import Job, Recipe, Target
 from bench.run.executor import MEASURING, Task, is_relative_to_machine, takes_several_gpus
-from bench.run.executors.placement import Board, Placement, Slot
+from bench.run.executors.placement import Placement, PlacementQueue, Slot
 from tests.bench.builders import make_job
 
 KINDS = ("train", "export", "predict", "time", "profile", "throughput")
@@ -30,7 +30,7 @@ def gpus(count: int, alike: str) -> tuple[Slot, ...]:
     return tuple(Slot(name=f"cuda:{n}", alike=alike, device="cuda", gpu=f"GPU-{n}") for n in range(count))
 
 
-def begun(board: Board) -> list[Placement]:
+def begun(board: PlacementQueue) -> list[Placement]:
     return list(board.placed())
 
 
@@ -55,7 +55,7 @@ def test_random_jobs_on_random_nodes_keep_the_rules_at_every_moment_and_all_end(
     nodes["first"] = gpus(2, "a")
     nodes["cpu"] = (Slot(alike="c", device="cpu"),)
     share = draw.random() < 0.5
-    board = Board(nodes, alike="a", share_node=share)
+    board = PlacementQueue(nodes, alike="a", share_node=share)
     jobs = [job(n, draw.choice(KINDS), draw.choice(["cpu", "cuda"])) for n in range(120)]
     for one in jobs:
         board.submit(task(one))
@@ -74,7 +74,7 @@ def test_a_training_on_several_gpus_takes_the_node_and_sees_all_of_its_gpus():
     recipe = Recipe.model_validate({"budget": {"steps": 1}, "device": "cuda", "devices": 2})
     spread = job(1, "train", "cuda", recipe=recipe)
     assert takes_several_gpus(spread)
-    board = Board({"a": gpus(2, "x")}, alike="x")
+    board = PlacementQueue({"a": gpus(2, "x")}, alike="x")
     board.submit(task(spread))
     board.submit(task(job(2, "predict", "cuda")))
     (placement,) = begun(board)
@@ -84,7 +84,7 @@ def test_a_training_on_several_gpus_takes_the_node_and_sees_all_of_its_gpus():
 
 
 def test_a_training_by_the_clock_runs_on_machines_like_the_one_that_measures_and_one_by_steps_on_any():
-    board = Board({"a": gpus(1, "fast"), "b": gpus(1, "slow")}, alike="fast")
+    board = PlacementQueue({"a": gpus(1, "fast"), "b": gpus(1, "slow")}, alike="fast")
     for number, budget in enumerate(({"seconds": 5}, {"seconds": 5}, {"steps": 5})):
         recipe = Recipe.model_validate({"budget": budget, "device": "cuda"})
         board.submit(task(job(number, "train", "cuda", recipe=recipe)))
@@ -92,7 +92,7 @@ def test_a_training_by_the_clock_runs_on_machines_like_the_one_that_measures_and
 
 
 def test_jobs_that_met_on_a_node_are_told_even_if_they_ended_before():
-    board = Board({"a": gpus(2, "x")}, alike="x", share_node=True)
+    board = PlacementQueue({"a": gpus(2, "x")}, alike="x", share_node=True)
     for number, kind in ((1, "time"), (2, "predict"), (3, "predict")):
         board.submit(task(job(number, kind, "cuda")))
     timed, first = sorted(begun(board), key=lambda one: one.task.job.key)
@@ -103,7 +103,7 @@ def test_jobs_that_met_on_a_node_are_told_even_if_they_ended_before():
 
 
 def test_a_node_that_is_lost_gets_no_further_job_and_its_jobs_find_another_place():
-    board = Board({"a": gpus(1, "x"), "b": gpus(1, "x")}, alike="x")
+    board = PlacementQueue({"a": gpus(1, "x"), "b": gpus(1, "x")}, alike="x")
     one, other = job(1, "time", "cuda"), job(2, "time", "cuda")
     board.submit(task(one))
     board.submit(task(other))
@@ -122,7 +122,7 @@ def test_a_node_that_is_lost_gets_no_further_job_and_its_jobs_find_another_place
 
 
 def test_a_job_that_has_no_place_anywhere_is_refused_before_anything_begins():
-    board = Board({"here": (Slot(name="cpu:0-3", alike="x", device="cpu"),)}, alike="x")
+    board = PlacementQueue({"here": (Slot(name="cpu:0-3", alike="x", device="cpu"),)}, alike="x")
     board.check([job(1)])
     with pytest.raises(BenchError, match=r"device is 'cuda'.*there are cpu:0-3"):
         board.check([job(1), job(2, "time", "cuda")])
@@ -130,7 +130,7 @@ def test_a_job_that_has_no_place_anywhere_is_refused_before_anything_begins():
 
 def test_places_are_found_in_a_time_that_does_not_grow_with_nodes_or_with_jobs_that_wait():
     def seconds(nodes: int, jobs: int) -> float:
-        board = Board({f"n{i}": gpus(4, "x") for i in range(nodes)}, alike="x")
+        board = PlacementQueue({f"n{i}": gpus(4, "x") for i in range(nodes)}, alike="x")
         tasks = [task(job(n, KINDS[n % 6], "cuda")) for n in range(jobs)]
         started = time.process_time()
         for one in tasks:

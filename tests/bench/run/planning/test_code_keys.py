@@ -185,7 +185,7 @@ def test_nothing_of_accepted_code_stays_behind():
 # ------------------------------------------------------------------ parsing only what tells
 
 
-def telling_lines_by_tokens(source: bytes) -> str:
+def significant_lines_by_tokens(source: bytes) -> str:
     """As the harness did it at first: all of a file is cut into tokens, and every node of its tree is walked to."""
     lines = io.TextIOWrapper(io.BytesIO(source), "utf-8").readlines()
     for node in ast.walk(ast.parse(source)):
@@ -231,7 +231,7 @@ def test_the_lines_that_tell_are_those_that_tokens_of_the_whole_file_give(tmp_pa
     file = source if not isinstance(source, bytes) else tmp_path / "odd.py"
     content = source if isinstance(source, bytes) else file.read_bytes()
     file.write_bytes(content) if isinstance(source, bytes) else None
-    expected = telling_lines_by_tokens(content).encode()
+    expected = significant_lines_by_tokens(content).encode()
     assert content_of(file) == hashlib.sha256(expected).hexdigest()[: code.DIGITS]
 
 

@@ -1,4 +1,4 @@
-"""`bench weights info`: what a file is, what it fits and how to use it, told without running anything of it."""
+"""`bench weights info`: what a file is, what it fits and how to use it, said without running anything of it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from bench.run.environments.interpreters import Interpreters
 from bench.run.predict import weights_info
 from bench.run.predict.weight_classes import classes_of_weights
 from bench.run.predict.weight_files import kind_of
-from bench.run.predict.weights_info import told
+from bench.run.predict.weights_info import describe_weights
 from bench.suite.load import load_suite
 from bench.suite.model_configs import read_model_config, resolve_model
 
@@ -38,9 +38,9 @@ def info(capsys, path, *words):
     return code, captured.out, captured.err
 
 
-def suite_in(told):
+def suite_in(said):
     """The lines of a suite that an answer ends with, as YAML."""
-    return yaml.safe_load(told.partition("in a suite:\n")[2])
+    return yaml.safe_load(said.partition("in a suite:\n")[2])
 
 
 @pytest.mark.slow
@@ -49,24 +49,24 @@ def test_a_checkpoint_of_a_shipped_network_names_its_model_config_and_the_lines_
     file = tmp_path / "last.ckpt"
     raw = {f"module.{name}": tensor for name, tensor in module.state_dict().items()}
     torch.save({"epoch": 3, "args": argparse.Namespace(lr=1), "net": raw, "model_ema": module.state_dict()}, file)
-    code, told, _ = info(capsys, file, "--adapter", "unet")
+    code, said, _ = info(capsys, file, "--adapter", "unet")
     assert code == 0
-    assert "argparse.Namespace" in told
-    assert "moving averages" in told
-    assert "taken from model_ema; as many tensors lie in net.module" in told
-    (model,) = suite_in(told)["models"]
+    assert "argparse.Namespace" in said
+    assert "moving averages" in said
+    assert "taken from model_ema; as many tensors lie in net.module" in said
+    (model,) = suite_in(said)["models"]
     assert model["name"] == "unet/shallow"
     assert model["weights"] == str(file)
-    assert "5 classes apart" in told
+    assert "5 classes apart" in said
 
 
 @pytest.mark.slow
 def test_the_lines_make_a_suite_that_loads(tmp_path, capsys):
     file = tmp_path / "w.pth"
     torch.save({"state_dict": unet(3).state_dict(), "class_names": ["background", "cat, wild", "dog"]}, file)
-    _, told, _ = info(capsys, file, "--adapter", "unet")
+    _, said, _ = info(capsys, file, "--adapter", "unet")
     suite = tmp_path / "s.yaml"
-    suite.write_text(yaml.safe_dump({**suite_in(told), "datasets": ["shapes"]}))
+    suite.write_text(yaml.safe_dump({**suite_in(said), "datasets": ["shapes"]}))
     (entry,) = load_suite(suite).models
     assert entry.trained_on == ("background", "cat, wild", "dog")
 
@@ -76,10 +76,10 @@ def test_a_network_that_none_fits_is_told_with_the_nearest_and_what_differs(tmp_
     state = unet(3).state_dict()
     first = next(iter(state))
     torch.save({**state, first: torch.zeros(1, 2, 3)}, tmp_path / "w.pth")
-    code, told, _ = info(capsys, tmp_path / "w.pth", "--adapter", "unet")
+    code, said, _ = info(capsys, tmp_path / "w.pth", "--adapter", "unet")
     assert code == 0
-    assert "fits none" in told
-    assert f"unet/shallow: {len(state) - 1} of its {len(state)} tensors; {first} differs" in told
+    assert "fits none" in said
+    assert f"unet/shallow: {len(state) - 1} of its {len(state)} tensors; {first} differs" in said
 
 
 def test_classes_are_read_from_the_layers_whose_outputs_they_are():
@@ -105,9 +105,9 @@ class Trap:
 def test_nothing_of_a_file_is_run(tmp_path, capsys, wrap):
     file = tmp_path / "w.pkl"
     wrap({"state_dict": {"a": torch.zeros(2)}, "trap": Trap(tmp_path / "sprung")}, file)
-    _, told, error = info(capsys, file, "--adapter", "unet")
+    _, said, error = info(capsys, file, "--adapter", "unet")
     assert not (tmp_path / "sprung").exists()
-    assert "open" in told + error
+    assert "open" in said + error
 
 
 def test_other_kinds_of_files_are_told_by_their_bytes(tmp_path):
@@ -142,7 +142,7 @@ def test_a_folder_that_detectron2_left_is_told_with_the_lines_that_run_it(tmp_pa
         (tmp_path / name).touch()
     found = kind_of(tmp_path)
     assert (found.runs, found.weights) == ("detectron2/mask_rcnn", tmp_path / "model_final.pth")
-    answer = told(tmp_path, Interpreters())
+    answer = describe_weights(tmp_path, Interpreters())
     assert f"weights: {tmp_path / 'model_final.pth'}" in answer
     assert f"options: {{config: {tmp_path / 'config.yaml'}}}" in answer
     one = kind_of(tmp_path / "model_0000999.pth")
@@ -208,9 +208,9 @@ def test_weights_that_a_model_config_names_by_hash_are_known_as_its_own(tmp_path
     source = own.source.model_copy(update={"sha256": hashlib.sha256(file.read_bytes()).hexdigest()})
     known = {"onnxruntime/u2netp": own.model_copy(update={"source": source})}
     monkeypatch.setattr(weights_info, "read_model_config", lambda name: known.get(name) or read_model_config(name))
-    code, told, _ = info(capsys, file)
+    code, said, _ = info(capsys, file)
     assert code == 0
-    assert suite_in(told) == {"models": ["onnxruntime/u2netp"]}
+    assert suite_in(said) == {"models": ["onnxruntime/u2netp"]}
 
 
 def test_a_folder_of_transformers_is_built_from_its_own_configuration_for_each_form_there_is(tmp_path, capsys):
@@ -222,10 +222,10 @@ def test_a_folder_of_transformers_is_built_from_its_own_configuration_for_each_f
         return made
 
     beit = folder("data2vec-vision")
-    code, told, _ = info(capsys, beit)
+    code, said, _ = info(capsys, beit)
     assert code == 0
-    assert "2 classes: sky, sea" in told
-    (model,) = suite_in(told)["models"]
+    assert "2 classes: sky, sea" in said
+    (model,) = suite_in(said)["models"]
     assert model["name"] == "transformers/data2vec_small"
     assert model["options"] == {"pretrained": str(beit)}
     models = suite_in(info(capsys, folder("mask2former"))[1])["models"]
@@ -246,13 +246,13 @@ def test_an_onnx_file_tells_what_goes_in_and_comes_out(tmp_path, capsys):
     made = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8)
     onnx.helper.set_model_props(made, {"names": "{0: 'sky'}"})
     onnx.save(made, tmp_path / "m.onnx")
-    code, told, _ = info(capsys, tmp_path / "m.onnx")
+    code, said, _ = info(capsys, tmp_path / "m.onnx")
     assert code == 0
-    assert "input image: tensor(float), batch x 3 x height x width" in told
-    assert "output logits: tensor(float), batch x 3 x height x width" in told
-    assert "its metadata say names: {0: 'sky'}" in told
-    assert "3 channels, one for each class" in told
-    assert suite_in(told)["models"][0]["name"] == "onnxruntime/file"
+    assert "input image: tensor(float), batch x 3 x height x width" in said
+    assert "output logits: tensor(float), batch x 3 x height x width" in said
+    assert "its metadata say names: {0: 'sky'}" in said
+    assert "3 channels, one for each class" in said
+    assert suite_in(said)["models"][0]["name"] == "onnxruntime/file"
 
 
 def test_a_tflite_file_tells_what_goes_in_and_comes_out(tmp_path, capsys):
@@ -260,18 +260,18 @@ def test_a_tflite_file_tells_what_goes_in_and_comes_out(tmp_path, capsys):
     from tests.adapters.litert.made import colour_picker
 
     file = colour_picker(tmp_path / "m.tflite", [[1, 0, 0], [0, 1, 0]], height=8, width=6)
-    code, told, _ = info(capsys, file)
+    code, said, _ = info(capsys, file)
     assert code == 0
-    assert "input image: float32, 1 x 8 x 6 x 3" in told
-    assert "channels are last" in told
-    assert "2 channels, one for each class" in told
+    assert "input image: float32, 1 x 8 x 6 x 3" in said
+    assert "channels are last" in said
+    assert "2 channels, one for each class" in said
 
 
 def test_a_file_that_its_runtime_cannot_read_is_told_with_the_reason(tmp_path, capsys):
     pytest.importorskip("onnxruntime", reason="onnxruntime is not installed; make install")
     (tmp_path / "m.onnx").write_bytes(b"\x08\x08\x12\x07pytorch")
-    _, told, _ = info(capsys, tmp_path / "m.onnx")
-    assert "it cannot be read:" in told
+    _, said, _ = info(capsys, tmp_path / "m.onnx")
+    assert "it cannot be read:" in said
 
 
 def exported(path, channels, kind, **texts):
@@ -300,22 +300,22 @@ def exported(path, channels, kind, **texts):
     [(1, None, {"output_is": "sigmoid_logit"}), (1, 7, {"output_is": "labels"}), (3, None, None)],
 )
 def test_the_lines_for_an_onnx_file_say_what_its_shapes_say(channels, kind, options, tmp_path, capsys):
-    _, told, _ = info(capsys, exported(tmp_path / "m.onnx", channels, kind))
-    assert suite_in(told)["models"][0].get("options") == options
+    _, said, _ = info(capsys, exported(tmp_path / "m.onnx", channels, kind))
+    assert suite_in(said)["models"][0].get("options") == options
 
 
 def test_an_exported_yolo_is_not_advised_to_choose_an_output(tmp_path, capsys):
     file = exported(tmp_path / "m.onnx", 3, None, task="segment", names="{0: 'cat'}", imgsz="[64, 64]")
-    _, told, _ = info(capsys, file)
-    (model,) = suite_in(told)["models"]
+    _, said, _ = info(capsys, file)
+    (model,) = suite_in(said)["models"]
     assert (model["name"], model.get("options")) == ("onnxruntime/yolo_seg", None)
-    assert "options:" not in told
+    assert "options:" not in said
 
 
 @pytest.mark.slow
 def test_names_in_a_list_beside_the_file_are_told_with_where_they_stand(tmp_path, capsys):
     torch.save(unet(2).state_dict(), tmp_path / "w.pth")
     (tmp_path / "labels.txt").write_text("0 background\n1 cat\n")
-    _, told, _ = info(capsys, tmp_path / "w.pth", "--adapter", "unet")
-    assert "classes by labels.txt beside it" in told
-    assert suite_in(told)["models"][0]["trained_on"] == ["background", "cat"]
+    _, said, _ = info(capsys, tmp_path / "w.pth", "--adapter", "unet")
+    assert "classes by labels.txt beside it" in said
+    assert suite_in(said)["models"][0]["trained_on"] == ["background", "cat"]

@@ -8,7 +8,7 @@ import pytest
 
 from bench.errors import Unsupported
 from bench.records import DatasetSpec, TaskSpec
-from bench.run.worker.bands import told, with_images_it_takes
+from bench.run.worker.bands import band_notes, with_images_it_takes
 from tests.bench.builders import CLASSES, make_job
 
 
@@ -28,7 +28,7 @@ def test_a_model_of_any_bands_gets_them_all_as_floats_and_its_record_says_so():
     job, changed = given(4, adapter(bands=True, floats=True), bands=[1, 2, 3, 4], range=[0, 4095])
     assert changed.dataset.options == {"bands": [1, 2, 3, 4], "range": [0, 4095], "depth": "floats"}
     assert changed.task.channels == 4
-    (note,) = told(job, changed)
+    (note,) = band_notes(job, changed)
     assert "as floats from 0 to 255" in note
 
 
@@ -45,7 +45,7 @@ def test_a_model_of_bytes_gets_bytes_even_where_floats_are_asked_for():
 def test_a_model_of_rgb_gets_the_three_bands_that_are_declared():
     job, changed = given(4, adapter(bands=False, floats=False), bands=[1, 2, 3, 4], rgb=[3, 2, 1])
     assert (changed.dataset.options["bands"], changed.task.channels) == ([3, 2, 1], 3)
-    assert told(job, changed) == ("images: bands 3, 2, 1 alone, as RGB; of the 4 the model takes no others",)
+    assert band_notes(job, changed) == ("images: bands 3, 2, 1 alone, as RGB; of the 4 the model takes no others",)
 
 
 def test_a_model_of_rgb_is_refused_bands_that_nothing_declares():
@@ -56,4 +56,4 @@ def test_a_model_of_rgb_is_refused_bands_that_nothing_declares():
 def test_a_data_set_without_bands_changes_nothing():
     job, changed = given(3, adapter(bands=False, floats=False), root="x")
     assert changed is job
-    assert told(job, changed) == ()
+    assert band_notes(job, changed) == ()

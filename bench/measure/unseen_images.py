@@ -35,7 +35,7 @@ SUSPICIOUS, REFUSED = 0.7, 0.5
 """Timed over never seen, see `_ratio`: below the first it is flagged, below the second the timing is refused."""
 
 
-class NeverSeen:
+class UnseenImages:
     """Times images never seen, and holds them against the timed ones."""
 
     def __init__(self, adapter: Adapter, images: Sequence[RgbImage], batch_size: int, clock: Clock) -> None:

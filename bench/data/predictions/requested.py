@@ -18,7 +18,7 @@ from bench.records import ClassSpec, ModelSpec
 
 
 @dataclass(frozen=True)
-class Asked:
+class Requested:
     """The images and classes that predictions are wanted of.
 
     Attributes:
@@ -48,7 +48,9 @@ class Asked:
         return place_of(name, self.places)
 
 
-def asked(model: ModelSpec, dataset: Dataset, split: str, max_images: int | None, *, annotations: str | None) -> Asked:
+def asked(
+    model: ModelSpec, dataset: Dataset, split: str, max_images: int | None, *, annotations: str | None
+) -> Requested:
     """Return what a case asks of its predictions.
 
     Args:
@@ -65,7 +67,7 @@ def asked(model: ModelSpec, dataset: Dataset, split: str, max_images: int | None
     everything = [image_id for name in dataset.splits() for image_id in _listed(dataset, name)]
     index = _index(dataset, ids, annotations)
     classes = classes_predicted(model, dataset)
-    return Asked(
+    return Requested(
         ids=ids,
         others=frozenset(everything) - set(ids),
         names=_names(ids, everything, dataset, index),
@@ -143,7 +145,7 @@ def _names(ids: Sequence[str], everything: Sequence[str], dataset: Dataset, inde
 
 
 def numbered(
-    classes: Sequence[str] | Mapping[str, int] | None, asked: Asked, *, offset: int, where: str
+    classes: Sequence[str] | Mapping[str, int] | None, asked: Requested, *, offset: int, where: str
 ) -> dict[int, int]:
     """Return number -> class id, or void, from what is said of the classes.
 

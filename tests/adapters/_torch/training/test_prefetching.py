@@ -9,7 +9,7 @@ from itertools import count
 import pytest
 import torch
 
-from adapters._torch.training.ahead import BATCHES, Ahead, loading_threads
+from adapters._torch.training.prefetching import BATCHES, Prefetched, loading_threads
 
 
 def test_a_processor_that_trains_has_no_threads_taken_away_and_a_gpu_shares_the_cores():
@@ -24,12 +24,12 @@ def test_items_come_in_their_order_however_long_each_takes(threads):
         time.sleep(0.003 * (item % 3))
         return item * item
 
-    assert list(Ahead(make, threads).over(range(20))) == [item * item for item in range(20)]
+    assert list(Prefetched(make, threads).over(range(20))) == [item * item for item in range(20)]
 
 
 def test_an_endless_course_is_made_no_further_ahead_than_it_says():
     made = []
-    batches = Ahead(lambda item: made.append(item) or item, 2).over(count())
+    batches = Prefetched(lambda item: made.append(item) or item, 2).over(count())
     assert [next(batches) for _ in range(3)] == [0, 1, 2]
     time.sleep(0.05)
     assert max(made) <= 2 + BATCHES
@@ -46,7 +46,7 @@ def test_an_error_comes_in_the_place_of_its_item():
             raise ValueError("the fourth")
         return item
 
-    batches = Ahead(make, 3).over(range(9))
+    batches = Prefetched(make, 3).over(range(9))
     assert [next(batches) for _ in range(3)] == [0, 1, 2]
     with pytest.raises(ValueError, match="the fourth"):
         next(batches)
@@ -54,9 +54,9 @@ def test_an_error_comes_in_the_place_of_its_item():
 
 def test_items_are_made_side_by_side_and_the_waiting_is_counted():
     together = threading.Barrier(2, timeout=5)
-    ahead = Ahead(lambda item: (together.wait() and item) or item, 2)
+    ahead = Prefetched(lambda item: (together.wait() and item) or item, 2)
     assert list(ahead.over(range(4))) == [0, 1, 2, 3]
 
-    slow = Ahead(lambda item: time.sleep(0.02), 0)
+    slow = Prefetched(lambda item: time.sleep(0.02), 0)
     list(slow.over(range(5)))
     assert slow.waited_s >= 0.1

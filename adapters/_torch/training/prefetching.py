@@ -37,7 +37,7 @@ def loading_threads(device: torch.device, processes: int) -> int:
     return max(1, min(MOST_THREADS, allowed_cores() // processes - 1))
 
 
-class Ahead(Generic[T, R]):
+class Prefetched(Generic[T, R]):
     """Hold what is made of each item, in the order of the items.
 
     Attributes:
