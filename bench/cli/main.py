@@ -9,7 +9,6 @@ import argparse
 import contextlib
 import errno
 import importlib
-import io
 import keyword
 import os
 import pkgutil
@@ -24,6 +23,7 @@ from types import ModuleType
 from bench import __version__
 from bench.cli.arguments import MODULES_OUTSIDE, common
 from bench.cli.deprecated import add_old_actions, with_old_spellings
+from bench.cli.streams import forget_output, open_streams
 
 GROUPS = ("compare models", "your data", "environment")
 """Headings in `bench --help`."""
@@ -39,7 +39,7 @@ AGAIN_S = 0.02
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     interrupted = threading.Event()
-    _open_streams()
+    open_streams(own_process=arguments is None)
     try:
         with _interruptible(interrupted):
             return _execute(arguments)
@@ -72,42 +72,13 @@ def _execute(arguments: Sequence[str] | None) -> int:
     except BenchError as error:
         _say(f"bench {options.command}: {error}")
         return EXIT_USAGE_ERROR
-    except BrokenPipeError:
-        _forget_output()  # its reader has seen enough
-        return 0
     except OSError as error:
         if error.errno not in _OF_THE_MACHINE:
             raise
-        _forget_output()
+        forget_output()
         _say(f"bench {options.command}: {_describe(error)}")
         return EXIT_USAGE_ERROR
     return code
-
-
-def _open_streams() -> None:
-    """Have standard streams that lead somewhere and take any text.
-
-    Of one that was closed the next file would take the place, and what is printed would go there; a text that the
-    encoding of another lacks is written out.
-    """
-    for number, name in enumerate(("stdin", "stdout", "stderr")):
-        try:
-            os.fstat(number)
-        except OSError:
-            os.open(os.devnull, os.O_RDWR)  # takes the lowest number, which is this one
-        if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, "w" if number else "r", encoding="utf-8"))  # noqa: SIM115, PTH123
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
-
-
-def _forget_output() -> None:
-    """Keep the interpreter from complaining at its end of what could not be printed, if something could not."""
-    try:
-        sys.stdout.flush()
-    except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 _NO_FOLDER = (
@@ -138,6 +109,7 @@ _OF_THE_MACHINE = {
     errno.EFBIG: "files may not be so large here: raise the limit (ulimit -f), or give another folder with --results",
     errno.EMFILE: "this process may open no more files: raise the limit (ulimit -n)",
     errno.ENFILE: "this machine may open no more files: end what has many open",
+    errno.EPIPE: "whoever was to read it has gone away",
     errno.EIO: "the disk or its network fails: look at the system's log, or give another folder with --results",
     errno.EROFS: "give a folder that can be written with --results",
     errno.EACCES: "change its permissions, or give another folder with --results",
@@ -169,13 +141,15 @@ def _say(text: str) -> None:
 
 @contextlib.contextmanager
 def _interruptible(interrupted: threading.Event) -> Iterator[None]:
-    """Take SIGTERM as Ctrl-C: the job in flight is ended, and the next run goes on from there.
+    """Take SIGTERM, and SIGHUP of a closed terminal, as Ctrl-C: the job in flight ends, and the next run goes on there.
+
+    What was started with SIGINT or SIGHUP ignored, as by `nohup`, goes on ignoring it.
 
     An interruption that comes within a callback whose exceptions go nowhere, such as that of a weak reference, comes
     again a moment later.
 
     Args:
-        interrupted: Set by either signal.
+        interrupted: Set by each of them.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -185,8 +159,8 @@ def _interruptible(interrupted: threading.Event) -> Iterator[None]:
         interrupted.set()
         raise KeyboardInterrupt
 
-    ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN  # as of a command in the background of a shell
-    numbers = [signal.SIGTERM] if ignored else [signal.SIGTERM, signal.SIGINT]
+    asked = (signal.SIGINT, signal.SIGHUP)  # ignored in the background of a shell, or by nohup
+    numbers = [signal.SIGTERM, *(one for one in asked if signal.getsignal(one) is not signal.SIG_IGN)]
     before = {number: signal.signal(number, interrupt) for number in numbers}
     told, again = sys.unraisablehook, threading.Event()
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.records import ClassSpec, Size
-from bench.report.draw.figure import COLOURS, GREY, STYLE, save, shortened
+from bench.report.draw.figure import COLOURS, GREY, drawing, save, shortened
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -42,9 +42,7 @@ def draw(
         areas: Pixels of each object; None where the ground truth has no objects.
         sizes: Size -> number of images.
     """
-    import matplotlib as mpl
-
-    with mpl.rc_context(STYLE):
+    with drawing():
         save(_figure(classes, pixels, images, areas, sizes), path)
 
 

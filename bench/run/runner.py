@@ -11,7 +11,6 @@ import os
 import shutil
 from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Protocol
 
@@ -22,6 +21,7 @@ from bench.records.store.job_folders import JobFolders
 from bench.records.store.layout import RunFolder
 from bench.records.store.manifest import withdraw_facts
 from bench.records.store.runs import set_aside
+from bench.records.store.selection import named_cases
 from bench.records.store.views import JobView
 from bench.run.console import RunConsole
 from bench.run.environments.interpreters import Interpreters
@@ -343,11 +343,7 @@ class Runner:
         return state
 
 
-def wanted_jobs(only: str | None, kinds: tuple[JobKind, ...]) -> Wanted:
-    """Return which jobs `--case` and `--kind` ask for; a case id or label with `*` and `?`."""
-
-    def wanted(job: Job) -> bool:
-        named = only is None or any(name == only or fnmatchcase(name, only) for name in (job.case_id, job.model.label))
-        return named and (not kinds or job.kind in kinds)
-
-    return wanted
+def wanted_jobs(only: str | None, kinds: tuple[JobKind, ...], cases: Iterable[CasePlan]) -> Wanted:
+    """Return which jobs of some cases `--case` and `--kind` ask for; see `named_cases`."""
+    named = None if only is None else named_cases((plan.case for plan in cases), only)
+    return lambda job: (named is None or job.case_id in named) and (not kinds or job.kind in kinds)

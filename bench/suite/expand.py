@@ -365,4 +365,6 @@ def _matches(match: Match, model: ModelSpec, dataset: DatasetSpec, target: Targe
 
 
 def _any_name(patterns: tuple[str, ...] | None, *names: str) -> bool:
-    return patterns is None or any(fnmatchcase(name, pattern) for name in names for pattern in patterns)
+    return patterns is None or any(
+        name == pattern or fnmatchcase(name, pattern) for name in names for pattern in patterns
+    )

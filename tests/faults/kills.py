@@ -42,7 +42,7 @@ DRAWN = 0.05
 """Share of the forked runs whose report has pictures, which take longer than all else; others leave them out."""
 OF_A_WORKER = 0.2
 """Share of the kills that hit a worker, or a parent of workers, and not `bench` itself."""
-INTERRUPTIONS, TWICE = (signal.SIGINT, signal.SIGTERM), 0.3
+INTERRUPTIONS, TWICE = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP), 0.3
 """Signals that mean an interruption, and the share of these that come twice, as from one who is impatient."""
 EXPECTED_OF_A_WORKER = (2,)
 """Exit codes more: of an interpreter that was killed while it told what is installed in it."""

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import random
+import resource
 import shutil
 import subprocess
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 
@@ -30,27 +34,85 @@ def campaign(tally: Tally, folder: Path, budget: Budget, seed: int) -> None:
         two_at_once(tally, own)
 
 
+RECIPE = {"budget": {"steps": 2}, "device": "cpu"}
+PHASES = ("train", "predict", "score", "time", "report")
+"""Each is tried on a disk that was filled behind the one before."""
+
+
 def full_disk(tally: Tally, folder: Path, chance: random.Random) -> None:
-    """A results folder on a file system of some hundred kilobytes: one paragraph, and the next run goes on."""
+    """A disk that is full in a phase of a run: one paragraph, nothing half-written, and with room the run goes on.
+
+    The disk is a file system in memory where one may be mounted; and in any case files may not be larger than a limit.
+    """
+    phase = chance.choice(PHASES)
     mount = folder / "disk"
     mount.mkdir()
-    size = chance.randint(16, 400)
-    words = ["mount", "-t", "tmpfs", "-o", f"size={size}k", "tmpfs", str(mount)]
+    words = ["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(mount)]
     if subprocess.run(words, capture_output=True, check=False).returncode:
         tally.left_out["full disk"] = "this user may not mount a file system"
-        return
+    else:
+        try:
+            _tried_full(tally, folder, mount, phase, lambda: _filled(mount, chance.randint(0, 60)))
+        finally:
+            subprocess.run(["umount", "-l", str(mount)], check=False)
+    (folder / "limited").mkdir()
+    _tried_full(tally, folder, folder / "limited", phase, lambda: _limited(chance.choice((0, 40, 400, 4000))))
+
+
+def _tried_full(
+    tally: Tally, folder: Path, results: Path, phase: str, full: Callable[[], contextlib.AbstractContextManager[str]]
+) -> None:
+    suite = write_suite(folder, [perfect(), "fake/trains"], recipe=RECIPE)
+    words = ["--results", str(results)]
+    run = ["run", str(suite), *words]
+    steps = {
+        "train": [*run, "--kind", "train"],
+        "predict": [*run, "--kind", "predict"],
+        "score": ["score", *words],
+        "time": run,
+        "report": ["report", *words],
+    }
+    for before in PHASES[: PHASES.index(phase)]:
+        code, said = quiet(steps[before])
+        if code:
+            tally.add(f"full disk, {phase}", f"before it, {before}: {code}: {said[-300:]}")
+            return
+    if phase == "score":
+        shutil.rmtree(newest_run(results).path / "scores")
+    with full() as how:
+        code, said = quiet(steps[phase])
+    temporary = [path for path in results.rglob("*") if path.name.endswith((".tmp", ".part"))]
+    held = code in (0, 1, 2) and not temporary and "Traceback" not in said
+    tally.add(f"full disk, {phase}", None if held else f"{how}: {code}, {temporary}: {said[-300:]}")
+    code, said = quiet(run)
+    scored = code == 0 and all(case.scores is not None for case in read_run(newest_run(results)).cases)
+    tally.add("full disk, then room", None if scored else f"{phase}, {how}: {code}: {said[-300:]}")
+
+
+@contextlib.contextmanager
+def _filled(mount: Path, left_kb: int) -> Iterator[str]:
+    """Fill a disk up to some kilobytes."""
+    filler = mount / "filler"
+    with filler.open("wb") as file, contextlib.suppress(OSError):
+        while True:
+            file.write(bytes(4096))
+            file.flush()
+    os.truncate(filler, max(0, filler.stat().st_size - 1024 * left_kb))
     try:
-        suite = write_suite(folder, [perfect(), "fake/trains"], recipe={"budget": {"steps": 2}, "device": "cpu"})
-        words = ["run", str(suite), "--results", str(mount), "--kind", "train", "--kind", "predict"]
-        code, said = quiet(words)
-        temporary = list(mount.rglob("*.tmp"))
-        failure = None if code in (0, 1, 2) and not temporary else f"{size} kB: {code}, {temporary}: {said[-300:]}"
-        tally.add("full disk", failure)
-        subprocess.run(["mount", "-o", "remount,size=64m", str(mount)], check=True)
-        code, said = quiet(words)
-        tally.add("full disk, then room", None if code == 0 else f"{size} kB: {code}: {said[-300:]}")
+        yield f"{left_kb} kB left"
     finally:
-        subprocess.run(["umount", "-l", str(mount)], check=False)
+        filler.unlink()
+
+
+@contextlib.contextmanager
+def _limited(size: int) -> Iterator[str]:
+    """Let no process, of those that begin now, too, write a file of more bytes."""
+    kept = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, kept[1]))
+    try:
+        yield f"files of {size} bytes at most"
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, kept)
 
 
 def set_back_clock(tally: Tally, folder: Path, chance: random.Random) -> None:

@@ -44,7 +44,7 @@ class Fork:
         sys.stderr.flush()
         self.returncode: int | None = None
         # As between `fork` and `exec`: what comes before the handlers of the new process are set waits for these.
-        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
         self.pid = os.fork()
         if self.pid == 0:
             _become(command[2], command[3:], env, cwd, stdout, set(pass_fds), blocked)
@@ -97,6 +97,7 @@ def _become(
         for number in kept:
             os.set_inheritable(number, True)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
         os.environ.clear()

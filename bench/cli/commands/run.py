@@ -137,7 +137,7 @@ def _done(
     from bench.run.session import RunRecorder, run_cases
     from bench.run.tuning.search import search
 
-    wanted = wanted_jobs(options.case, tuple(options.kind or ()))
+    wanted = wanted_jobs(options.case, tuple(options.kind or ()), prepared.cases)
     recorder = RunRecorder(
         run,
         results,
@@ -182,7 +182,7 @@ def _check_selection(prepared: Prepared, options: Namespace) -> None:
     from bench.errors import BenchError
     from bench.run.runner import wanted_jobs
 
-    wanted = wanted_jobs(options.case, ())
+    wanted = wanted_jobs(options.case, (), prepared.cases)
     if not any(wanted(plan.predict) for plan in prepared.cases):
         ids = "\n  ".join(plan.case.id for plan in prepared.cases)
         raise BenchError(f"--case {options.case!r} matches no case of {options.suite}. Its cases are:\n  {ids}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from fnmatch import fnmatchcase
 
@@ -10,9 +11,16 @@ from bench.records import Case
 from bench.records.store.views import RunView
 
 
-def is_named(case: Case, pattern: str) -> bool:
-    """Return whether a pattern (`*` and `?` allowed) is the id or the model label of a case."""
-    return any(name == pattern or fnmatchcase(name, pattern) for name in (case.id, case.model.label))
+def named_cases(cases: Iterable[Case], pattern: str) -> frozenset[str]:
+    """Return the ids of the cases whose id or model label a pattern is; where it is none of these, of those it matches.
+
+    Args:
+        cases: Cases to choose from.
+        pattern: An id or label, which may hold any sign; or a pattern with `*` and `?`.
+    """
+    names = {case.id: (case.id, case.model.label) for case in cases}
+    literal = frozenset(case_id for case_id, own in names.items() if pattern in own)
+    return literal or frozenset(case_id for case_id, own in names.items() if any(fnmatchcase(n, pattern) for n in own))
 
 
 def with_cases(run: RunView, pattern: str | None) -> RunView:
@@ -23,7 +31,8 @@ def with_cases(run: RunView, pattern: str | None) -> RunView:
     """
     if pattern is None:
         return run
-    found = tuple(view for view in run.cases if is_named(view.case, pattern))
+    named = named_cases((view.case for view in run.cases), pattern)
+    found = tuple(view for view in run.cases if view.case.id in named)
     if not found:
         names = [name for view in run.cases for name in (view.case.id, view.case.model.label)]
         ids = "; ".join(view.case.id for view in run.cases)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bench.report.draw.figure import GREY, STYLE, colour, columns_that_fit, from_zero, line, marker, save, shortened
+from bench.report.draw.figure import GREY, colour, columns_that_fit, drawing, from_zero, line, marker, save, shortened
 from bench.report.draw.training_curves import IMAGES, NOTHING, SECONDS, Series
 
 if TYPE_CHECKING:
@@ -44,9 +44,7 @@ def accuracy_budget(points: Sequence[BudgetPoint], path: Path, *, score_label: s
         path: File to write.
         score_label: Label of the vertical axis, with its range.
     """
-    import matplotlib as mpl
-
-    with mpl.rc_context(STYLE):
+    with drawing():
         save(_budget_figure(points, score_label), path)
 
 

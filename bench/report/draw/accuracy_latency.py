@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bench.report.draw.figure import GREY, STYLE, colour, ink, marker, save, shortened
+from bench.report.draw.figure import GREY, colour, drawing, ink, marker, save, shortened
 from bench.report.draw.text_places import Anchor, Box, place
 
 if TYPE_CHECKING:
@@ -71,9 +71,7 @@ def accuracy_latency(
         latency_label: Label of the horizontal axis, with its unit.
         higher_is_better: Direction of the score.
     """
-    import matplotlib as mpl
-
-    with mpl.rc_context(STYLE):
+    with drawing():
         figure = _accuracy_figure(points, score_label, latency_label, higher_is_better)
         save(figure, path)
 

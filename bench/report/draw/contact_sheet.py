@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from bench.data.formats.tint import palette_of
 from bench.records import ClassSpec
 from bench.records.colours import object_colours
-from bench.report.draw.figure import GREY, STYLE, columns_that_fit, save, shortened
+from bench.report.draw.figure import GREY, columns_that_fit, drawing, save, shortened
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -102,9 +102,7 @@ def contact_sheet(rows: Sequence[SheetRow], path: Path, *, classes: Sequence[Cla
         path: File to write.
         classes: The label space.
     """
-    import matplotlib as mpl
-
-    with mpl.rc_context(STYLE):
+    with drawing():
         save(_sheet_figure(rows, classes), path)
 
 
@@ -120,9 +118,7 @@ def picture_sheet(
         classes: The label space.
         void: Name of the striped pixels in the legend.
     """
-    import matplotlib as mpl
-
-    with mpl.rc_context(STYLE):
+    with drawing():
         save(_grid_figure(rows, titles, classes, smooth=len(titles), void=void), path)
 
 

@@ -6,9 +6,13 @@ imported inside functions: reading results must not pay for it.
 
 from __future__ import annotations
 
+import re
+import sys
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +29,7 @@ DPI = 150
 GREY = "#666666"
 
 STYLE: Any = {
-    "font.family": "DejaVu Sans",  # ships with matplotlib: the same glyphs on every machine
+    "font.family": ["DejaVu Sans"],  # ships with matplotlib: the same glyphs on every machine
     "font.size": 9,
     "axes.labelsize": 9,
     "axes.titlesize": 9,
@@ -43,6 +47,72 @@ STYLE: Any = {
     "savefig.dpi": DPI,
     "figure.dpi": DPI,
 }
+
+
+FURTHER_FONTS = (
+    "Noto Sans CJK SC", "Noto Sans CJK JP", "Noto Sans SC", "Noto Sans JP", "Noto Sans KR", "Source Han Sans SC",
+    "WenQuanYi Micro Hei", "WenQuanYi Zen Hei", "Droid Sans Fallback", "Microsoft YaHei", "SimHei", "Yu Gothic",
+    "Malgun Gothic", "PingFang SC", "Hiragino Sans", "Apple SD Gothic Neo", "Arial Unicode MS", "Unifont",
+    "Noto Sans Devanagari", "Noto Sans Thai", "FreeSans",
+)  # fmt: skip
+"""Fonts that have letters which `STYLE`'s has not; those that are installed are asked for such letters alone."""
+
+LETTERS = "of names in the pictures, since no font that is installed has them"
+_MISSING_GLYPH = re.compile(r"Glyph (\d+) .* missing from font")
+_LETTERS: ContextVar[set[str] | None] = ContextVar("_LETTERS", default=None)
+
+
+@contextmanager
+def drawing() -> Iterator[None]:
+    """Draw within in the style of all pictures.
+
+    Letters that no font has are noted for `missing_letters`; where nobody asks, a line on standard error tells of them.
+    """
+    import matplotlib as mpl
+
+    with mpl.rc_context({**STYLE, "font.family": [*STYLE["font.family"], *_installed()]}), warnings.catch_warnings():
+        told, asked = warnings.showwarning, _LETTERS.get()
+        letters: set[str] = set() if asked is None else asked
+
+        def note(message: Any, *where: Any) -> None:
+            glyph = _MISSING_GLYPH.match(str(message))
+            if glyph is None:
+                told(message, *where)
+            else:
+                letters.add(chr(int(glyph[1])))
+
+        warnings.filterwarnings("always", message=_MISSING_GLYPH.pattern)
+        warnings.showwarning = note  # type: ignore[assignment]
+        yield
+    if asked is None:
+        for line in told_of(letters):
+            print(f"note: {line}", file=sys.stderr)
+
+
+@lru_cache(maxsize=1)
+def _installed() -> tuple[str, ...]:
+    from matplotlib.font_manager import fontManager
+
+    there = {font.name for font in fontManager.ttflist}
+    return tuple(name for name in FURTHER_FONTS if name in there)
+
+
+@contextmanager
+def missing_letters() -> Iterator[set[str]]:
+    """Yield the letters that no font has of what is drawn within; boxes stand for them."""
+    letters: set[str] = set()
+    token = _LETTERS.set(letters)
+    try:
+        yield letters
+    finally:
+        _LETTERS.reset(token)
+
+
+def told_of(letters: set[str]) -> list[str]:
+    """Return a sentence on letters that no font has; none where there are none."""
+    some = "".join(sorted(letters)[:8]) + ("…" if len(letters) > 8 else "")
+    many = f"{len(letters)} letter{'s' * (len(letters) > 1)}"
+    return [f"boxes stand for {many} {LETTERS} ({some}); install one, such as Noto Sans CJK"] if letters else []
 
 
 def colour(position: int) -> str:

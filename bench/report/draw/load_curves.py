@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bench.report.draw.figure import GREY, STYLE, colour, columns_that_fit, line, marker, save, shortened
+from bench.report.draw.figure import GREY, colour, columns_that_fit, drawing, line, marker, save, shortened
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -43,9 +43,7 @@ def load_curves(curves: Sequence[LoadCurve], path: Path) -> None:
         curves: One per model; at least one with a batch or a trial.
         path: File to write.
     """
-    import matplotlib as mpl
-
-    with mpl.rc_context(STYLE):
+    with drawing():
         save(_load_figure(curves), path)
 
 

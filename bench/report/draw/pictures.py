@@ -14,6 +14,7 @@ from bench.errors import BenchError
 from bench.records.store import layout
 from bench.records.store.views import CaseView, RunView
 from bench.report.draw import stage_times as plots
+from bench.report.draw.figure import missing_letters, told_of
 from bench.report.draw.loads_of_summary import PICTURE, draw_loads
 from bench.report.draw.probability_curves import draw_probabilities
 from bench.report.draw.recipe_pictures import draw_recipes
@@ -54,7 +55,12 @@ def draw_pictures(run: RunView, summary: RunSummary, folder: Path, show_from: fl
     A contact sheet is left out where its data set is not on this machine: all else in a report
     comes from the run's own files.
     """
-    run = run.unshifted
+    with missing_letters() as letters:
+        pictures = _drawn(run.unshifted, summary, folder, show_from)
+    return replace(pictures, left_out=(*pictures.left_out, *told_of(letters)))
+
+
+def _drawn(run: RunView, summary: RunSummary, folder: Path, show_from: float | None) -> Pictures:
     made = [
         _accuracy_latency(summary, folder / "accuracy_latency.png"),
         _stage_times(summary, folder / "stage_times.png"),

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.records.store import layout
-from bench.report.draw.figure import GREY, STYLE, colour, columns_that_fit, line, marker, save, shortened
+from bench.report.draw.figure import GREY, colour, columns_that_fit, drawing, line, marker, save, shortened
 from bench.report.draw.training_pictures import row_label
 from bench.report.summary.probability_curves import ProbabilityCurves
 
@@ -42,9 +42,7 @@ def probability_curves(curves: Sequence[ProbabilityCurves], labels: Sequence[str
         labels: Labels of the models, one per curve.
         path: File to write.
     """
-    import matplotlib as mpl
-
-    with mpl.rc_context(STYLE):
+    with drawing():
         save(_figure(curves, labels), path)
 
 

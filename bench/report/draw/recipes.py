@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bench.report.draw.figure import COLOURS, GREY, STYLE, save, shortened
+from bench.report.draw.figure import COLOURS, GREY, drawing, save, shortened
 from bench.report.summary.coordinates import ParallelPlot
 from bench.report.summary.searches import SearchSummary
 
@@ -39,9 +39,7 @@ def heat_map(
         score_label: Label of the colour scale.
         title: Model and data set.
     """
-    import matplotlib as mpl
-
-    with mpl.rc_context(STYLE):
+    with drawing():
         save(_heat_figure(values, rows, columns, score_label, title), path)
 
 
@@ -77,9 +75,7 @@ def _heat_figure(
 
 def parallel_coordinates(plot: ParallelPlot, path: Path, *, title: str) -> None:
     """Write parallel coordinates as a PNG; the better a recipe, the lighter and the later it is drawn."""
-    import matplotlib as mpl
-
-    with mpl.rc_context(STYLE):
+    with drawing():
         save(_parallel_figure(plot, title), path)
 
 
@@ -116,9 +112,7 @@ def _parallel_figure(plot: ParallelPlot, title: str) -> Figure:
 
 def search_history(search: SearchSummary, path: Path, *, score_label: str) -> None:
     """Write the course of a search as a PNG: every trial, and the best so far."""
-    import matplotlib as mpl
-
-    with mpl.rc_context(STYLE):
+    with drawing():
         save(_history_figure(search, score_label), path)
 
 

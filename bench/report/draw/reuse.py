@@ -15,6 +15,7 @@ from bench.records.names import harness_root
 from bench.records.store import layout
 from bench.records.store.files import content_sha256, file_state, write_atomically
 from bench.records.store.views import RunView
+from bench.report.draw.figure import LETTERS
 from bench.report.draw.pictures import Pictures, draw_pictures
 from bench.report.summary.stored import summary_key
 from bench.report.summary.summarise import RunSummary
@@ -36,6 +37,8 @@ def drawn_once(
     if found is not None:
         return found
     pictures = draw_pictures(run, summary, folder, show_from)
+    if any(LETTERS in line for line in pictures.left_out):
+        return pictures  # a font that is installed later changes them, and nothing else tells
     names = [path.name for path in pictures.drawn]
     names += [path.with_suffix(f".{form}").name for path in pictures.drawn for form in plots]
     hashes = {name: content_sha256(folder / name) for name in names}

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.records.store import layout
-from bench.report.draw.figure import STYLE, colour, columns_that_fit, line, marker, save, shortened
+from bench.report.draw.figure import colour, columns_that_fit, drawing, line, marker, save, shortened
 from bench.report.draw.training_pictures import row_label
 from bench.report.summary.robustness import NATURAL, Robustness
 
@@ -63,9 +63,7 @@ def robustness_curves(curves: Sequence[tuple[str, Curves]], path: Path, *, score
         path: File to write.
         score_label: Label of the vertical axes.
     """
-    import matplotlib as mpl
-
-    with mpl.rc_context(STYLE):
+    with drawing():
         save(_figure(curves, score_label), path)
 
 

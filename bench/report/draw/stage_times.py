@@ -16,7 +16,7 @@ import numpy as np
 from bench.report.draw.accuracy_budget import BudgetPoint, accuracy_budget
 from bench.report.draw.accuracy_latency import AccuracyPoint, accuracy_latency
 from bench.report.draw.contact_sheet import SheetRow, Tile, contact_sheet
-from bench.report.draw.figure import COLOURS, GREY, STYLE, save, shortened
+from bench.report.draw.figure import COLOURS, GREY, drawing, save, shortened
 from bench.report.draw.load_curves import LoadCurve, load_curves
 from bench.report.draw.numbers import milliseconds
 from bench.report.draw.training_curves import Curve, Series, training_curve, training_curves
@@ -75,9 +75,7 @@ def stage_times(bars: Sequence[StageBar], path: Path) -> None:
         bars: One per model, from top to bottom; an unknown stage has no length and is told as "–".
         path: File to write.
     """
-    import matplotlib as mpl
-
-    with mpl.rc_context(STYLE):
+    with drawing():
         save(_stage_figure(bars), path)
 
 

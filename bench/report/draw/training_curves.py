@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from bench.report.draw.figure import (
     COLOURS,
     GREY,
-    STYLE,
     colour,
     columns_that_fit,
+    drawing,
     from_zero,
     line,
     marker,
@@ -99,9 +99,7 @@ def training_curves(curves: Sequence[Curve], path: Path) -> None:
         curves: One per training.
         path: File to write.
     """
-    import matplotlib as mpl
-
-    with mpl.rc_context(STYLE):
+    with drawing():
         save(_overlaid_figure(curves), path)
 
 
@@ -112,9 +110,7 @@ def training_curve(curve: Curve, path: Path) -> None:
         curve: The training.
         path: File to write.
     """
-    import matplotlib as mpl
-
-    with mpl.rc_context(STYLE):
+    with drawing():
         save(_single_figure(curve), path)
 
 

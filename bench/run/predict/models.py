@@ -22,7 +22,7 @@ from bench.records.stated_classes import classes_beside
 from bench.records.store.files import sha256_of
 from bench.records.store.invocation import find_adapters
 from bench.records.store.runs import open_run, read_job, read_run
-from bench.records.store.selection import is_named
+from bench.records.store.selection import named_cases
 from bench.records.store.views import CaseView
 from bench.run.predict.reading import range_of, reading_of_case
 from bench.run.predict.weight_classes import classes_of_weights
@@ -154,7 +154,8 @@ def _own_classes(model: ModelSpec) -> tuple[ClassSpec, ...]:
 def _case(cases: Sequence[CaseView], wanted: str | None, run: str) -> CaseView:
     if wanted is None and len(cases) == 1:
         return cases[0]
-    named = [view for view in cases if wanted is not None and is_named(view.case, wanted)]
+    ids_named = frozenset() if wanted is None else named_cases((view.case for view in cases), wanted)
+    named = [view for view in cases if view.case.id in ids_named]
     if len(named) == 1:
         return named[0]
     ids = "; ".join(view.case.id for view in (named or cases))

@@ -40,12 +40,22 @@ def test_results_that_are_a_file_or_a_link_to_nowhere_are_told(tmp_path, capsys)
         assert "Traceback" not in said
 
 
-def test_sigterm_is_taken_as_an_interruption(monkeypatch, capsys):
-    before = signal.getsignal(signal.SIGTERM)
-    monkeypatch.setattr(check, "execute", lambda _: os.kill(os.getpid(), signal.SIGTERM))
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_sigterm_and_a_closed_terminal_are_taken_as_an_interruption(number, monkeypatch, capsys):
+    before = signal.getsignal(number)
+    monkeypatch.setattr(check, "execute", lambda _: os.kill(os.getpid(), number))
     assert main(["check", "s.yaml"]) == 130
     assert "goes on from here" in capsys.readouterr().err
-    assert signal.getsignal(signal.SIGTERM) is before
+    assert signal.getsignal(number) is before
+
+
+def test_what_nohup_has_ignored_stays_ignored(monkeypatch):
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        monkeypatch.setattr(check, "execute", lambda _: os.kill(os.getpid(), signal.SIGHUP) or 0)
+        assert main(["check", "s.yaml"]) == 0
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

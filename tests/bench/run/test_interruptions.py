@@ -167,3 +167,44 @@ def test_an_interrupt_at_any_moment_of_the_start_is_one_line(tmp_path):
         # Before the first lines of ours Python itself ends, by the signal; nothing of bench is in its traceback.
         assert "Traceback" not in said or "bench/cli/main.py" not in said
         assert code in (130, 1, -signal.SIGINT)
+
+
+@pytest.mark.slow
+def test_a_run_that_is_stopped_for_a_while_goes_on_as_if_nothing_had_been(tmp_path):
+    suite = write_suite(tmp_path, MODELS, recipe=RECIPE)
+    flags = ("--kind", "train", "--kind", "predict")
+    bench = start(suite, tmp_path / "results", *flags)
+    wait_for(lambda: any((tmp_path / "results").glob(f"*/*/jobs/*/{layout.TRAINING_LOG}")))
+    for number in (signal.SIGSTOP, signal.SIGCONT):  # as Ctrl-Z and `fg`; the worker is in a session of its own
+        bench.send_signal(number)
+        time.sleep(0.5)
+    code, said = finished(bench)
+    assert code == 0, said
+    assert finished(start(suite, tmp_path / "undisturbed", *flags))[0] == 0
+    assert scores(tmp_path / "results") == scores(tmp_path / "undisturbed")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "expected"), [(signal.SIGHUP, 130), (signal.SIGQUIT, -signal.SIGQUIT)])
+def test_a_closed_terminal_and_a_quit_end_the_workers_and_the_next_run_goes_on(tmp_path, number, expected):
+    suite = write_suite(tmp_path, [perfect(), "fake/hangs"], timeouts={"predict_s": 30.0})
+    bench = start(suite, tmp_path / "results", "--kind", "predict")
+    hanging(bench, tmp_path / "results")
+    processes = descendants(bench)
+    bench.send_signal(number)
+    code, said = finished(bench)
+    assert code == expected
+    assert "Traceback" not in said
+    assert all(gone(pid) for pid in processes)
+    suite = write_suite(tmp_path, [perfect()])
+    assert "1 were done already" in finished(start(suite, tmp_path / "results", "--kind", "predict"))[1]
+
+
+@pytest.mark.slow
+def test_a_run_whose_messages_nobody_reads_any_more_is_finished(tmp_path):
+    suite = write_suite(tmp_path, [perfect()])
+    bench = start(suite, tmp_path / "results", "--kind", "predict")
+    assert bench.stderr is not None
+    bench.stderr.close()
+    assert bench.wait(120) == 0
+    assert len(scores(tmp_path / "results")) == 1
