@@ -323,9 +323,7 @@ class OnTorchDevice(BaseAdapter):
         return operations_of(self, images)
 
     def versions(self) -> dict[str, str]:
-        """Return versions of the adapter's packages, of what makes the pass, and of CUDA where torch is built for
-        it.
-        """
+        """Return versions of the adapter's packages, of what makes the pass, and of CUDA if torch is built for it."""
         found = package_versions([*self.packages, *self._runtime_packages()])
         if torch.version.cuda is not None:
             found["cuda"] = torch.version.cuda

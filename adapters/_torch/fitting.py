@@ -73,9 +73,7 @@ class Placement:
         return (max(0, -self.top), max(0, below)), (max(0, -self.left), max(0, right))
 
     def without_answer(self, size: Size) -> NDArray[np.bool_] | None:
-        """Return pixels of the original image, bool (H, W), whose centre the input does not show; None if there are
-        none.
-        """
+        """Return the pixels of the original image, bool (H, W), whose centre the input does not show, or None."""
         (above, below), (left, right) = self.unseen
         if not any((above, below, left, right)):
             return None

@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-from pydantic import JsonValue
-
 from adapters._torch.runtimes.runtime import RUNTIMES
-from bench.adapter import (
-    BaseAdapter,
-    Batch,
-    DeviceTimer,
-    Progress,
-    Raw,
-    TrainingData,
-    TrainingResult,
-)
+from bench.adapter import BaseAdapter
 from bench.errors import BenchError, did_you_mean
-from bench.records import ModelSpec, Operations, Recipe, Size, Target, TaskSpec
-from bench.records.flag import Flag
-from bench.records.predictions import Prediction, RgbImage
+from bench.records import ModelSpec, Target, TaskSpec
+from bench.records.predictions import RgbImage
+
+
+def _of_the_chosen(name: str) -> Callable[..., Any]:
+    """Return a method that hands its arguments to that of the same name of the adapter that `build` chose."""
+
+    def method(self: ForwardingAdapter, *args: Any, **kwargs: Any) -> Any:
+        return getattr(self._chosen, name)(*args, **kwargs)
+
+    return method
 
 
 class ForwardingAdapter(BaseAdapter):
@@ -77,70 +72,20 @@ class ForwardingAdapter(BaseAdapter):
             )
         return self._adapters[name]()
 
-    def decode(self, encoded: Sequence[bytes]) -> Sequence[Any] | None:
-        """Decode images as the chosen adapter does."""
-        return self._chosen.decode(encoded)
-
-    def train(self, data: TrainingData, recipe: Recipe, out: Path, progress: Progress) -> TrainingResult:
-        """Train a fresh network of the built kind."""
-        return self._chosen.train(data, recipe, out, progress)
-
-    def preprocess(self, images: Sequence[RgbImage]) -> Batch:
-        """Turn images into a batch on the device."""
-        return self._chosen.preprocess(images)
-
-    def infer(self, batch: Batch) -> Raw:
-        """Forward pass."""
-        return self._chosen.infer(batch)
-
-    def postprocess(self, raw: Raw, sizes: Sequence[Size]) -> list[Prediction]:
-        """Return predictions at the original sizes, on the host."""
-        return self._chosen.postprocess(raw, sizes)
-
-    def probabilities(self, raw: Raw, sizes: Sequence[Size]) -> list[NDArray[np.floating]]:
-        """Return probabilities of each class and pixel, where what was chosen has them."""
-        return self._chosen.probabilities(raw, sizes)
-
-    def synchronize(self) -> None:
-        """Wait until the device is idle."""
-        self._chosen.synchronize()
-
-    def queued(self) -> Any:
-        """Return a mark of the device work queued so far."""
-        return self._chosen.queued()
-
-    def beside(self, mark: Any) -> AbstractContextManager[None]:
-        """Return a context with a stream of its own."""
-        return self._chosen.beside(mark)
-
-    def device_timer(self) -> DeviceTimer | None:
-        """CUDA events, or None where there are none."""
-        return self._chosen.device_timer()
-
-    def reset_peak_device_bytes(self) -> None:
-        """Start a new peak of device memory."""
-        self._chosen.reset_peak_device_bytes()
-
-    def peak_device_bytes(self) -> int | None:
-        """Return the peak bytes allocated by torch on the device, or None where that is not known."""
-        return self._chosen.peak_device_bytes()
-
-    def peak_reserved_bytes(self) -> int | None:
-        """Return the peak bytes that torch's allocator held of the device, or None where that is not known."""
-        return self._chosen.peak_reserved_bytes()
-
-    def operations(self, images: Sequence[RgbImage]) -> Operations:
-        """Count what one `infer` computes."""
-        return self._chosen.operations(images)
-
-    def doubts(self, images: Sequence[RgbImage]) -> tuple[Flag, ...]:
-        """Return versions of the chosen adapter."""
-        return self._chosen.doubts(images)
-
-    def describe(self) -> dict[str, JsonValue]:
-        """Return facts of the built network."""
-        return self._chosen.describe()
-
-    def versions(self) -> dict[str, str]:
-        """Return versions of what can change a result."""
-        return self._chosen.versions()
+    decode = _of_the_chosen("decode")
+    train = _of_the_chosen("train")
+    preprocess = _of_the_chosen("preprocess")
+    infer = _of_the_chosen("infer")
+    postprocess = _of_the_chosen("postprocess")
+    probabilities = _of_the_chosen("probabilities")
+    synchronize = _of_the_chosen("synchronize")
+    queued = _of_the_chosen("queued")
+    beside = _of_the_chosen("beside")
+    device_timer = _of_the_chosen("device_timer")
+    reset_peak_device_bytes = _of_the_chosen("reset_peak_device_bytes")
+    peak_device_bytes = _of_the_chosen("peak_device_bytes")
+    peak_reserved_bytes = _of_the_chosen("peak_reserved_bytes")
+    operations = _of_the_chosen("operations")
+    doubts = _of_the_chosen("doubts")
+    describe = _of_the_chosen("describe")
+    versions = _of_the_chosen("versions")

@@ -267,9 +267,7 @@ def refuse_inverted(loaded: LoadedWeights, class_names: tuple[str, ...], label: 
 
 
 def _without_background(names: tuple[str, ...]) -> list[str]:
-    """Return names without case and punctuation, and without a background at the first place, which many lists leave
-    out.
-    """
+    """Return names without case, punctuation and a first background, which many lists leave out."""
     keys = [key_of(name) for name in names]
     return keys[1:] if keys[0] in BACKGROUND else keys
 

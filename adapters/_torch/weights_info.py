@@ -105,9 +105,7 @@ def _is_alike(shape: tuple[int, ...], mine: tuple[int, ...], classes: int) -> bo
 
 
 def _classes_in(given: Shapes, own: Shapes, classes: int) -> int | None:
-    """Return classes of the file, where all shapes that differ differ by them alone; 0 where none differs, None
-    otherwise.
-    """
+    """Return the classes of the file if shapes differ by their number alone: 0 if none differs, None if not."""
     found = 0
     for name, shape in given.items():
         mine = own[name]

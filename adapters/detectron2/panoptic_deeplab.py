@@ -164,9 +164,7 @@ class CentreStages:
         return Panoptic((places + first).to(torch.int32).cpu().numpy(), tuple(segments))
 
     def _segment(self, value: int, number: int, mask: Tensor, probabilities: Tensor, centres: Tensor) -> Segment:
-        """Return a segment with the framework's score of an instance: mean probability of its class times the
-        centre.
-        """
+        """Return a segment with the framework's score: the mean probability of its class times the centre."""
         class_id = value // LABEL_DIVISOR
         if class_id not in self._labels.things:
             return Segment(id=number, class_id=class_id, score=None)

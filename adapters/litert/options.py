@@ -1,6 +1,6 @@
 """Options of a model config of a .tflite file, without a runtime."""
 
-from adapters._torch.runtimes.file_options import EXPORTS, FileOptions, usage_errors
+from adapters._torch.runtimes.file_options import EXPORTS, FileOptions, abilities_of_file, usage_errors
 from bench.records import ModelSpec
 from bench.records.abilities import Abilities
 
@@ -9,13 +9,4 @@ __all__ = ["EXPORTS", "FileOptions", "abilities", "usage_errors"]
 
 def abilities(model: ModelSpec) -> Abilities:
     """Return what the model can be asked for; imports no framework."""
-    return Abilities(
-        runtimes=("eager",),
-        no_other_runtime="a .tflite file is run by LiteRT alone",
-        devices=("cpu",),
-        cpu_precisions=("fp32",),
-        int8=False,
-        several_passes=False,
-        probabilities=model.options.get("output_is") != "labels",
-        channels_last=False,
-    )
+    return abilities_of_file(model, runtimes=("eager",), no_other_runtime="a .tflite file is run by LiteRT alone")

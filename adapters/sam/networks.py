@@ -84,11 +84,7 @@ class SamNetwork:
 
 
 def sam_options(model: ModelSpec) -> SamOptions:
-    """Return the checked options of a model config.
-
-    Raises:
-        BenchError: If a name or value is wrong.
-    """
+    """Return the checked options of a model config; raises `BenchError` if a name or value is wrong."""
     if found := usage_errors(model):
         raise BenchError("\n".join(found))
     return read_options(SamOptions, model)

@@ -154,9 +154,7 @@ TOLD_BY_TENSORS = ("activation", "aux_params", "classes", "encoder_weights", "in
 
 
 def _refuse_other_arguments(module: Any, model: ModelSpec) -> None:
-    """Refuse weights of a folder whose config.json states other arguments: strides and dilations leave no trace in
-    the shapes of tensors.
-    """
+    """Refuse weights whose config.json states other arguments: strides and dilations show in no shape of a tensor."""
     place = None if model.weights is None else Path(model.weights)
     config = None if place is None else (place if place.is_dir() else place.parent) / "config.json"
     try:

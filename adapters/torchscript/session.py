@@ -79,9 +79,7 @@ class TorchScriptSession:
         return {"torch": torch.get_num_threads()}
 
     def _seen(self, dtype: np.dtype[Any], size: Size | None, output: str | None) -> tuple[Port, ...]:
-        """Return its outputs, by a pass over zeros; where it takes none of that size, the one that is asked for,
-        unseen.
-        """
+        """Return its outputs by a pass over zeros; the one that is asked for, unseen, where it refuses that size."""
         for channels in (3, 1):
             with torch.inference_mode():
                 try:

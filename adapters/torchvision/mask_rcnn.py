@@ -150,9 +150,7 @@ ROI_BOX_SIDE = 7
 
 
 def _pyramid(options: MaskRCNNOptions, weights: str | None) -> BackboneWithFPN:
-    """Return a feature pyramid of four levels and a pooled one; torchvision's own is always 256 wide and has no
-    norm.
-    """
+    """Return a feature pyramid of four levels and a pooled one; torchvision's is 256 wide, without norm."""
     body = getattr(resnet, options.backbone)(weights=weights)
     stages = ("layer1", "layer2", "layer3", "layer4")
     return BackboneWithFPN(

@@ -94,9 +94,7 @@ def make_network(model: ModelSpec, task: TaskSpec) -> SemanticNetwork:
 
 
 def _config(options: SegFormerOptions, model: ModelSpec, *, channels: int) -> SegformerConfig:
-    """Return the configuration of a variant; heads, strides and activations are those of the weights' own folder, as
-    they leave no trace in the shapes of tensors.
-    """
+    """Return a variant's configuration; heads, strides and activations, which no shape shows, are the folder's own."""
     said = stated_config(options.pretrained, model.weights) or {}
     theirs = said if said.get("model_type") == SegformerConfig.model_type else {}
     variant = VARIANTS[options.variant]

@@ -125,9 +125,7 @@ class Adapter(devices.OnTorchDevice):
         return predictions
 
     def describe(self) -> dict[str, JsonValue]:
-        """Return facts of the built network: parameters as they are trained, before batch normalisation is folded
-        in.
-        """
+        """Return facts of the built network, with its parameters before batch normalisation is folded in."""
         facts = self._runtime.describe(self._facts)
         facts["input_contract"] = self._contract.as_json(self._target.image_size)
         if self._loaded is not None:

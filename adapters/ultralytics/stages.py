@@ -187,9 +187,7 @@ class InstanceStages:
         ]
 
     def _instances(self, found: Tensor, prototypes: Tensor, content: Size, size: Size) -> Instances:
-        """Make instances of `found`, whose rows are x1, y1, x2, y2 in the letterbox, confidence, class, mask
-        coefficients.
-        """
+        """Make instances of rows of x1, y1, x2, y2 in the letterbox, confidence, class and mask coefficients."""
         masks = self._masks(found, prototypes, content, size)
         class_ids = self._class_ids[found[:, 5].long().cpu().numpy()]
         # As the framework's predictor, without instances that have no pixel; and without classes the task lacks.

@@ -25,6 +25,7 @@ from bench.records.preview import PreviewRequest
 from bench.records.store.files import write_record
 from bench.records.store.layout import plain_name
 from bench.report.draw.contact_sheet import PictureRow, Tile, picture_sheet
+from bench.report.draw.figure import draw
 from bench.report.draw.overlay import overlay_with_void
 from bench.run.environments.interpreters import Interpreters, installed_packages
 from bench.run.planning.prepare import Prepared
@@ -176,7 +177,7 @@ def _draw(asked: _Asked, path: Path) -> Sheet:
             for index, image_id in enumerate(asked.ids)
         ]
     titles = ["unchanged", *(f"draw {draw}" for draw in range(1, DRAWS + 1))]
-    picture_sheet(rows, path, titles=titles, classes=classes, void="void, outside")
+    draw(path, picture_sheet, rows, titles=titles, classes=classes, void="void, outside")
     models = tuple(dict.fromkeys(case.model.label for case in asked.cases))
     return Sheet(path, models, changes=recipe.flip or recipe.augmentation.changes or recipe.random_crop is not None)
 

@@ -19,6 +19,7 @@ from bench.dataset import Dataset, GroundTruth
 from bench.errors import DatasetError
 from bench.records.predictions import RgbImage
 from bench.report.draw.contact_sheet import PictureRow, Tile, painted_map, picture_sheet
+from bench.report.draw.figure import draw
 from bench.report.draw.overlay import overlay_with_void
 from bench.report.draw.tiles import outlines
 
@@ -58,7 +59,7 @@ def preview(dataset: Dataset, splits: Sequence[str], path: Path, *, images: int)
             rows.append(PictureRow(f"{what}{listed.split}/{listed.image_id}", _pictures(image, ground_truth, dataset)))
     classes = [spec for index, spec in enumerate(dataset.classes) if index in present]
     titles = ["image", "ground truth over image", "truth"]
-    picture_sheet(rows, path, titles=titles, classes=classes, void="void")
+    draw(path, picture_sheet, rows, titles=titles, classes=classes, void="void")
     return chosen
 
 

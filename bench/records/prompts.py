@@ -78,11 +78,7 @@ class PromptedImage(np.ndarray[tuple[int, ...], np.dtype[np.uint8]]):
 
 
 def prompts_of(objects: PromptedMasks, kind: PromptKind) -> Prompts:
-    """Return the prompts of the true objects of an image.
-
-    Raises:
-        ShapeError: If an object has no pixel.
-    """
+    """Return the prompts of the true objects of an image; raises `ShapeError` if an object has no pixel."""
     rule = _RULES[kind]
     empty = np.flatnonzero(~objects.masks.any(axis=(1, 2)))
     if len(empty):

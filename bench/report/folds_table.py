@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from bench.report.cells import DataFrame, table_of
 from bench.report.draw.numbers import MISSING
 from bench.report.summary.folds import AcrossFolds
 from bench.report.summary.summarise import RunSummary
 
-if TYPE_CHECKING:
-    import pandas as pd
 
-
-def folds_table(summary: RunSummary) -> pd.DataFrame:
+def folds_table(summary: RunSummary) -> DataFrame:
     """Return one row for each model that was cross-validated."""
-    import pandas as pd
-
     labels = {cell.score.metric: cell.label for row in summary.rows for cell in row.scores}
     targets = len({group.target for group in summary.fold_groups}) > 1
     rows = [
@@ -36,7 +30,7 @@ def folds_table(summary: RunSummary) -> pd.DataFrame:
         }
         for group in summary.fold_groups
     ]
-    return pd.DataFrame(rows)
+    return table_of(rows)
 
 
 def _spread(over: AcrossFolds) -> str:

@@ -50,9 +50,7 @@ def _by_the_clock(row: Row) -> bool:
 
 
 def _disturbing(seen: Sequence[Interference], *, blocks: bool = False) -> list[Interference]:
-    """Return what was more than the protocol allows; where single blocks were judged, if more than a tenth of them
-    were.
-    """
+    """Return what was above the protocol's limits, or where blocks were judged, above them in over a tenth."""
     return [
         one
         for one in seen

@@ -8,20 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from bench.errors import BenchError
 from bench.records import Record
 from bench.records.store.runs import read_run, runs
 from bench.records.store.views import RunView
+from bench.report.cells import DataFrame, table_of
 from bench.report.draw.numbers import MISSING, with_interval
 from bench.report.markdown import cell, markdown_table
 from bench.report.summary.rows import Row
 from bench.report.summary.stored import stored_summary
 from bench.report.summary.summarise import RunSummary
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 NOT_KNOWN = "not recorded"
 
@@ -101,11 +98,7 @@ class Leaderboard(Record):
 
 
 def leaderboard(results: Path) -> Leaderboard:
-    """Read every run under a folder and return its tables.
-
-    Raises:
-        BenchError: If there is no run.
-    """
+    """Read every run under a folder and return its tables; raises `BenchError` if there is no run."""
     found: dict[Conditions, dict[tuple[str, str], Entry]] = {}
     better: dict[Conditions, bool] = {}
     left_out = []
@@ -182,11 +175,9 @@ def _ranked(entries: Iterable[Entry], higher_is_better: bool) -> tuple[Entry, ..
 # --------------------------------------------------------------------------- forms
 
 
-def frames(board: Leaderboard) -> dict[str, pd.DataFrame]:
+def frames(board: Leaderboard) -> dict[str, DataFrame]:
     """Return conditions in words -> the table as text, the best row first."""
-    import pandas as pd
-
-    return {str(table.conditions): pd.DataFrame(_cells(table)) for table in board.tables}
+    return {str(table.conditions): table_of(_cells(table)) for table in board.tables}
 
 
 def _cells(table: Table) -> dict[str, list[str]]:

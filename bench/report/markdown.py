@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from tabulate import tabulate
 
 from bench.report import differences, search_tables, sentences, tables, training_tables
+from bench.report.cells import DataFrame
 from bench.report.conclusion import conclusion
 from bench.report.draw.loads_of_summary import PICTURE
 from bench.report.draw.probability_curves import PICTURE as PROBABILITIES
@@ -22,9 +22,6 @@ from bench.report.slices_table import slices_notes, slices_tables, worst_slices_
 from bench.report.summary.summarise import RunSummary
 from bench.report.throughput import scenarios_table, sweep_table
 from bench.report.weights_table import weights_table
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 PICTURES = {
     "accuracy_latency.png": "Score against end-to-end latency, with 95 % intervals and the Pareto front",
@@ -236,7 +233,7 @@ def _bullets(lines: list[str]) -> str:
     return "\n".join(f"- {_paragraph(line)}" for line in lines)
 
 
-def _section(heading: str, frame: pd.DataFrame, code: str = "") -> list[str]:
+def _section(heading: str, frame: DataFrame, code: str = "") -> list[str]:
     return [f"## {heading}", markdown_table(frame, code)] if len(frame) else []
 
 
@@ -257,7 +254,7 @@ ALIGNED = 2000
 """Cells up to which the columns of a table are aligned in the text; it is shown alike in either case."""
 
 
-def markdown_table(frame: pd.DataFrame, code: str = "") -> str:
+def markdown_table(frame: DataFrame, code: str = "") -> str:
     """Return a frame as a markdown table; the column `code` holds commands."""
     if not len(frame):
         return ""

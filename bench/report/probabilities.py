@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from bench.report.cells import case_columns
+from bench.report.cells import DataFrame, case_columns, table_of
 from bench.report.summary.summarise import RunSummary
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 MOST_CLASSES = 24
 """Most classes for which a table of thresholds is made; thresholds of more are in results.json only."""
 
 
-def thresholds_table(summary: RunSummary) -> pd.DataFrame:
+def thresholds_table(summary: RunSummary) -> DataFrame:
     """The threshold of each class, a row for each case that chose any."""
-    import pandas as pd
-
     rows = {row.case_id: row for row in summary.rows}
     chosen = [one for one in summary.probabilities if one.taus and one.case_id in rows]
     entries = [
@@ -29,7 +22,7 @@ def thresholds_table(summary: RunSummary) -> pd.DataFrame:
         for one in chosen
         if len(one.taus) <= MOST_CLASSES
     ]
-    return pd.DataFrame(entries).fillna("")
+    return table_of(entries).fillna("")
 
 
 def probability_notes(summary: RunSummary) -> list[str]:

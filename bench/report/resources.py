@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from bench.records import Cost, EnergyUse, MemoryUse, ProfileResult
+from bench.report.cells import DataFrame, table_of
 from bench.report.draw.numbers import MISSING, mebibytes, significant
 from bench.report.sentences import row_name
 from bench.report.summary.rows import Row
 from bench.report.summary.summarise import RunSummary
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 Cell = Callable[[ProfileResult], str]
 
@@ -60,15 +57,13 @@ BRIEF = ("host peak MiB", "device MiB", "J/image", "GFLOP/image")
 """This is what a terminal has room for."""
 
 
-def resources_table(summary: RunSummary, *, brief: bool = False) -> pd.DataFrame:
+def resources_table(summary: RunSummary, *, brief: bool = False) -> DataFrame:
     """Return a row per case that was profiled, or whose price is known; empty where there is none.
 
     Args:
         summary: Summary of a run.
         brief: Only the columns that a terminal has room for.
     """
-    import pandas as pd
-
     several = len({row.dataset for row in summary.rows}) > 1
     price = {} if summary.cost is None else {price_heading(summary.cost): summary.cost}
     entries = []
@@ -83,7 +78,7 @@ def resources_table(summary: RunSummary, *, brief: bool = False) -> pd.DataFrame
         }
         names = {"model": row_name(summary, row), **({"data set": row.dataset} if several else {})}
         entries.append({**names, **cells, **prices})
-    frame = pd.DataFrame(entries)
+    frame = table_of(entries)
     return frame[[name for name in frame.columns if set(frame[name]) != {MISSING}]]
 
 

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from bench.report.cells import DataFrame, table_of
 from bench.report.draw.numbers import MISSING, with_interval
 from bench.report.sentences import row_name
 from bench.report.summary.robustness import NATURAL, Robustness
 from bench.report.summary.summarise import RunSummary
 
-if TYPE_CHECKING:
-    import pandas as pd
 
-
-def robustness_table(summary: RunSummary) -> pd.DataFrame:
+def robustness_table(summary: RunSummary) -> DataFrame:
     """Return a row for each case whose images were corrupted."""
-    import pandas as pd
-
     several = len({one.dataset for one in summary.robustness}) > 1
     rows = [
         {
@@ -34,13 +28,11 @@ def robustness_table(summary: RunSummary) -> pd.DataFrame:
         for one in summary.robustness
         if one.corruptions and one.case_id in names
     ]
-    return pd.DataFrame(rows)
+    return table_of(rows)
 
 
-def corruptions_table(summary: RunSummary) -> pd.DataFrame:
+def corruptions_table(summary: RunSummary) -> DataFrame:
     """Return a row for each corruption, with the mean over its severities of each case."""
-    import pandas as pd
-
     names = _columns(summary)
     found = list(
         dict.fromkeys((s.family, s.name) for one in summary.robustness for s in one.shifts if s.family != NATURAL)
@@ -53,13 +45,11 @@ def corruptions_table(summary: RunSummary) -> pd.DataFrame:
         }
         for family, name in found
     ]
-    return pd.DataFrame(rows).fillna(MISSING)
+    return table_of(rows).fillna(MISSING)
 
 
-def natural_table(summary: RunSummary) -> pd.DataFrame:
+def natural_table(summary: RunSummary) -> DataFrame:
     """Return a row for each case and other data set."""
-    import pandas as pd
-
     rows = [
         {
             "model": column,
@@ -72,7 +62,7 @@ def natural_table(summary: RunSummary) -> pd.DataFrame:
         for shift in one.shifts
         if shift.family == NATURAL
     ]
-    return pd.DataFrame(rows)
+    return table_of(rows)
 
 
 def robustness_notes(summary: RunSummary) -> list[str]:

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bench.report.cells import DataFrame, table_of
 from bench.report.draw.numbers import MISSING, with_interval
 from bench.report.summary.runtimes import KEPT_SCORE, TOLERANCE, RuntimeComparison
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from bench.report.summary.summarise import RunSummary
 
 
-def runtimes_table(summary: RunSummary) -> pd.DataFrame:
+def runtimes_table(summary: RunSummary) -> DataFrame:
     """Return a row per case that does not run eagerly, against the eager case it equals otherwise."""
-    import pandas as pd
-
     rows = {row.case_id: row for row in summary.rows}
     entries = []
     for one in summary.runtimes:
@@ -37,7 +34,7 @@ def runtimes_table(summary: RunSummary) -> pd.DataFrame:
                 "parity": _parity(one),
             }
         )
-    return pd.DataFrame(entries)
+    return table_of(entries)
 
 
 def runtimes_note(summary: RunSummary) -> str:

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
 
 from pydantic import JsonValue
 
 from bench.metric import load_metric
 from bench.records.store.studies import TRIAL_STATES
+from bench.report.cells import DataFrame, table_of
 from bench.report.draw.numbers import MISSING, count
 from bench.report.summary.searches import FEWEST, SearchSummary, TrialSummary
 from bench.report.summary.summarise import RunSummary
 from bench.report.summary.sweeps import Sweep, SweepPoint
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 SWEEPS_NOTE = (
     "A combination with several seeds or folds has the mean of their scores (± sample standard deviation). All rows "
@@ -26,12 +23,10 @@ MOST_TRIALS = 30
 """Most trials that are all listed; of more, the best are. results.json has every one."""
 
 
-def sweeps_tables(summary: RunSummary) -> dict[str, pd.DataFrame]:
+def sweeps_tables(summary: RunSummary) -> dict[str, DataFrame]:
     """Return a table for each sweep: a row for each combination, a column for each field that varies."""
-    import pandas as pd
-
     return {
-        f"Sweep of {sweep.title}": pd.DataFrame(
+        f"Sweep of {sweep.title}": table_of(
             [_point_row(summary, sweep, number, point) for number, point in enumerate(sweep.points)]
         )
         for sweep in summary.sweeps
@@ -48,10 +43,8 @@ def _point_row(summary: RunSummary, sweep: Sweep, number: int, point: SweepPoint
     }
 
 
-def searches_table(summary: RunSummary) -> pd.DataFrame:
+def searches_table(summary: RunSummary) -> DataFrame:
     """Return a row for each search: how far it is, and the best recipe."""
-    import pandas as pd
-
     rows = []
     for one in summary.searches:
         best = one.best_trial
@@ -65,7 +58,7 @@ def searches_table(summary: RunSummary) -> pd.DataFrame:
                 "best recipe": MISSING if best is None else values_in_words(best.values),
             }
         )
-    return pd.DataFrame(rows)
+    return table_of(rows)
 
 
 def _counts(one: SearchSummary) -> str:
@@ -73,11 +66,9 @@ def _counts(one: SearchSummary) -> str:
     return ", ".join(told) or "none"
 
 
-def trials_table(one: SearchSummary) -> pd.DataFrame:
+def trials_table(one: SearchSummary) -> DataFrame:
     """Return the trials of a search, of many the best."""
-    import pandas as pd
-
-    return pd.DataFrame(
+    return table_of(
         [
             {
                 "trial": count(trial.number),

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from statistics import mean, stdev
-from typing import TYPE_CHECKING
 
 from bench.records import Score
-from bench.report.cells import case_columns, headline_cell, score_cell, yes_or_no
+from bench.report.cells import DataFrame, case_columns, headline_cell, score_cell, table_of, yes_or_no
 from bench.report.draw.numbers import MISSING, count, mebibytes, milliseconds, probability, share_of, with_interval
 from bench.report.summary.latency import LatencySummary, Timing
 from bench.report.summary.origins import Origin, several_origins
@@ -15,17 +14,12 @@ from bench.report.summary.rows import Row, ScoreCell, best_cases
 from bench.report.summary.seeds import SeedGroup
 from bench.report.summary.summarise import SHARE, RunSummary
 
-if TYPE_CHECKING:
-    import pandas as pd
 
-
-def results_table(summary: RunSummary, *, means: bool = True) -> pd.DataFrame:
+def results_table(summary: RunSummary, *, means: bool = True) -> DataFrame:
     """The headline table: a row per case, the columns that answer the question.
 
     With `means` a row with mean and standard deviation stands above the seeds of each model.
     """
-    import pandas as pd
-
     first_of = {group.case_ids[0]: group for group in summary.seed_groups}
     score, rows = summary.headline_in_unit, []
     for row in summary.rows:
@@ -40,7 +34,7 @@ def results_table(summary: RunSummary, *, means: bool = True) -> pd.DataFrame:
         if means and group is not None:
             rows.append({**dict.fromkeys(entry, ""), **mean_row(summary, group)})
         rows.append(entry)
-    return pd.DataFrame(rows)
+    return table_of(rows)
 
 
 def mean_row(summary: RunSummary, group: SeedGroup) -> dict[str, str]:
@@ -77,10 +71,8 @@ def _speed(summary: RunSummary, row: Row) -> dict[str, str]:
     }
 
 
-def stages_table(summary: RunSummary) -> pd.DataFrame:
+def stages_table(summary: RunSummary) -> DataFrame:
     """Return where the time goes: the staged clock, and what its synchronisation costs."""
-    import pandas as pd
-
     rows = []
     for row in summary.rows:
         if row.latency is None:
@@ -103,13 +95,11 @@ def stages_table(summary: RunSummary) -> pd.DataFrame:
         if device is not None:
             entry["infer by events ms"] = milliseconds(device.ms_per_image)
         rows.append(entry)
-    return pd.DataFrame(rows)
+    return table_of(rows)
 
 
-def scores_table(summary: RunSummary) -> pd.DataFrame:
+def scores_table(summary: RunSummary) -> DataFrame:
     """Every score of the suite, with intervals; instance models also at the threshold that is best for them."""
-    import pandas as pd
-
     oracles = {cell.label for row in summary.rows for cell in row.scores if cell.score.oracle is not None}
     rows = []
     for row in summary.rows:
@@ -125,7 +115,7 @@ def scores_table(summary: RunSummary) -> pd.DataFrame:
                 "images": _images(row.scores[0].score),
             }
         )
-    return pd.DataFrame(rows)
+    return table_of(rows)
 
 
 def _images(score: Score) -> str:
@@ -144,15 +134,13 @@ def _cells(cell: ScoreCell, oracles: set[str]) -> dict[str, str]:
     return {**shown, f"{cell.label} at best τ, an oracle": oracle}
 
 
-def parts_tables(summary: RunSummary, without: Sequence[str] = ()) -> dict[str, pd.DataFrame]:
+def parts_tables(summary: RunSummary, without: Sequence[str] = ()) -> dict[str, DataFrame]:
     """Companion figures and counts of each metric that has them (AP50 of an AP, missed objects): heading -> table.
 
     Args:
         summary: The summary that they show.
         without: Names of metrics that are shown elsewhere.
     """
-    import pandas as pd
-
     rows: dict[str, list[dict[str, str]]] = {}
     for row in summary.rows:
         for cell in row.scores:
@@ -161,7 +149,7 @@ def parts_tables(summary: RunSummary, without: Sequence[str] = ()) -> dict[str, 
                 counted = {name: count(number) for name, number in cell.score.counts.items()}
                 entry = {**case_columns(summary, row), cell.label: score_cell(cell.score), **figures, **counted}
                 rows.setdefault(f"{cell.label} in detail ({cell.score.unit or SHARE})", []).append(entry)
-    return {heading: pd.DataFrame(entries) for heading, entries in rows.items()}
+    return {heading: table_of(entries) for heading, entries in rows.items()}
 
 
 MOST_COLUMNS = 40
@@ -182,24 +170,20 @@ def per_class_heading(summary: RunSummary) -> str:
     return f"{summary.headline} per class ({summary.unit}){of_best}"
 
 
-def classes_table(summary: RunSummary) -> pd.DataFrame:
+def classes_table(summary: RunSummary) -> DataFrame:
     """The headline metric per class, a column per model; see `with_classes`."""
-    import pandas as pd
-
     columns: dict[str, dict[str, str]] = {}
     for row in with_classes(summary):
         assert row.headline is not None  # see with_classes
         name = " · ".join(case_columns(summary, row).values())
         columns[name] = {k: MISSING if v is None else f"{v:.3f}" for k, v in row.headline.per_class.items()}
-    frame = pd.DataFrame(columns)
+    frame = table_of(columns)
     frame.index.name = "class"
     return frame.reset_index()
 
 
-def comparisons_table(summary: RunSummary) -> pd.DataFrame:
+def comparisons_table(summary: RunSummary) -> DataFrame:
     """Every model against the best of its data set: the paired difference and the ratio of latencies."""
-    import pandas as pd
-
     rows = {row.case_id: row for row in summary.rows}
     entries = []
     for one in summary.comparisons:
@@ -215,22 +199,20 @@ def comparisons_table(summary: RunSummary) -> pd.DataFrame:
                 "ratio significant": yes_or_no(one.slower_significant),
             }
         )
-    return pd.DataFrame(entries)
+    return table_of(entries)
 
 
-def origins_table(summary: RunSummary) -> pd.DataFrame:
+def origins_table(summary: RunSummary) -> DataFrame:
     """Return which origin each job of a row has, and its commit; empty where all jobs have one."""
-    import pandas as pd
-
     if not several_origins(row.origins for row in summary.rows):
-        return pd.DataFrame()
+        return table_of([])
     commit = {origin.name: _commit(origin) for origin in summary.origins}
     kinds = list(dict.fromkeys(kind for row in summary.rows for kind in row.origins))
 
     def describe(names: tuple[str, ...]) -> str:
         return ", ".join(f"{name} ({commit[name]})" if name in commit else name for name in names) or MISSING
 
-    return pd.DataFrame(
+    return table_of(
         {**case_columns(summary, row), **{kind: describe(row.origins.get(kind, ())) for kind in kinds}}
         for row in summary.rows
     )
@@ -240,10 +222,8 @@ def _commit(origin: Origin) -> str:
     return (origin.commit or "unknown")[:12] + (" + changes" if origin.dirty else "")
 
 
-def failures_table(summary: RunSummary) -> pd.DataFrame:
+def failures_table(summary: RunSummary) -> DataFrame:
     """Jobs that did not end well, with the command that runs just that job again."""
-    import pandas as pd
-
     rows = [
         {
             "case": failure.case_id,
@@ -254,7 +234,7 @@ def failures_table(summary: RunSummary) -> pd.DataFrame:
         }
         for failure in summary.failures
     ]
-    return pd.DataFrame(rows)
+    return table_of(rows)
 
 
 def _pareto_optimal(row: Row) -> str:

@@ -7,21 +7,17 @@ import re
 import shutil
 import sys
 import textwrap
-from typing import TYPE_CHECKING
 
 from tabulate import tabulate
 
 from bench.report import sentences, tables
+from bench.report.cells import DataFrame
 from bench.report.conclusion import conclusion
 from bench.report.folds_table import folds_note, folds_table
 from bench.report.resources import resources_table
 from bench.report.robustness import robustness_table
 from bench.report.summary.summarise import RunSummary
 from bench.report.throughput import scenarios_table
-
-if TYPE_CHECKING:
-    import pandas as pd
-
 
 FIRST = 1
 """Columns that every part of a split table begins with: the model."""
@@ -65,7 +61,7 @@ def _wrapped(line: str, width: int | None) -> str:
     return textwrap.fill(line, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
 
 
-def _fitted(frame: pd.DataFrame, width: int | None) -> str:
+def _fitted(frame: DataFrame, width: int | None) -> str:
     """Return the table; where it is too wide, with intervals below their values, then in parts below each other."""
     whole = _table(frame)
     if width is None or _widest(whole) <= width:
@@ -97,7 +93,7 @@ def _widest(text: str) -> int:
     return max(map(len, text.splitlines()))
 
 
-def _table(frame: pd.DataFrame) -> str:
+def _table(frame: DataFrame) -> str:
     headers = [name.replace(" ms/image", "\nms/image").replace(" images/s", "\nimages/s") for name in frame.columns]
     rows = [[str(value) for value in row] for row in frame.itertuples(index=False)]
     return str(tabulate(rows, headers=headers, tablefmt="simple", disable_numparse=True))

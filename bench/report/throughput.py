@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING
 
 from bench.records import Scenario
 from bench.records.throughput import Loads, Offline, Rate, Served, Streamed, Sweep, SweepPoint
+from bench.report.cells import DataFrame, table_of
 from bench.report.draw.numbers import MISSING, count, mebibytes, milliseconds, with_interval
 from bench.report.draw.training_pictures import row_label
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from bench.report.summary.summarise import RunSummary
 
 NAMES: dict[Scenario, str] = {
@@ -31,10 +30,8 @@ ENDED = {
 DISTURBED = "disturbed by other processes; use an idle machine"
 
 
-def scenarios_table(summary: RunSummary) -> pd.DataFrame:
+def scenarios_table(summary: RunSummary) -> DataFrame:
     """Return a row per case and scenario: the result, the bound, the queries it rests on, and whether it holds."""
-    import pandas as pd
-
     entries = []
     for row in summary.rows:
         if row.loads is None:
@@ -51,7 +48,7 @@ def scenarios_table(summary: RunSummary) -> pd.DataFrame:
                     "valid": valid,
                 }
             )
-    return pd.DataFrame(entries)
+    return table_of(entries)
 
 
 Cells = tuple[str, str, str, str]
@@ -100,10 +97,8 @@ def _valid(*, disturbed: bool) -> str:
     return f"flagged: {DISTURBED}" if disturbed else "yes"
 
 
-def sweep_table(summary: RunSummary) -> pd.DataFrame:
+def sweep_table(summary: RunSummary) -> DataFrame:
     """Return a row per case and batch size."""
-    import pandas as pd
-
     entries = []
     for row in summary.rows:
         if row.loads is None or row.loads.sweep is None:
@@ -112,7 +107,7 @@ def sweep_table(summary: RunSummary) -> pd.DataFrame:
         for point in row.loads.sweep.points:
             entries.append({"model": row_label(summary, row), **_point(row.loads.sweep, point, before)})
             before = point.rate
-    frame = pd.DataFrame(entries)
+    frame = table_of(entries)
     memory = "peak device MiB"
     return frame.drop(columns=memory) if len(frame) and (frame[memory] == MISSING).all() else frame
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from bench.records import Recipe
-from bench.report.cells import case_columns, headline_cell, yes_or_no
+from bench.report.cells import DataFrame, case_columns, headline_cell, table_of, yes_or_no
 from bench.report.draw.numbers import MISSING, count, with_interval
 from bench.report.summary.rows import Row
 from bench.report.summary.seeds import AcrossSeeds
@@ -13,14 +11,9 @@ from bench.report.summary.summarise import RunSummary
 from bench.report.summary.training_progress import SHARES, TrainingProgress
 from bench.score.stats.pareto import Point, pareto_front
 
-if TYPE_CHECKING:
-    import pandas as pd
 
-
-def training_table(summary: RunSummary) -> pd.DataFrame:
+def training_table(summary: RunSummary) -> DataFrame:
     """Return how each model was trained."""
-    import pandas as pd
-
     any_waited = any(row.trained_data_wait_s is not None for row in summary.rows)
     rows = [
         {
@@ -37,13 +30,11 @@ def training_table(summary: RunSummary) -> pd.DataFrame:
         for row in summary.rows
         if row.trained_steps is not None
     ]
-    return pd.DataFrame(rows)
+    return table_of(rows)
 
 
-def budget_table(summary: RunSummary) -> pd.DataFrame:
+def budget_table(summary: RunSummary) -> DataFrame:
     """Return what each training made of its budget: how far, how fast, and how good on the way and at the end."""
-    import pandas as pd
-
     cheap = _cheap_and_good(summary)
     names = dict.fromkeys(row.course.validated for row in summary.rows if row.course and row.course.validated)
     rows = []
@@ -69,7 +60,7 @@ def budget_table(summary: RunSummary) -> pd.DataFrame:
         if cheap is not None:
             entry["none better in less training"] = yes_or_no(cheap.get(row.case_id))
         rows.append(entry)
-    return pd.DataFrame(rows)
+    return table_of(rows)
 
 
 def _at_shares(course: TrainingProgress, name: str) -> dict[str, str]:
@@ -104,10 +95,8 @@ def _cheap_and_good(summary: RunSummary) -> dict[str, bool] | None:
     return found
 
 
-def seeds_table(summary: RunSummary) -> pd.DataFrame:
+def seeds_table(summary: RunSummary) -> DataFrame:
     """Return every score of the suite over the seeds of each model."""
-    import pandas as pd
-
     labels = {cell.score.metric: cell.label for row in summary.rows for cell in row.scores}
     several = len({group.dataset for group in summary.seed_groups}) > 1
     targets = len({group.target for group in summary.seed_groups}) > 1
@@ -129,7 +118,7 @@ def seeds_table(summary: RunSummary) -> pd.DataFrame:
         }
         for group in summary.seed_groups
     ]
-    return pd.DataFrame(rows)
+    return table_of(rows)
 
 
 def _over_seeds(over: AcrossSeeds) -> str:

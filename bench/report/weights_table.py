@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from pydantic import JsonValue
 
+from bench.report.cells import DataFrame, table_of
 from bench.report.draw.numbers import MISSING
 from bench.report.sentences import row_name
 from bench.report.summary.rows import Row
 from bench.report.summary.summarise import RunSummary
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 COUNTS = ("loaded", "left", "renamed", "drawn")
 """Counts of tensors, by their names in the record of a job."""
@@ -25,15 +22,13 @@ MOST_NAMES = 4
 """Differently spelt classes that a cell names; the others are counted."""
 
 
-def weights_table(summary: RunSummary) -> pd.DataFrame:
+def weights_table(summary: RunSummary) -> DataFrame:
     """Return a row per case whose weights were read, or whose preprocessing is known; empty where there is none.
 
     Columns in which no row has anything are left out.
     """
-    import pandas as pd
-
     told = [row for row in summary.rows if row.weights_read or row.input_contract]
-    frame = pd.DataFrame([_cells(summary, row) for row in told])
+    frame = table_of([_cells(summary, row) for row in told])
     empty = [name for name in frame.columns if (frame[name] == MISSING).all()]
     return frame.drop(columns=empty)
 

@@ -134,9 +134,7 @@ def results_of(folder: Path) -> Path:
 
 
 def _children() -> dict[int, int]:
-    """Return process -> session of those whose parent this one is, also of those that have ended and were not waited
-    for.
-    """
+    """Return process -> session of this one's children, ended ones that were not waited for included."""
     found, own = {}, str(os.getpid()).encode()
     for name in filter(str.isdigit, os.listdir("/proc")):  # noqa: PTH208 - around each job, so without objects
         with contextlib.suppress(OSError, ValueError), open(f"/proc/{name}/stat", "rb") as file:  # noqa: PTH123

@@ -325,9 +325,7 @@ class Runner:
         return os.path.relpath(file, self._run.job(job.kind, job.case_id, job.replicate, job.key))
 
     def _weights_sha256(self, plan: CasePlan, job: Job) -> str | None:
-        """Return what the weights of a job must be: those that were trained here, or the file that its key was made
-        of.
-        """
+        """Return what a job's weights must be: those that were trained here, or the file its key was made of."""
         if job.kind == "train" or plan.train is None:
             return job.weights_sha256
         trained = self._state(plan.train).view

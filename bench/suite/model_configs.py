@@ -87,9 +87,7 @@ def weights_from(folder: Path, weights: str) -> str:
 
 
 def weights_named_by(name: str) -> str | None:
-    """Return the weights that a model config names, a path seen from its own folder; else those that are fetched for
-    it.
-    """
+    """Return the weights that a model config names, relative to its folder, or that are fetched for it."""
     config = read_model_config(name)
     if config.weights is not None:
         return weights_from(model_config_files()[name].parent, config.weights)

@@ -102,11 +102,7 @@ def open_session(kind: SessionKind, file: Path, settings: SessionSettings) -> Se
 
 
 def package(name: str) -> Any:
-    """Import what a runtime needs.
-
-    Raises:
-        Unsupported: If it is not installed.
-    """
+    """Import what a runtime needs; raises `Unsupported` if it is not installed."""
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError:

@@ -47,9 +47,7 @@ def only_input(ports: Sequence[Port], options: FileOptions, channels: int, label
 
 
 def seen_by(contract: InputContract, port: Port, layout: Layout, channels: int, label: str) -> InputContract:
-    """Return the contract with a number of mean and std for each channel of the file; grey where it has one of
-    three.
-    """
+    """Return the contract with mean and std for each channel of the file; grey where it has one of three."""
     given = port.shape[1 if layout == "NCHW" else 3]
     seen = contract.channels
     if given == 1 and channels == 3:
@@ -112,9 +110,7 @@ def _channels(values: tuple[float, ...], count: int, name: str, label: str) -> t
 
 
 def network_size(port: Port, layout: Layout, target: Target, said: Size | None, label: str) -> Size | None:
-    """Return the size every image is fitted into: the file's own, where it has one, else the target's or the
-    option's.
-    """
+    """Return the size every image is fitted into: the file's own, if any, else the target's or the option's."""
     height, width = port.shape[2:4] if layout == "NCHW" else port.shape[1:3]
     if height is None or width is None:
         return target.image_size or said

@@ -84,9 +84,7 @@ def _of_model_api(said: Mapping[str, Any]) -> tuple[str, ...] | None:
 
 
 def _input(said: Mapping[str, Any]) -> InputContract | None:
-    """Return the preprocessing that is said in one entry, or in entries of its own; None where it is not said, or is
-    part of the file.
-    """
+    """Return the preprocessing of one entry or of several; None if it is not said, or is part of the file."""
     if str(said.get("embedded_processing")).lower() in ("true", "yes"):
         return None
     nested = next((said[name] for name in NESTED if isinstance(said.get(name), Mapping)), said)

@@ -148,9 +148,7 @@ class YoloReader:
 
 
 def _is_suppressed(rows: NDArray[np.float32], classes: int) -> bool:
-    """Return whether rows are objects by falling score with the number of their class, and not candidates: with few
-    classes both are as wide.
-    """
+    """Return whether rows are objects by falling score and no candidates: with few classes both are as wide."""
     scores, numbers = rows[:, 4], rows[:, 5]
     whole = bool(((numbers == np.rint(numbers)) & (numbers >= 0) & (numbers < classes)).all())
     return whole and bool((np.diff(scores) <= 0).all())

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
 from adapters._torch.fitting import Interpolation
 from adapters._torch.options import Channels, InputOptions, Numbers, Options, Thresholds, option_errors
 from bench.records import ModelSpec
+from bench.records.abilities import Abilities
 
 
 def _tuple(value: object) -> object:
@@ -146,3 +147,10 @@ def options_class(model: ModelSpec) -> type[FileOptions]:
 def usage_errors(model: ModelSpec) -> list[str]:
     """Return what is wrong with a model config's options, a sentence each; imports no framework."""
     return option_errors(options_class(model), model)
+
+
+def abilities_of_file(model: ModelSpec, **own: Any) -> Abilities:
+    """Return what the model of a file can be asked for: on the CPU in fp32, unless its `own` say otherwise."""
+    labels = model.options.get("output_is") == "labels"
+    usual = {"devices": ("cpu",), "cpu_precisions": ("fp32",), "int8": False, "several_passes": False}
+    return Abilities(**{**usual, "probabilities": not labels, "channels_last": False, **own})

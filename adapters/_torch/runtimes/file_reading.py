@@ -194,9 +194,7 @@ class OutputReader:
         return threshold if self._options.gives == "probabilities" else math.log(threshold / (1 - threshold))
 
     def _surest(self, planes: Sequence[NDArray[np.float32]]) -> LabelMap:
-        """Return the highest of those above their own threshold; where none is, the background or what `others`
-        says.
-        """
+        """Return the highest of those above their own threshold; where none is, the background or `others`."""
         best = np.full(planes[0].shape, self._none, dtype=np.uint8)
         highest = np.full(planes[0].shape, -np.inf, dtype=np.float32)
         thresholds = self._options.threshold * (len(planes) if len(self._options.threshold) == 1 else 1)

@@ -252,9 +252,7 @@ def _what_to_install(said: str) -> str:
 
 
 def _library_folders() -> list[Path]:
-    """Return where packages of NVIDIA put libraries: nvidia/<library>/lib and tensorrt_libs, in the folders of
-    packages.
-    """
+    """Return where NVIDIA's packages put libraries: nvidia/<library>/lib and tensorrt_libs in their folders."""
     found = []
     for path in map(Path, sys.path):
         found += [*path.glob("nvidia/*/lib"), *path.glob("tensorrt*libs")]

@@ -117,9 +117,7 @@ def _from_probabilities(names: list[str]) -> bool:
 
 
 def _settings(words: list[str]) -> dict[str, JsonValue]:
-    """Return options of the predictions; a pattern is text as it stands, though YAML would take its braces for a
-    mapping.
-    """
+    """Return options of the predictions; a pattern is taken as it stands, as YAML reads braces as a mapping."""
     from bench.data.formats.home import expanded
     from bench.data.opening import parsed_settings
 

@@ -52,9 +52,7 @@ Code = dict[str, str]
 
 
 def reference_root() -> Path:
-    """Return the folder of the harness whose code stands in keys and scores: the running one, unless `--accept-code`
-    says else.
-    """
+    """Return the folder of the harness whose code stands in keys and scores; see `--accept-code`."""
     return Path(os.environ.get(CODE_OF) or harness_root())
 
 
@@ -131,9 +129,7 @@ FILES_NAMED = 4
 
 
 def changed_files(before: str, after: str) -> str:
-    """Return which files of `path=digits …` changed, came or went; a version without files told a digest of all of
-    them.
-    """
+    """Return which files of `path=digits …` changed, came or went; an older text is a digest of all of them."""
     if "=" not in before or "=" not in after:
         return "not known by its files before" if "=" in after else "changed"
     old, new = (dict(entry.split("=", 1) for entry in code.split()) for code in (before, after))

@@ -15,9 +15,7 @@ from bench.records.store.views import CaseView, Damage
 
 
 def environments_of_jobs(cases: Iterable[CaseView]) -> tuple[dict[str, dict[str, JsonValue]], list[Damage]]:
-    """Return name -> environment of the jobs of cases, trainings of other runs included, and those that cannot be
-    used.
-    """
+    """Return name -> environment of the cases' jobs, also in other runs, and those that cannot be used."""
     found: dict[str, dict[str, JsonValue]] = {}
     damages = []
     for view in cases:

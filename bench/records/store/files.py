@@ -82,9 +82,7 @@ def content_sha256(path: Path) -> str:
 
 
 def sha256_of(path: Path) -> str:
-    """Return the SHA-256 of a file or folder as `content_sha256`; read once per process while nothing about it
-    changes.
-    """
+    """Return `content_sha256`, read once per process while nothing about the file or folder changes."""
     return _sha256_of_states(path, tuple(file_state(file) for file in files_of(path)))
 
 

@@ -35,9 +35,7 @@ def flags_of(options: Namespace) -> list[str]:
 
 
 def rerun_command(run: RunView, case_id: str, kind: str | None = None) -> str:
-    """Return the shell command that does a case again, or its jobs of one kind, or scores it, with the flags of the
-    run.
-    """
+    """Return the shell command that does a case, its jobs of a kind or its scores again, with the run's flags."""
     flags = run.environment.get(KEY)
     if kind == "score":
         # What a run is scored with needs its adapters, whose models the plan names, but no interpreter of them.

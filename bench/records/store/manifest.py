@@ -95,9 +95,7 @@ def _head_of(run: RunFolder) -> _Head:
 
 
 def _cut_off(run: RunFolder, lines: Sequence[str]) -> str | None:
-    """Say that lines, of which these are the hashes, are missing at the end; a line more than the head knows was
-    written just before a kill.
-    """
+    """Say that lines with these hashes are missing at the end; one more than the head knows came before a kill."""
     head = _head_of(run)
     if len(lines) < head.lines:
         return f"{head.lines - len(lines)} of its {head.lines} lines are missing at the end"
@@ -132,9 +130,7 @@ def _difference(file: Path, recorded: str | None) -> str | None:
 
 
 def fact_states(run: RunFolder) -> dict[str, State | None]:
-    """Return the size, inode and times of every file that the manifest names, by its path in the run; None where it is
-    gone.
-    """
+    """Return path in the run -> size, inode and times of each file of the manifest; None where it is gone."""
     return {name: file_state(run.path / name) for name in _entries_of(run).hashes}
 
 

@@ -18,11 +18,7 @@ class AlteredPrediction(ShapeError):
 
 
 def read_index(folder: Path) -> dict[str, str]:
-    """Return image id -> content hash.
-
-    Raises:
-        StoreError: If the index is missing or damaged.
-    """
+    """Return image id -> content hash; raises `StoreError` if the index is missing or damaged."""
     file = folder / PREDICTION_INDEX
     advice = f"delete the folder {folder.parent} and run the suite again with: bench run SUITE"
     try:

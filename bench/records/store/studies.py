@@ -125,11 +125,7 @@ def write_study(run: RunFolder, study: Study) -> None:
 
 
 def read_study(run: RunFolder, name: str) -> Study | None:
-    """Return a search of a run, None where there is none.
-
-    Raises:
-        StoreError: If its file was changed or is damaged.
-    """
+    """Return a search of a run, None where there is none; raises `StoreError` if its file was changed or is damaged."""
     file = run.study(name)
     if not file.is_file():
         return None

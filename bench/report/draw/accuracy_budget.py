@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bench.report.draw.figure import GREY, colour, columns_that_fit, drawing, from_zero, line, marker, save, shortened
+from bench.report.draw.figure import GREY, colour, columns_that_fit, from_zero, line, marker, shortened
 from bench.report.draw.training_curves import IMAGES, NOTHING, SECONDS, Series
 
 if TYPE_CHECKING:
@@ -36,19 +35,11 @@ class BudgetPoint:
     val: Series = NOTHING
 
 
-def accuracy_budget(points: Sequence[BudgetPoint], path: Path, *, score_label: str) -> None:
-    """Write scores against training seconds and images seen, with the way there, as a PNG.
+def accuracy_budget(points: Sequence[BudgetPoint], *, score_label: str) -> Figure:
+    """Return scores, a point per model, against training seconds and images seen, with the way there.
 
-    Args:
-        points: One per model.
-        path: File to write.
-        score_label: Label of the vertical axis, with its range.
+    `score_label` is the label of the vertical axis, with its range.
     """
-    with drawing():
-        save(_budget_figure(points, score_label), path)
-
-
-def _budget_figure(points: Sequence[BudgetPoint], score_label: str) -> Figure:
     from matplotlib.figure import Figure
 
     labels = [shortened(point.label, 48) for point in points]

@@ -6,12 +6,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bench.report.draw.figure import GREY, colour, drawing, ink, marker, save, shortened
+from bench.report.draw.figure import GREY, colour, ink, marker, shortened
 from bench.report.draw.text_places import Anchor, Box, place
 
 if TYPE_CHECKING:
@@ -55,30 +54,13 @@ class AccuracyPoint:
 
 
 def accuracy_latency(
-    points: Sequence[AccuracyPoint],
-    path: Path,
-    *,
-    score_label: str,
-    latency_label: str,
-    higher_is_better: bool = True,
-) -> None:
-    """Write score against latency with 95 % intervals and the Pareto front as a PNG.
-
-    Args:
-        points: One per model; points without finite score and latency are left out.
-        path: File to write.
-        score_label: Label of the vertical axis, with its range.
-        latency_label: Label of the horizontal axis, with its unit.
-        higher_is_better: Direction of the score.
-    """
-    with drawing():
-        figure = _accuracy_figure(points, score_label, latency_label, higher_is_better)
-        save(figure, path)
-
-
-def _accuracy_figure(
-    points: Sequence[AccuracyPoint], score_label: str, latency_label: str, higher_is_better: bool
+    points: Sequence[AccuracyPoint], *, score_label: str, latency_label: str, higher_is_better: bool = True
 ) -> Figure:
+    """Return score against latency with 95 % intervals and the Pareto front.
+
+    Points, one per model, without finite score and latency are left out. The labels of the two axes have their range
+    and unit.
+    """
     from matplotlib.figure import Figure
 
     points = [p for p in points if math.isfinite(p.score) and math.isfinite(p.latency_ms) and p.latency_ms > 0]

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +17,7 @@ from numpy.typing import NDArray
 from bench.data.formats.tint import palette_of
 from bench.records import ClassSpec
 from bench.records.colours import object_colours
-from bench.report.draw.figure import GREY, columns_that_fit, drawing, save, shortened
+from bench.report.draw.figure import GREY, columns_that_fit, shortened
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -91,38 +90,12 @@ class PictureRow:
     pictures: Sequence[NDArray[np.uint8] | None]
 
 
-def contact_sheet(rows: Sequence[SheetRow], path: Path, *, classes: Sequence[ClassSpec]) -> None:
-    """Write a grid of image, ground truth and predictions with the classes' colours below as a PNG.
+def contact_sheet(rows: Sequence[SheetRow], *, classes: Sequence[ClassSpec]) -> Figure:
+    """Return a grid of image, ground truth and predictions, a row each, with the colours of the label space below.
 
-    Label maps are scaled by nearest neighbour; pixels that name no class are white with grey
-    stripes; a missing prediction is told as such.
-
-    Args:
-        rows: Rows from top to bottom.
-        path: File to write.
-        classes: The label space.
+    Label maps are scaled by nearest neighbour; pixels that name no class are white with grey stripes; a missing
+    prediction is told as such.
     """
-    with drawing():
-        save(_sheet_figure(rows, classes), path)
-
-
-def picture_sheet(
-    rows: Sequence[PictureRow], path: Path, *, titles: Sequence[str], classes: Sequence[ClassSpec], void: str
-) -> None:
-    """Write a grid of pictures with the classes' colours below as a PNG.
-
-    Args:
-        rows: Rows from top to bottom.
-        path: File to write.
-        titles: Titles of the columns, one each.
-        classes: The label space.
-        void: Name of the striped pixels in the legend.
-    """
-    with drawing():
-        save(_grid_figure(rows, titles, classes, smooth=len(titles), void=void), path)
-
-
-def _sheet_figure(rows: Sequence[SheetRow], classes: Sequence[ClassSpec]) -> Figure:
     models = [label for label, _ in rows[0].predictions] if rows else []
     painted = [
         PictureRow(
@@ -135,13 +108,27 @@ def _sheet_figure(rows: Sequence[SheetRow], classes: Sequence[ClassSpec]) -> Fig
         )
         for row in rows
     ]
-    return _grid_figure(painted, ["image", "ground truth", *models], classes, smooth=1, void="void, no class")
+    titles = ["image", "ground truth", *models]
+    return picture_sheet(painted, titles=titles, classes=classes, void="void, no class", smooth=1)
 
 
-def _grid_figure(
-    rows: Sequence[PictureRow], titles: Sequence[str], classes: Sequence[ClassSpec], *, smooth: int, void: str
+def picture_sheet(
+    rows: Sequence[PictureRow],
+    *,
+    titles: Sequence[str],
+    classes: Sequence[ClassSpec],
+    void: str,
+    smooth: int | None = None,
 ) -> Figure:
-    """Return the figure of a sheet; the first `smooth` columns are scaled smoothly, the others by nearest neighbour."""
+    """Return a grid of pictures, a row each, with the colours of the label space below.
+
+    Args:
+        rows: Rows from top to bottom.
+        titles: Titles of the columns, one each.
+        classes: The label space.
+        void: Name of the striped pixels in the legend.
+        smooth: Columns that are scaled smoothly, the others by nearest neighbour; None is all.
+    """
     from matplotlib.figure import Figure
 
     tile = 1.75 if len(titles) <= 6 else 1.35
@@ -160,7 +147,7 @@ def _grid_figure(
         for column, pixels in enumerate(row.pictures):
             left = MARGIN + SIDE + column * (tile + GAP)
             axes = figure.add_axes((left / width, top / height, tile / width, tall / height))
-            _show(axes, pixels, smooth=column < smooth)
+            _show(axes, pixels, smooth=smooth is None or column < smooth)
             if number == 0:
                 axes.annotate(
                     wrapped[column], (0.5, 1), xytext=(0, 4), xycoords="axes fraction",

@@ -9,16 +9,18 @@ from __future__ import annotations
 import re
 import sys
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ParamSpec
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+P = ParamSpec("P")
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 """Okabe and Ito, "Color Universal Design" (2008), without yellow, which is faint on white."""
@@ -158,6 +160,12 @@ def from_zero(axes: Axes, values: Iterable[float]) -> None:
     """Let a horizontal axis run from 0 to a little beyond the largest value, so that no marker is cut at its edge."""
     largest = max((value for value in values if value > 0), default=0.0)
     axes.set_xlim(0, 1.05 * largest if largest else None)
+
+
+def draw(path: Path, make: Callable[P, Figure], *args: P.args, **kwargs: P.kwargs) -> None:
+    """Make a figure of the arguments in the style of all, and write it to a path; see `save`."""
+    with drawing():
+        save(make(*args, **kwargs), path)
 
 
 def save(figure: Figure, path: Path) -> None:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bench.report.draw.figure import GREY, colour, columns_that_fit, drawing, line, marker, save, shortened
+from bench.report.draw.figure import GREY, colour, columns_that_fit, line, marker, shortened
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -36,18 +35,11 @@ class LoadCurve:
     bound: tuple[float, float] | None
 
 
-def load_curves(curves: Sequence[LoadCurve], path: Path) -> None:
-    """Write a panel for batch sizes and a panel for random arrivals, those that there is something for, as a PNG.
+def load_curves(curves: Sequence[LoadCurve]) -> Figure:
+    """Return a panel for batch sizes and a panel for random arrivals, those that there is something for.
 
-    Args:
-        curves: One per model; at least one with a batch or a trial.
-        path: File to write.
+    At least one of the curves, one per model, has a batch or a trial.
     """
-    with drawing():
-        save(_load_figure(curves), path)
-
-
-def _load_figure(curves: Sequence[LoadCurve]) -> Figure:
     from matplotlib.figure import Figure
 
     labels = [shortened(curve.label, 48) for curve in curves]

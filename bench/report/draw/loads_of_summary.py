@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.report.draw import load_curves as plots
+from bench.report.draw.figure import draw
+from bench.report.draw.load_curves import LoadCurve, load_curves
 from bench.report.draw.training_pictures import row_label
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ def draw_loads(summary: RunSummary, path: Path) -> Path | None:
         points = loads.sweep.points if loads.sweep else ()
         trials = sorted(loads.server.trials, key=lambda trial: trial.queries_per_s) if loads.server else []
         curves.append(
-            plots.LoadCurve(
+            LoadCurve(
                 label=row_label(summary, row),
                 batches=tuple(
                     (p.batch_size, p.rate.images_per_s, p.rate.low, p.rate.high) for p in points if p.rate is not None
@@ -36,5 +37,5 @@ def draw_loads(summary: RunSummary, path: Path) -> Path | None:
         )
     if not any(curve.batches or curve.trials for curve in curves):
         return None
-    plots.load_curves(curves, path)
+    draw(path, load_curves, curves)
     return path

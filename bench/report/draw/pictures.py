@@ -1,4 +1,4 @@
-"""Chooses the pictures that a run gives and fills them from its files; `plots.py` draws them."""
+"""Chooses the pictures that a run gives and fills them from its files."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from bench.data.labels.dataset import open_labelled
 from bench.errors import BenchError
 from bench.records.store import layout
 from bench.records.store.views import CaseView, RunView
-from bench.report.draw import stage_times as plots
-from bench.report.draw.figure import missing_letters, told_of
+from bench.report.draw.accuracy_latency import AccuracyPoint, accuracy_latency
+from bench.report.draw.contact_sheet import SheetRow, Tile, contact_sheet
+from bench.report.draw.figure import draw, missing_letters, told_of
 from bench.report.draw.loads_of_summary import PICTURE, draw_loads
 from bench.report.draw.probability_curves import draw_probabilities
 from bench.report.draw.recipe_pictures import draw_recipes
 from bench.report.draw.robustness import draw_robustness
-from bench.report.draw.stage_times import Tile
+from bench.report.draw.stage_times import StageBar, stage_times
 from bench.report.draw.tiles import finest, ground_truth_tile, predicted_tile, score_to_draw, shown_image
 from bench.report.draw.training_pictures import draw_training, row_label
 from bench.report.summary.rows import Row, best_cases
@@ -85,7 +86,7 @@ def _drawn(run: RunView, summary: RunSummary, folder: Path, show_from: float | N
             left_out.append(f"the contact sheet of {label}: {error}")
             continue
         path = folder / f"{SHEET}{f'@{layout.plain_name(label)}' if number else ''}.png"
-        plots.contact_sheet(rows, path, classes=views[0].task.classes)
+        draw(path, contact_sheet, rows, classes=views[0].task.classes)
         made.append(path)
     return Pictures(tuple(path for path in made if path is not None), tuple(left_out))
 
@@ -120,9 +121,10 @@ def _accuracy_latency(summary: RunSummary, path: Path) -> Path | None:
     points = accuracy_points(summary)
     if not points:
         return None
-    plots.accuracy_latency(
-        points,
+    draw(
         path,
+        accuracy_latency,
+        points,
         score_label=summary.headline_in_unit,
         latency_label="end-to-end latency, median (ms per image)",
         higher_is_better=summary.higher_is_better,
@@ -130,7 +132,7 @@ def _accuracy_latency(summary: RunSummary, path: Path) -> Path | None:
     return path
 
 
-def accuracy_points(summary: RunSummary) -> list[plots.AccuracyPoint]:
+def accuracy_points(summary: RunSummary) -> list[AccuracyPoint]:
     """One point for every row with a score and a latency; an invalid one is shown and called so."""
     points = []
     for row in summary.rows:
@@ -139,7 +141,7 @@ def accuracy_points(summary: RunSummary) -> list[plots.AccuracyPoint]:
         if timing is None or timing.ms_per_image is None or score is None or score.value is None:
             continue
         points.append(
-            plots.AccuracyPoint(
+            AccuracyPoint(
                 label=_label(summary, row),
                 score=score.value,
                 score_low=score.low,
@@ -164,7 +166,7 @@ def _stage_times(summary: RunSummary, path: Path) -> Path | None:
             continue
         end_to_end = row.latency.end_to_end_at(50.0)
         bars.append(
-            plots.StageBar(
+            StageBar(
                 label=_label(summary, row),
                 preprocess_ms=stages["preprocess"],
                 infer_ms=stages["infer"],
@@ -175,7 +177,7 @@ def _stage_times(summary: RunSummary, path: Path) -> Path | None:
         )
     if not bars:
         return None
-    plots.stage_times(bars, path)
+    draw(path, stage_times, bars)
     return path
 
 
@@ -193,7 +195,7 @@ def _sheets(run: RunView) -> list[list[CaseView]]:
     return list(found.values())
 
 
-def sheet_rows(views: list[CaseView], show_from: float | None = None) -> list[plots.SheetRow]:
+def sheet_rows(views: list[CaseView], show_from: float | None = None) -> list[SheetRow]:
     """The images on which the models disagree most, with what each predicted.
 
     Args:
@@ -223,7 +225,7 @@ def sheet_rows(views: list[CaseView], show_from: float | None = None) -> list[pl
     chosen = sorted(candidates, key=lambda image_id: (-told_apart(image_id), image_id))[:SHEET_IMAGES]
     form = finest(views)
     return [
-        plots.SheetRow(
+        SheetRow(
             image_id=image_id,
             image=shown_image(dataset, image_id),
             ground_truth=ground_truth_tile(dataset.target(image_id), form),

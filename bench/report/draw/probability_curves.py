@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.records.store import layout
-from bench.report.draw.figure import GREY, colour, columns_that_fit, drawing, line, marker, save, shortened
+from bench.report.draw.figure import GREY, colour, columns_that_fit, draw, line, marker, shortened
 from bench.report.draw.training_pictures import row_label
 from bench.report.summary.probability_curves import ProbabilityCurves
 
@@ -29,24 +29,13 @@ def draw_probabilities(summary: RunSummary, folder: Path) -> list[Path]:
         if not curves:
             continue
         path = folder / (f"probabilities@{layout.plain_name(label)}.png" if drawn else PICTURE)
-        probability_curves(curves, [labels[one.case_id] for one in curves], path)
+        draw(path, probability_curves, curves, [labels[one.case_id] for one in curves])
         drawn.append(path)
     return drawn
 
 
-def probability_curves(curves: Sequence[ProbabilityCurves], labels: Sequence[str], path: Path) -> None:
-    """Write two panels, or four where thresholds were asked for, as a PNG.
-
-    Args:
-        curves: One per model; at least one.
-        labels: Labels of the models, one per curve.
-        path: File to write.
-    """
-    with drawing():
-        save(_figure(curves, labels), path)
-
-
-def _figure(curves: Sequence[ProbabilityCurves], labels: Sequence[str]) -> Figure:
+def probability_curves(curves: Sequence[ProbabilityCurves], labels: Sequence[str]) -> Figure:
+    """Return two panels, or four where thresholds were asked for, of the curves of at least one model."""
     from matplotlib.figure import Figure
 
     names = [shortened(label, 48) for label in labels]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from bench.metric import load_metric
 from bench.records.store import layout
+from bench.report.draw.figure import draw
 from bench.report.draw.recipes import heat_map, parallel_coordinates, search_history
 from bench.report.summary.searches import search_coordinates
 from bench.report.summary.summarise import RunSummary
@@ -26,11 +27,11 @@ def _sweeps(summary: RunSummary, folder: Path) -> list[Path]:
         if heat is not None and sum(value is not None for line in heat for value in line) > 1:
             rows, columns = zip(sweep.fields, sweep.levels, strict=True)
             drawn.append(folder / _named(HEAT, sweep.title))
-            heat_map(heat, drawn[-1], rows=rows, columns=columns, score_label=score, title=sweep.title)
+            draw(drawn[-1], heat_map, heat, rows=rows, columns=columns, score_label=score, title=sweep.title)
         plot = coordinates_of(sweep, score, higher_is_better=summary.higher_is_better)
         if plot is not None:
             drawn.append(folder / _named(PARALLEL, sweep.title))
-            parallel_coordinates(plot, drawn[-1], title=sweep.title)
+            draw(drawn[-1], parallel_coordinates, plot, title=sweep.title)
     return drawn
 
 
@@ -40,11 +41,11 @@ def _searches(summary: RunSummary, folder: Path) -> list[Path]:
         score = f"{load_metric(search.metric).label} on validation"
         if any(trial.value is not None for trial in search.trials):
             drawn.append(folder / _named(HISTORY, search.name))
-            search_history(search, drawn[-1], score_label=score)
+            draw(drawn[-1], search_history, search, score_label=score)
         plot = search_coordinates(search, score)
         if plot is not None:
             drawn.append(folder / _named(RECIPES, search.name))
-            parallel_coordinates(plot, drawn[-1], title=search.name)
+            draw(drawn[-1], parallel_coordinates, plot, title=search.name)
     return drawn
 
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bench.report.draw.figure import COLOURS, GREY, drawing, save, shortened
+from bench.report.draw.figure import COLOURS, GREY, shortened
 from bench.report.summary.coordinates import ParallelPlot
 from bench.report.summary.searches import SearchSummary
 
@@ -23,33 +22,16 @@ DARK = 0.55
 
 def heat_map(
     values: Sequence[Sequence[float | None]],
-    path: Path,
     *,
     rows: tuple[str, Sequence[str]],
     columns: tuple[str, Sequence[str]],
     score_label: str,
     title: str,
-) -> None:
-    """Write the scores of a sweep of two fields as a PNG.
-
-    Args:
-        values: A list for each value of the first field; None where there is no score.
-        path: File to write.
-        rows, columns: Name of each field and its values.
-        score_label: Label of the colour scale.
-        title: Model and data set.
-    """
-    with drawing():
-        save(_heat_figure(values, rows, columns, score_label, title), path)
-
-
-def _heat_figure(
-    values: Sequence[Sequence[float | None]],
-    rows: tuple[str, Sequence[str]],
-    columns: tuple[str, Sequence[str]],
-    score_label: str,
-    title: str,
 ) -> Figure:
+    """Return the scores of a sweep of two fields, each given with its name and its values.
+
+    `values` has a list for each value of the first field, with None where there is no score.
+    """
     from matplotlib.figure import Figure
 
     known = np.array([[np.nan if value is None else value for value in line] for line in values], dtype=np.float64)
@@ -73,13 +55,8 @@ def _heat_figure(
     return figure
 
 
-def parallel_coordinates(plot: ParallelPlot, path: Path, *, title: str) -> None:
-    """Write parallel coordinates as a PNG; the better a recipe, the lighter and the later it is drawn."""
-    with drawing():
-        save(_parallel_figure(plot, title), path)
-
-
-def _parallel_figure(plot: ParallelPlot, title: str) -> Figure:
+def parallel_coordinates(plot: ParallelPlot, *, title: str) -> Figure:
+    """Return parallel coordinates; the better a recipe, the lighter and the later it is drawn."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
@@ -110,13 +87,8 @@ def _parallel_figure(plot: ParallelPlot, title: str) -> Figure:
     return figure
 
 
-def search_history(search: SearchSummary, path: Path, *, score_label: str) -> None:
-    """Write the course of a search as a PNG: every trial, and the best so far."""
-    with drawing():
-        save(_history_figure(search, score_label), path)
-
-
-def _history_figure(search: SearchSummary, score_label: str) -> Figure:
+def search_history(search: SearchSummary, *, score_label: str) -> Figure:
+    """Return the course of a search: every trial, and the best so far."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7.2, 3.6), layout="constrained")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.records.store import layout
-from bench.report.draw.figure import colour, columns_that_fit, drawing, line, marker, save, shortened
+from bench.report.draw.figure import colour, columns_that_fit, draw, line, marker, shortened
 from bench.report.draw.training_pictures import row_label
 from bench.report.summary.robustness import NATURAL, Robustness
 
@@ -32,7 +32,7 @@ def draw_robustness(summary: RunSummary, folder: Path) -> list[Path]:
         if not any(of_family for _, of_family in curves):
             continue
         path = folder / (f"robustness@{layout.plain_name(dataset)}.png" if drawn else PICTURE)
-        robustness_curves(curves, path, score_label=summary.headline_in_unit)
+        draw(path, robustness_curves, curves, score_label=summary.headline_in_unit)
         drawn.append(path)
     return drawn
 
@@ -55,19 +55,8 @@ def family_curves(one: Robustness) -> dict[str, list[tuple[float, float]]]:
     return found
 
 
-def robustness_curves(curves: Sequence[tuple[str, Curves]], path: Path, *, score_label: str) -> None:
-    """Write a panel for each family as a PNG.
-
-    Args:
-        curves: Label and curves of each model.
-        path: File to write.
-        score_label: Label of the vertical axes.
-    """
-    with drawing():
-        save(_figure(curves, score_label), path)
-
-
-def _figure(curves: Sequence[tuple[str, Curves]], score_label: str) -> Figure:
+def robustness_curves(curves: Sequence[tuple[str, Curves]], *, score_label: str) -> Figure:
+    """Return a panel for each family, of the label and curves of each model."""
     from matplotlib.figure import Figure
 
     families = list(dict.fromkeys(family for _, of_family in curves for family in of_family))

@@ -1,47 +1,19 @@
-"""The pictures of a report, as PNG files that are equal byte by byte for equal input.
-
-Pure functions of the small frozen types below: filling them from a run is `pictures.py`'s task.
-Colour is never alone: models differ by marker or line style as well, stages by hatching.
-"""
+"""Where the time goes: stacked medians of the stages of each model, and their numbers beside them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bench.report.draw.accuracy_budget import BudgetPoint, accuracy_budget
-from bench.report.draw.accuracy_latency import AccuracyPoint, accuracy_latency
-from bench.report.draw.contact_sheet import SheetRow, Tile, contact_sheet
-from bench.report.draw.figure import COLOURS, GREY, drawing, save, shortened
-from bench.report.draw.load_curves import LoadCurve, load_curves
+from bench.report.draw.figure import COLOURS, GREY, shortened
 from bench.report.draw.numbers import milliseconds
-from bench.report.draw.training_curves import Curve, Series, training_curve, training_curves
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-__all__ = [
-    "AccuracyPoint",
-    "BudgetPoint",
-    "Curve",
-    "LoadCurve",
-    "Series",
-    "SheetRow",
-    "StageBar",
-    "Tile",
-    "accuracy_budget",
-    "accuracy_latency",
-    "contact_sheet",
-    "load_curves",
-    "stage_times",
-    "training_curve",
-    "training_curves",
-]
 
 
 @dataclass(frozen=True)
@@ -59,8 +31,6 @@ class StageBar:
     decode_ms: float | None = None
 
 
-# --------------------------------------------------------------------------- stage times
-
 STAGES = (("preprocess", "preprocess_ms", "///"), ("infer", "infer_ms", ""), ("postprocess", "postprocess_ms", "..."))
 DECODE = ("decode", "decode_ms", "xxx")
 """This says where the timed path begins at files."""
@@ -68,18 +38,11 @@ END_TO_END = "end to end, p50"
 STAGE_COLOURS = {"decode": COLOURS[3], "preprocess": COLOURS[4], "infer": COLOURS[0], "postprocess": COLOURS[2]}
 
 
-def stage_times(bars: Sequence[StageBar], path: Path) -> None:
-    """Write stacked stage medians beside the end-to-end median, with all values in a table, as a PNG.
+def stage_times(bars: Sequence[StageBar]) -> Figure:
+    """Return stacked stage medians beside the end-to-end median, with all values in a table.
 
-    Args:
-        bars: One per model, from top to bottom; an unknown stage has no length and is told as "–".
-        path: File to write.
+    There is a bar per model, from top to bottom; an unknown stage has no length and is told as "–".
     """
-    with drawing():
-        save(_stage_figure(bars), path)
-
-
-def _stage_figure(bars: Sequence[StageBar]) -> Figure:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9.6, 1.5 + 0.34 * max(2, len(bars))), layout="constrained")

@@ -106,9 +106,7 @@ def _tile(view: CaseView, prediction: Prediction, image_id: str, dataset: Datase
 
 
 def _objects(prediction: Prediction) -> tuple[NDArray[np.int32], NDArray[np.int64]] | tuple[()]:
-    """Return the number of the object on each pixel, from 1, the surest on top, and the class of each; nothing of a
-    label map.
-    """
+    """Return each pixel's object, from 1, the surest on top, and the class of each; nothing of a label map."""
     if isinstance(prediction, Panoptic):
         ids, numbers = np.unique(prediction.segment_ids, return_inverse=True)
         class_of = {segment.id: segment.class_id for segment in prediction.segments}

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,11 +19,9 @@ from bench.report.draw.figure import (
     GREY,
     colour,
     columns_that_fit,
-    drawing,
     from_zero,
     line,
     marker,
-    save,
     shortened,
 )
 
@@ -92,32 +89,11 @@ class Curve:
     kept: tuple[float, float] | None = None
 
 
-def training_curves(curves: Sequence[Curve], path: Path) -> None:
-    """Write loss and validated score of all models, overlaid, as a PNG; what nobody reports has no panel.
-
-    Args:
-        curves: One per training.
-        path: File to write.
-    """
-    with drawing():
-        save(_overlaid_figure(curves), path)
-
-
-def training_curve(curve: Curve, path: Path) -> None:
-    """Write loss and score of one model, training and validation, as a PNG.
-
-    Args:
-        curve: The training.
-        path: File to write.
-    """
-    with drawing():
-        save(_single_figure(curve), path)
-
-
 # --------------------------------------------------------------------------- all models
 
 
-def _overlaid_figure(curves: Sequence[Curve]) -> Figure:
+def training_curves(curves: Sequence[Curve]) -> Figure:
+    """Return loss and validated score of all models, overlaid; what nobody reports has no panel."""
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
@@ -188,9 +164,7 @@ def _scale_losses(axes: Axes, losses: Sequence[Series]) -> None:
 
 
 def _set_height(axes: Axes, validated: Sequence[Series]) -> None:
-    """Return limits at least `NARROWEST` of a score apart, so that a thousandth does not look like a slump; 0-1 without
-    any.
-    """
+    """Set limits at least `NARROWEST` apart, so that a thousandth is not drawn as a slump; 0-1 without scores."""
     if not any(series.known(SECONDS)[1].size for series in validated):
         axes.set_ylim(0, 1)
         return
@@ -214,7 +188,8 @@ def smoothed(values: NDArray[np.float64]) -> NDArray[np.float64]:
 # --------------------------------------------------------------------------- one model
 
 
-def _single_figure(curve: Curve) -> Figure:
+def training_curve(curve: Curve) -> Figure:
+    """Return loss and score of one model, training and validation."""
     from matplotlib.figure import Figure
 
     names = [curve.score_name] if _has_score(curve) else []

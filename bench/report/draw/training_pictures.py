@@ -7,8 +7,9 @@ from pathlib import Path
 from bench.records.store import layout
 from bench.records.store.training_log import VAL_LOSS, TrainingLog, read_training_log, validated_label
 from bench.records.store.views import RunView
-from bench.report.draw import stage_times as plots
-from bench.report.draw.stage_times import Curve, Series
+from bench.report.draw.accuracy_budget import BudgetPoint, accuracy_budget
+from bench.report.draw.figure import draw
+from bench.report.draw.training_curves import Curve, Series, training_curve, training_curves
 from bench.report.summary.rows import Row
 from bench.report.summary.summarise import RunSummary
 from bench.report.summary.training_progress import progress_of_case
@@ -24,16 +25,16 @@ def draw_training(run: RunView, summary: RunSummary, folder: Path, *, alone: boo
     if not curves:
         return []
     drawn = [folder / OVERLAID]
-    plots.training_curves(curves, drawn[0])
+    draw(drawn[0], training_curves, curves)
     taken: set[str] = set()
     for curve in curves if alone else ():
         name = _file_name(curve.label, taken)
         taken.add(name)
-        plots.training_curve(curve, folder / name)
+        draw(folder / name, training_curve, curve)
         drawn.append(folder / name)
     points = budget_points(run, summary)
     if points:
-        plots.accuracy_budget(points, folder / BUDGET, score_label=summary.headline_in_unit)
+        draw(folder / BUDGET, accuracy_budget, points, score_label=summary.headline_in_unit)
         drawn.append(folder / BUDGET)
     return drawn
 
@@ -97,7 +98,7 @@ def _validated(log: TrainingLog, name: str | None) -> Series:
     )
 
 
-def budget_points(run: RunView, summary: RunSummary) -> list[plots.BudgetPoint]:
+def budget_points(run: RunView, summary: RunSummary) -> list[BudgetPoint]:
     """One point for every row that is trained and scored; with its validations if they are of the same metric."""
     headline = f"val_{run.plan.metrics[0]}"
     views = {view.case.id: view for view in run.cases}
@@ -108,7 +109,7 @@ def budget_points(run: RunView, summary: RunSummary) -> list[plots.BudgetPoint]:
             continue
         log = read_training_log(train.folder / layout.TRAINING_LOG)
         points.append(
-            plots.BudgetPoint(
+            BudgetPoint(
                 label=row_label(summary, row),
                 seconds=row.trained_s,
                 images=row.trained_images,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from bench.report import sentences, tables
+from bench.report.cells import table_of
 from bench.report.facts import Facts
 from bench.report.weights_table import weights_table
 
@@ -13,8 +14,6 @@ TITLE = "How it was measured"
 
 def section(facts: Facts) -> dict[str, Any]:
     """Return what the template shows."""
-    import pandas as pd
-
     summary = facts.summary
     return {
         "measured": sentences.how_measured(summary),
@@ -23,7 +22,7 @@ def section(facts: Facts) -> dict[str, Any]:
         "origins_note": sentences.origins_note(summary),
         "environment": sentences.environment_lines(summary),
         "notes": sentences.footnotes(summary),
-        "commands": pd.DataFrame(
+        "commands": table_of(
             [{"row": facts.name_of[row.case_id], "command": facts.command_of(row.case_id)} for row in summary.rows]
         ),
     }

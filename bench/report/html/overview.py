@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from markupsafe import Markup
 
 from bench.report import sentences, tables
+from bench.report.cells import DataFrame
 from bench.report.conclusion import conclusion
 from bench.report.draw.numbers import milliseconds, share_of, with_interval
 from bench.report.draw.text_places import Anchor, Box, place
@@ -17,9 +18,6 @@ from bench.report.facts import Facts
 from bench.report.html import svg
 from bench.report.summary.rows import Row
 from bench.report.summary.summarise import RunSummary
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 TITLE = "Overview"
 
@@ -58,7 +56,7 @@ def section(facts: Facts) -> dict[str, Any]:
     }
 
 
-def model_lines(summary: RunSummary, table: pd.DataFrame) -> list[dict[str, Any]]:
+def model_lines(summary: RunSummary, table: DataFrame) -> list[dict[str, Any]]:
     """Return the rows of the overview: one for each model, the mean over its seeds with the seeds below it.
 
     Each has its cells, whether it is a seed that stands below its mean, and the place of its row, to which the plot

@@ -60,5 +60,6 @@ def _drawn(
     diagonal: bool = False,
 ) -> Markup | None:
     lines = [Line(facts.position_of[one.case_id], facts.name_of[one.case_id], points(one)) for one in curves]
+    lines = [one._replace(marks=one.points) for one in lines] if diagonal else lines
     label = f"{up} against {across} of {len(lines)} rows"
-    return plot(lines, across, up, label, ends=ends, diagonal=diagonal, markers=diagonal)
+    return plot(lines, across, up, label, ends=ends, diagonal=diagonal)

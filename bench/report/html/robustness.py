@@ -25,11 +25,12 @@ def section(facts: Facts) -> dict[str, Any] | None:
     plots = []
     for family in families:
         lines = [
-            Line(facts.position_of[case_id], facts.name_of[case_id], of_case.get(family, []))
+            Line(facts.position_of[case_id], facts.name_of[case_id], points, marks=points)
             for case_id, of_case in curves.items()
+            for points in [of_case.get(family, [])]
         ]
         label = f"{summary.headline} by severity of {family}, {len(lines)} rows"
-        drawing = plot(lines, "severity, 0 = as they are", summary.headline_in_unit, label, ends=None)
+        drawing = plot(lines, "severity, 0 = as they are", summary.headline_in_unit, label)
         plots.append((f"{family.capitalize()}: mean over its corruptions", drawing))
     return {
         "table": robustness_table(summary),

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from bench import __version__
+from bench.report.cells import DataFrame
 from bench.report.html.page import environment, own_file
 
-if TYPE_CHECKING:
-    import pandas as pd
 
-
-def page_of_tables(title: str, tables: Mapping[str, pd.DataFrame], notes: Sequence[str] = ()) -> str:
+def page_of_tables(title: str, tables: Mapping[str, DataFrame], notes: Sequence[str] = ()) -> str:
     """Return a page with a heading and a sortable table for each entry, and notes below."""
     text: str = (
         environment()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from markupsafe import Markup
 
@@ -11,7 +11,7 @@ from bench.records.store import layout
 from bench.records.store.training_log import VAL_LOSS, TrainingLog, read_training_log, validated_label
 from bench.report import sentences, training_tables
 from bench.report.facts import Facts
-from bench.report.html import svg
+from bench.report.html.curves import Line, plot
 
 TITLE = "Training"
 
@@ -21,8 +21,6 @@ STEPS = 160
 
 WIDE = 30.0
 """Ratio of the largest to the smallest loss above which losses get a logarithmic axis."""
-
-WIDTH, LEFT, RIGHT, TOP, BOTTOM = 860.0, 62.0, 848.0, 10.0, 232.0
 
 
 def section(facts: Facts) -> dict[str, Any] | None:
@@ -60,13 +58,13 @@ def _logs(facts: Facts) -> list[tuple[str, TrainingLog]]:
     return found
 
 
-def _score_curves(logs: Sequence[tuple[str, TrainingLog]]) -> list[Markup]:
+def _score_curves(logs: Sequence[tuple[str, TrainingLog]]) -> list[Markup | None]:
     """Draw validated scores against seconds of training, each kind of score by itself."""
     kinds = dict.fromkeys(log.validated_by for _, log in logs if log.validated_by is not None)
     found = []
     for kind in kinds:
         lines = [
-            _Line(number, name, points, points)
+            Line(number, name, points, points)
             for number, (name, log) in enumerate(logs)
             if log.validated_by == kind
             and (points := [(v.train_s, v.values[kind]) for v in log.validations if v.values.get(kind) is not None])
@@ -81,7 +79,7 @@ def _loss_curves(logs: Sequence[tuple[str, TrainingLog]]) -> Markup | None:
     for number, (name, log) in enumerate(logs):
         known = [(s.train_s, s.loss) for s in log.steps if s.loss is not None and s.loss > 0]
         marks = [(v.train_s, v.values[VAL_LOSS]) for v in log.validations if (v.values.get(VAL_LOSS) or 0) > 0]
-        lines.append(_Line(number, name, known[:: max(1, len(known) // STEPS)], marks))
+        lines.append(Line(number, name, known[:: max(1, len(known) // STEPS)], marks))
     values = [value for one in lines for _, value in (*one.points, *one.marks)]
     if not values:
         return None
@@ -89,29 +87,6 @@ def _loss_curves(logs: Sequence[tuple[str, TrainingLog]]) -> Markup | None:
     return _drawn(lines, f"loss{', logarithmic' * wide}", log=wide)
 
 
-class _Line(NamedTuple):
-    """A training in a plot: its place among all, its name, points of its line, and markers; (seconds, value)."""
-
-    number: int
-    name: str
-    points: Sequence[tuple[float, float]]
-    marks: Sequence[tuple[float, float]]
-
-
-def _drawn(lines: Sequence[_Line], what: str, *, log: bool) -> Markup:
-    places = [place for one in lines for place in (*one.points, *one.marks)]
-    values = [value for _, value in places]
-    x = svg.Axis(*svg.around((second for second, _ in places), zero=True), LEFT, RIGHT)
-    ends = (min(values) * 0.9, max(values) * 1.1) if log else svg.around(values)
-    y = svg.Axis(*ends, BOTTOM, TOP, log)
-    parts = [svg.horizontal(x, BOTTOM, TOP, "training time, s"), svg.vertical(y, LEFT, RIGHT, what)]
-    for one in lines:
-        colour, dash = f"var(--c{one.number % svg.COLOURS})", f"ecdf dash{one.number // svg.COLOURS}"
-        parts.append(svg.line([(x.at(a), y.at(b)) for a, b in one.points], stroke=colour, class_=dash))
-        parts += [svg.marker(one.number, x.at(a), y.at(b), class_="validated") for a, b in one.marks]
-    for place, one in enumerate(lines):
-        left, top = LEFT + 10 + 390 * (place % 2), 292.0 + 17 * (place // 2)
-        parts += [svg.marker(one.number, left, top)]
-        parts += [svg.tag("text", one.name[:54], x=left + 14, y=top + 4, class_="name")]
+def _drawn(lines: Sequence[Line], what: str, *, log: bool) -> Markup | None:
     label = f"{what} of {len(lines)} trainings against seconds of training"
-    return svg.picture(WIDTH, 306.0 + 17 * ((len(lines) + 1) // 2), label, *parts)
+    return plot(lines, "training time, s", what, label, from_zero=True, log=log)

@@ -17,9 +17,9 @@ from bench.records import Case, ClassSpec, as_json_dict
 from bench.records.store import layout
 from bench.records.store.training_log import TrainingLog, read_training_log
 from bench.records.store.views import CaseView, RunView
+from bench.report.draw.contact_sheet import SheetRow
 from bench.report.draw.overlay import overlay
 from bench.report.draw.pictures import sheet_rows
-from bench.report.draw.stage_times import SheetRow
 
 
 def logged_case(run: RunView, view: CaseView) -> LoggedCase:
@@ -61,9 +61,7 @@ def _flatten(name: str, value: JsonValue, into: dict[str, Parameter]) -> None:
 
 
 def curve_points(log: TrainingLog) -> tuple[LoggedPoint, ...]:
-    """Return the log as one point per step, losses and validations together; numbers that are not finite are left
-    out.
-    """
+    """Return a point per step of the log, losses and validations together, without numbers that are not finite."""
     points: dict[int, LoggedPoint] = {}
     for step in log.steps:
         values = {"train/loss": step.loss, "train/learning_rate": step.learning_rate}

@@ -81,9 +81,7 @@ def _of_masks(
 
 
 def _of_segments(one: Panoptic, other: Panoptic) -> Agreement:
-    """Count pixels by pair of segments once; segments of a class are matched, those with the most common pixels
-    first.
-    """
+    """Count pixels by pair of segments once; those of a class with the most common pixels are matched first."""
     ids, places = np.unique(one.segment_ids, return_inverse=True)
     other_ids, other_places = np.unique(other.segment_ids, return_inverse=True)
     shape = (len(ids), len(other_ids))

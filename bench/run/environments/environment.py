@@ -185,9 +185,7 @@ def choose_interpreters(python: Sequence[str], env: Sequence[str], envs: str | N
 
 
 def isolated(interpreters: Interpreters, adapters: Iterable[str]) -> Interpreters:
-    """Return the interpreters with these adapters in their own environments; raises `BenchError` if one is not
-    ready.
-    """
+    """Return the interpreters with these adapters in their own environments; raises `BenchError` if one is unready."""
     folder = interpreters.environments or environments_folder(None)
     for adapter in adapters:
         interpreters = with_environment(interpreters, adapter, usable(folder, adapter))

@@ -54,11 +54,7 @@ class Sources:
 
 
 def find_uv() -> Uv:
-    """Return the program beside the running interpreter, or on PATH.
-
-    Raises:
-        BenchError: If there is none.
-    """
+    """Return the program beside the running interpreter, or on PATH; raises `BenchError` if there is none."""
     beside = Path(sys.executable).parent / "uv"
     found = str(beside) if beside.is_file() else shutil.which("uv")
     if found is None:

@@ -88,11 +88,7 @@ class RayExecutor(QueuedExecutor):
         return _OnNodes(self._ray)
 
     def wait(self) -> Event:
-        """Return the next that happens.
-
-        Raises:
-            BenchError: If no node is left that could do what waits.
-        """
+        """Return the next that happens; raises `BenchError` if no node is left that could do what waits."""
         self._start()
         if self._events:
             return self._events.popleft()

@@ -172,9 +172,7 @@ def _opened(spec: DatasetSpec, splits: Sequence[str]) -> Dataset:
 
 
 def _reading_notes(dataset: Dataset, splits: Sequence[str]) -> tuple[str, ...]:
-    """Return what a data set inferred or passed over at opening, and what of the splits is left out, guessed or
-    converted.
-    """
+    """Return what a data set inferred or passed over, and what of its splits is left out, guessed or converted."""
     files = on_disk(dataset)
     if files is None:
         return ()

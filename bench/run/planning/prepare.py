@@ -216,9 +216,7 @@ def _plan(
 
 
 def _weights_digest(case: Case) -> str | None:
-    """Return the hash of the weights; of predictions in files also that of the annotations that say what their ids
-    mean.
-    """
+    """Return the hash of the weights; of predictions in files with that of the annotations their ids are from."""
     found = weights_digest(case.model.weights)
     annotations = case.model.options.get("annotations")
     if case.model.adapter != FROM_FILES or not isinstance(annotations, str):

@@ -131,9 +131,7 @@ def from_run(results: Path, run: str | None, case: str | None, overrides: Overri
 
 
 def _mapping(case: Case) -> ClassTable | None:
-    """Return where the classes of a model with `trained_on` go; the data set of the case says their names before
-    `labels`.
-    """
+    """Return where the classes of a `trained_on` model go, by the names of the data set or of `labels`."""
     if case.model.trained_on is None:
         return None
     try:

@@ -163,11 +163,7 @@ class Bucket:
     """A bucket of an object store, through fsspec."""
 
     def __init__(self, url: str, scheme: str, root: str) -> None:
-        """Load the store's package.
-
-        Raises:
-            BenchError: If it is not installed.
-        """
+        """Load the store's package; raises `BenchError` if it is not installed."""
         package = PACKAGES[scheme]
         try:
             import fsspec

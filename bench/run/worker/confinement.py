@@ -83,9 +83,7 @@ def can_be_confined() -> bool:
 
 
 def temporary_of(folder: Path) -> Path:
-    """Return the temporary folder of a job: short, because the paths of sockets may have 107 bytes at most
-    (unix(7)).
-    """
+    """Return the temporary folder of a job: short, as paths of sockets have at most 107 bytes (unix(7))."""
     name = hashlib.sha256(os.fsencode(folder.absolute())).hexdigest()[:16]
     return Path(tempfile.gettempdir()) / f"bench-{os.getuid()}-{name}"
 

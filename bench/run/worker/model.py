@@ -60,9 +60,7 @@ def _lacks_runtime(job: Job, adapter: Adapter) -> str:
 
 
 def calibration_images(job: Job) -> list[RgbImage]:
-    """Return the first images of the training split, without their ground truth; none where files are predicted, not a
-    data set.
-    """
+    """Return the first training images, without ground truth; none where files are predicted."""
     if not job.dataset_fingerprint:
         return []
     spec = job.made_for or job.dataset

@@ -56,11 +56,7 @@ class TrainingLog:
             self.flush()
 
     def validated(self, *, step: int, images: int, train_s: float, values: dict[str, float]) -> None:
-        """A validation.
-
-        Raises:
-            Pruned: If the search that the training belongs to ends it here.
-        """
+        """A validation; raises `Pruned` if the search that the training belongs to ends it here."""
         self.flush()
         self._write({"event": "validated", "step": step, "images": images, "train_s": train_s, "values": values})
         if self._answers is not None:

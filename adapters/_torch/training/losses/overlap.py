@@ -99,9 +99,7 @@ def tversky(alpha: float, beta: float) -> Loss:
 
 
 def generalised_dice(logits: Tensor, labels: Tensor, head: Head) -> Tensor:
-    """Return one minus the soft Dice coefficient of all classes together, the rare ones weighing more; see the
-    module.
-    """
+    """Return one minus the soft Dice of all classes together, the rare ones weighing more; see the module."""
     known = labelled(labels)
     probability, ground_truth = probabilities(logits, head), one_hot(labels, head)
     if head.threshold is not None:

@@ -169,9 +169,7 @@ def overlay(
 
 
 class _Shown(NamedTuple):
-    """Hold what is painted: ids per pixel, (H, W); of each id its colour, (N, 3), and whether it is tinted, (N,);
-    rims.
-    """
+    """Hold ids per pixel, (H, W), the colour of each id, (N, 3), whether it is tinted, (N,), and rims."""
 
     ids: NDArray[np.generic]
     palette: NDArray[np.uint8]
@@ -191,7 +189,7 @@ def _shown(prediction: Prediction, classes: tuple[ClassSpec, ...], show_from: fl
 
 
 def _objects(prediction: Prediction, show_from: float) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-    """Return the number of the object on each pixel, (H, W), 0 = none, and the class of each from number 1 on."""
+    """Return each pixel's object, from 1, the surest on top, and the class of each; nothing of a label map."""
     objects = np.zeros(prediction.size, dtype=np.int32)
     if isinstance(prediction, Panoptic):
         for number, segment in enumerate(prediction.segments, start=1):

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from bench.records import ClassSpec
-from bench.report.draw import stage_times as plots
+from bench.report.draw.contact_sheet import SheetRow, Tile
 
 CLASSES = tuple(ClassSpec(name=f"class {i}", colour=(40 * i, 250 - 40 * i, 90)) for i in range(5))
 
@@ -16,8 +16,8 @@ def sheet_row(image_id, height, width, models, name="model"):
     ground_truth = ((rows // 9 + columns // 7) % 5).astype(np.uint8)
     ground_truth[:4] = 255
     image = np.dstack([ground_truth * 40, rows.astype(np.uint8), columns.astype(np.uint8)])
-    tiles = [(f"{name}_{m}", plots.Tile(np.roll(ground_truth, m, 1))) for m in range(models)]
-    return plots.SheetRow(image_id, image, plots.Tile(ground_truth), tiles)
+    tiles = [(f"{name}_{m}", Tile(np.roll(ground_truth, m, 1))) for m in range(models)]
+    return SheetRow(image_id, image, Tile(ground_truth), tiles)
 
 
 def sheet_rows(models, name="model"):

@@ -10,17 +10,17 @@ import pytest
 
 from bench.records import ClassSpec
 from bench.report.draw import contact_sheet as _contact_sheet
-from bench.report.draw import stage_times as plots
+from bench.report.draw.contact_sheet import SheetRow, Tile
 from bench.report.draw.figure import STYLE
 from tests.bench.report.draw.figures import CLASSES, drawn, sheet_row, sheet_rows
 
 
 def test_a_model_and_its_target_stand_on_lines_of_their_own_in_a_heading():
-    rows = [plots.SheetRow("a", np.zeros((8, 8, 3), np.uint8), plots.Tile(np.zeros((8, 8), np.uint8)), [
-        ("ours\ncpu fp32 b1 96x96", plots.Tile(np.zeros((8, 8), np.uint8))),
+    rows = [SheetRow("a", np.zeros((8, 8, 3), np.uint8), Tile(np.zeros((8, 8), np.uint8)), [
+        ("ours\ncpu fp32 b1 96x96", Tile(np.zeros((8, 8), np.uint8))),
     ])]  # fmt: skip
     with mpl.rc_context(STYLE):
-        figure = _contact_sheet._sheet_figure(rows, CLASSES)
+        figure = _contact_sheet.contact_sheet(rows, classes=CLASSES)
     assert [axes.texts[0].get_text() for axes in figure.axes] == ["image", "ground truth", "ours\ncpu fp32 b1 96x96"]
 
 
@@ -28,7 +28,7 @@ def test_a_model_and_its_target_stand_on_lines_of_their_own_in_a_heading():
 def test_sheet_headings_overlap_neither_each_other_nor_the_legend(models):
     rows = sheet_rows(models, name="pytorch/deeplabv3_mobilenet_v3_large")
     with mpl.rc_context(STYLE):
-        figure = _contact_sheet._sheet_figure(rows, CLASSES)
+        figure = _contact_sheet.contact_sheet(rows, classes=CLASSES)
     renderer = drawn(figure)
     headings = [axes.texts[0].get_window_extent(renderer) for axes in figure.axes[: models + 2]]
     assert not [pair for pair in combinations(headings, 2) if pair[0].overlaps(pair[1])]
@@ -49,22 +49,22 @@ def test_a_sheet_shows_classes_in_their_colours_and_void_in_none_of_them():
 
 def test_a_white_class_has_no_stripes():
     white = ClassSpec(name="white", colour=(255, 255, 255))
-    painted = _contact_sheet.painted_map(plots.Tile(np.zeros((40, 40), np.uint8)), [white])
+    painted = _contact_sheet.painted_map(Tile(np.zeros((40, 40), np.uint8)), [white])
     assert (painted == 255).all()
 
 
 def test_outlines_are_drawn_dark_over_the_colours():
     rim = np.zeros((40, 40), bool)
     rim[5, 5:9] = True
-    painted = _contact_sheet.painted_map(plots.Tile(np.zeros((40, 40), np.uint8), rim), CLASSES)
+    painted = _contact_sheet.painted_map(Tile(np.zeros((40, 40), np.uint8), rim), CLASSES)
     assert (painted[rim] == _contact_sheet.OUTLINE).all()
     assert (painted[~rim] == CLASSES[0].colour).all()
 
 
 def test_a_missing_prediction_is_told_in_its_tile():
     row = sheet_row("a", 64, 64, 2)
-    row = plots.SheetRow(row.image_id, row.image, row.ground_truth, [("one", row.ground_truth), ("two", None)])
+    row = SheetRow(row.image_id, row.image, row.ground_truth, [("one", row.ground_truth), ("two", None)])
     with mpl.rc_context(STYLE):
-        figure = _contact_sheet._sheet_figure([row], CLASSES)
+        figure = _contact_sheet.contact_sheet([row], classes=CLASSES)
     assert [len(axes.images) for axes in figure.axes] == [1, 1, 1, 0]
     assert any(text.get_text() == "no\nprediction" for text in figure.axes[3].texts)

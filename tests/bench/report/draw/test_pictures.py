@@ -14,8 +14,8 @@ from bench.records.store import layout
 from bench.records.store.layout import file_stem
 from bench.records.store.runs import read_run
 from bench.report import write_report
+from bench.report.draw.contact_sheet import Tile
 from bench.report.draw.pictures import accuracy_points, draw_pictures, sheet_rows
-from bench.report.draw.stage_times import Tile
 from bench.report.draw.tiles import outlines
 from bench.report.summary.summarise import RunSummary, summarise
 from tests.bench.builders import make_model

@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 
 from bench.records.png import read_png
-from bench.report.draw import accuracy_budget as _budget_plot
-from bench.report.draw import accuracy_latency as _accuracy_latency
-from bench.report.draw import stage_times as plots
-from bench.report.draw import training_curves as _training_curves
-from bench.report.draw.figure import STYLE
+from bench.report.draw.accuracy_budget import BudgetPoint, accuracy_budget
+from bench.report.draw.accuracy_latency import AccuracyPoint, accuracy_latency
+from bench.report.draw.contact_sheet import contact_sheet
+from bench.report.draw.figure import STYLE, draw
+from bench.report.draw.stage_times import StageBar, stage_times
 from bench.report.draw.text_places import Anchor, Box, place
+from bench.report.draw.training_curves import Curve, Series, smoothed, training_curve, training_curves
 from tests.bench.report.draw.figures import CLASSES, drawn, sheet_rows
 
 AXES = {"score_label": "mean IoU (0–1)", "latency_label": "latency (ms per image)"}
@@ -25,7 +26,7 @@ AXES = {"score_label": "mean IoU (0–1)", "latency_label": "latency (ms per ima
 
 def point(label, score, latency_ms, *, front=False, interval=True, group=""):
     low_high = (score - 0.01, score + 0.02, latency_ms * 0.97, latency_ms * 1.04) if interval else (None,) * 4
-    return plots.AccuracyPoint(label, score, *low_high[:2], latency_ms, *low_high[2:], front, group)
+    return AccuracyPoint(label, score, *low_high[:2], latency_ms, *low_high[2:], front, group)
 
 
 def near_identical(count, *, name="model/variant"):
@@ -33,16 +34,16 @@ def near_identical(count, *, name="model/variant"):
 
 
 def bar(label, *values):
-    return plots.StageBar(label, *values)
+    return StageBar(label, *values)
 
 
 def curve(label, steps=200):
     seconds = np.linspace(0.1, 30, steps)
     loss = 2 * np.exp(-seconds / 9) + 0.2
-    validated = plots.Series([10.0, 20.0, 30.0], [800, 1600, 2400], [0.3, 0.5, 0.6])
-    return plots.Curve(
+    validated = Series([10.0, 20.0, 30.0], [800, 1600, 2400], [0.3, 0.5, 0.6])
+    return Curve(
         label,
-        plots.Series(seconds.tolist(), (80 * seconds).tolist(), loss.tolist()),
+        Series(seconds.tolist(), (80 * seconds).tolist(), loss.tolist()),
         validated,
         validated,
         score_name="mIoU",
@@ -51,25 +52,25 @@ def curve(label, steps=200):
 
 
 def budget_point(label, number):
-    way = plots.Series([10.0, 20.0], [800, 1600], [0.4, 0.5 + 0.01 * number])
-    return plots.BudgetPoint(label, 30.0 + number, 2400 + 100 * number, 0.6, 0.55, 0.64, way)
+    way = Series([10.0, 20.0], [800, 1600], [0.4, 0.5 + 0.01 * number])
+    return BudgetPoint(label, 30.0 + number, 2400 + 100 * number, 0.6, 0.55, 0.64, way)
 
 
 DRAW = {
-    "accuracy_latency": lambda path, n: plots.accuracy_latency(near_identical(n), path, **AXES),
-    "stage_times": lambda path, n: plots.stage_times([bar(f"m{i}", 1.0, 9.0 + i, 0.4, 11.0) for i in range(n)], path),
-    "training_curves": lambda path, n: plots.training_curves([curve(f"m{i}") for i in range(n)], path),
-    "training_curve": lambda path, n: plots.training_curve(curve("m" * 8 * n), path),
-    "accuracy_budget": lambda path, n: plots.accuracy_budget(
-        [budget_point(f"m{i}", i) for i in range(n)], path, score_label="mIoU (0–1)"
+    "accuracy_latency": lambda path, n: draw(path, accuracy_latency, near_identical(n), **AXES),
+    "stage_times": lambda path, n: draw(path, stage_times, [bar(f"m{i}", 1.0, 9.0 + i, 0.4, 11.0) for i in range(n)]),
+    "training_curves": lambda path, n: draw(path, training_curves, [curve(f"m{i}") for i in range(n)]),
+    "training_curve": lambda path, n: draw(path, training_curve, curve("m" * 8 * n)),
+    "accuracy_budget": lambda path, n: draw(
+        path, accuracy_budget, [budget_point(f"m{i}", i) for i in range(n)], score_label="mIoU (0–1)"
     ),
-    "contact_sheet": lambda path, n: plots.contact_sheet(sheet_rows(n), path, classes=CLASSES),
+    "contact_sheet": lambda path, n: draw(path, contact_sheet, sheet_rows(n), classes=CLASSES),
 }  # fmt: skip
 
 
 def accuracy_figure(points, **options):
     with mpl.rc_context(STYLE):
-        return _accuracy_latency._accuracy_figure(points, "score", "ms", options.get("higher_is_better", True))
+        return accuracy_latency(points, score_label="score", latency_label="ms", **options)
 
 
 def label_boxes(figure):
@@ -160,13 +161,13 @@ def test_every_group_has_a_front_of_its_own():
 def test_points_without_interval_or_number_are_drawn_without_it_or_left_out(tmp_path):
     points = [point("a", 0.5, 10, interval=False), point("b", float("nan"), 10), point("c", 0.4, float("inf"))]
     assert [text.get_text() for text in accuracy_figure(points).axes[0].texts] == ["a"]
-    plots.accuracy_latency(points[1:], tmp_path / "empty.png", **AXES)
+    draw(tmp_path / "empty.png", accuracy_latency, points[1:], **AXES)
     assert (tmp_path / "empty.png").is_file()
 
 
 def test_stage_values_that_are_unknown_are_told_as_a_dash():
     with mpl.rc_context(STYLE):
-        figure = plots._stage_figure([bar("a", None, 12.34, 0.5, None), bar("b", 1.0, 2.0, 3.0, 7.0)])
+        figure = stage_times([bar("a", None, 12.34, 0.5, None), bar("b", 1.0, 2.0, 3.0, 7.0)])
     axes, table = figure.axes
     told = [text.get_text() for text in table.texts]
     assert told[4:8] == ["–", "12.3", "0.500", "–"]
@@ -176,7 +177,7 @@ def test_stage_values_that_are_unknown_are_told_as_a_dash():
 
 def test_decoding_is_the_first_segment_where_any_model_is_timed_from_files():
     with mpl.rc_context(STYLE):
-        figure = plots._stage_figure([bar("a", 1.0, 2.0, 3.0, 7.5, 1.5), bar("b", 1.0, 2.0, 3.0, 6.0)])
+        figure = stage_times([bar("a", 1.0, 2.0, 3.0, 7.5, 1.5), bar("b", 1.0, 2.0, 3.0, 6.0)])
     axes, table = figure.axes
     assert [text.get_text() for text in table.texts[:5]] == [
         "decode",
@@ -194,7 +195,7 @@ def test_the_numbers_and_headings_beside_the_bars_do_not_overlap(decode):
     name = "a rather long name of model number"
     bars = [bar(f"{name} {i}", 1234.5, 0.0123, 1234.5, 99999.0, *decode) for i in range(12)]
     with mpl.rc_context(STYLE):
-        figure = plots._stage_figure(bars)
+        figure = stage_times(bars)
     renderer = drawn(figure)
     boxes = [text.get_window_extent(renderer) for text in figure.axes[1].texts]
     assert not [pair for pair in combinations(boxes, 2) if pair[0].overlaps(pair[1])]
@@ -203,14 +204,12 @@ def test_the_numbers_and_headings_beside_the_bars_do_not_overlap(decode):
 
 def overlaid(curves):
     with mpl.rc_context(STYLE):
-        return _training_curves._overlaid_figure(curves)
+        return training_curves(curves)
 
 
 def test_losses_that_are_missing_or_not_finite_are_left_out():
-    loss = plots.Series([1.0, 2.0, 3.0, 4.0], [8, 16, 24, 32], [2.0, None, float("nan"), 1.0])
-    figure = overlaid(
-        [plots.Curve("a", loss, score_name="mIoU", val_score=plots.Series([2.0, 4.0], [16, 32], [None, 0.5]))]
-    )
+    loss = Series([1.0, 2.0, 3.0, 4.0], [8, 16, 24, 32], [2.0, None, float("nan"), 1.0])
+    figure = overlaid([Curve("a", loss, score_name="mIoU", val_score=Series([2.0, 4.0], [16, 32], [None, 0.5]))])
     loss_by_s, loss_by_images, iou_by_s, iou_by_images = figure.axes
     assert loss_by_s.lines[0].get_xydata().tolist() == [[1.0, 2.0], [4.0, 1.0]]
     assert loss_by_images.lines[0].get_xydata().tolist() == [[8.0, 2.0], [32.0, 1.0]]
@@ -219,23 +218,23 @@ def test_losses_that_are_missing_or_not_finite_are_left_out():
 
 
 def test_a_training_without_any_validation_is_drawn_without_an_empty_panel_and_says_so(tmp_path):
-    one = plots.Curve("a", plots.Series([1.0], [8], [0.5]))
-    plots.training_curves([one], tmp_path / "a.png")
+    one = Curve("a", Series([1.0], [8], [0.5]))
+    draw(tmp_path / "a.png", training_curves, [one])
     assert (tmp_path / "a.png").stat().st_size > 5000
     assert len(overlaid([one]).axes) == 2
     with mpl.rc_context(STYLE):
-        figure = _training_curves._single_figure(one)
+        figure = training_curve(one)
     assert len(figure.axes) == 2
     assert figure.get_suptitle() == "a (no score was validated)"
 
 
 def test_each_validated_quantity_has_panels_of_its_own():
-    way = plots.Series([1.0], [8], [0.5])
+    way = Series([1.0], [8], [0.5])
     curves = [
-        plots.Curve(label, way, val_score=way, score_name=name)
+        Curve(label, way, val_score=way, score_name=name)
         for label, name in (("a", "mask AP"), ("b", "mIoU"), ("c", "mask AP"))
     ]
-    figure = overlaid([*curves, plots.Curve("d", way)])
+    figure = overlaid([*curves, Curve("d", way)])
     assert [axes.get_ylabel() for axes in figure.axes[::2]] == ["loss", "mask AP (0–1)", "mIoU (0–1)"]
     assert [len(axes.lines) for axes in figure.axes[2::2]] == [2, 1]
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["a", "b", "c", "d"]
@@ -243,9 +242,9 @@ def test_each_validated_quantity_has_panels_of_its_own():
 
 def test_no_marker_is_cut_in_half_at_the_right_edge():
     # equal budgets end within a tenth of a second of each other
-    points = [plots.BudgetPoint(f"m{i}", 30.0 + 0.05 * i, 2400, 0.6, None, None) for i in range(3)]
+    points = [BudgetPoint(f"m{i}", 30.0 + 0.05 * i, 2400, 0.6, None, None) for i in range(3)]
     with mpl.rc_context(STYLE):
-        figure = _budget_plot._budget_figure(points, "mIoU")
+        figure = accuracy_budget(points, score_label="mIoU")
     renderer = drawn(figure)
     for axes, last in zip(figure.axes, (30.1, 2400), strict=True):
         pixels = axes.transData.transform((last, 0.6))[0]
@@ -256,8 +255,8 @@ def test_the_loss_is_averaged_over_the_stated_share_of_steps():
     values = np.random.default_rng(0).random(500)
     # 2 % of 500 steps are 10: five before and five after
     expected = [values[max(0, i - 5) : i + 6].mean() for i in range(500)]
-    assert _training_curves.smoothed(values) == pytest.approx(expected)
-    assert _training_curves.smoothed(values[:50]).tolist() == values[:50].tolist()
+    assert smoothed(values) == pytest.approx(expected)
+    assert smoothed(values[:50]).tolist() == values[:50].tolist()
 
 
 def test_models_differ_by_more_than_colour():
@@ -268,13 +267,13 @@ def test_models_differ_by_more_than_colour():
 
 @pytest.mark.parametrize(("largest", "scale"), [(29.0, "linear"), (31.0, "log")])
 def test_losses_more_than_thirty_times_apart_get_a_logarithmic_axis(largest, scale):
-    figure = overlaid([plots.Curve("a", plots.Series([1.0, 2.0], [8, 16], [largest, 1.0]))])
+    figure = overlaid([Curve("a", Series([1.0, 2.0], [8, 16], [largest, 1.0]))])
     assert [axes.get_yscale() for axes in figure.axes] == [scale, scale]
 
 
 def test_a_model_alone_shows_training_and_validation_and_which_weights_are_kept():
     with mpl.rc_context(STYLE):
-        figure = _training_curves._single_figure(curve("a"))
+        figure = training_curve(curve("a"))
     assert [text.get_text() for text in figure.legends[0].get_texts()] == [
         "training, averaged", "validation", "weights that are kept",
     ]  # fmt: skip
@@ -293,15 +292,15 @@ def test_the_legend_of_curves_lies_outside_the_axes(models):
 
 def test_every_model_stands_at_what_its_training_took():
     with mpl.rc_context(STYLE):
-        figure = _budget_plot._budget_figure([budget_point("a", 0), budget_point("b", 3)], "mIoU")
+        figure = accuracy_budget([budget_point("a", 0), budget_point("b", 3)], score_label="mIoU")
     found = [[float(bar.lines[0].get_xdata()[0]) for bar in axes.containers] for axes in figure.axes]
     assert found == [[30.0, 33.0], [2400.0, 2700.0]]
 
 
 def test_a_score_without_interval_is_drawn_without_it(tmp_path):
-    alone = plots.BudgetPoint("a", 30.0, 2400, 0.6, None, None)
+    alone = BudgetPoint("a", 30.0, 2400, 0.6, None, None)
     with mpl.rc_context(STYLE):
-        figure = _budget_plot._budget_figure([alone], "mIoU")
+        figure = accuracy_budget([alone], score_label="mIoU")
     assert [bar.has_yerr for bar in figure.axes[0].containers] == [False]
     assert "validation" not in figure.axes[0].get_title()
 
@@ -314,14 +313,17 @@ def test_placed_labels_stay_in_the_frame_and_apart_even_in_a_corner():
 
 
 def test_importing_the_plots_does_not_import_matplotlib():
-    program = "import sys, bench.report.draw.stage_times; print('matplotlib' in sys.modules)"
+    modules = ", ".join(
+        f"bench.report.draw.{name}" for name in (*DRAW, "load_curves", "recipes") if name != "training_curve"
+    )
+    program = f"import sys, {modules}; print('matplotlib' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
 
 
 def test_a_difference_of_a_thousandth_does_not_fill_the_axis():
-    flat = plots.Series([1.0, 2.0], [8, 16], [0.876, 0.877])
-    figure = overlaid([plots.Curve("a", plots.Series([1.0], [8], [1.0]), val_score=flat, score_name="mIoU")])
+    flat = Series([1.0, 2.0], [8, 16], [0.876, 0.877])
+    figure = overlaid([Curve("a", Series([1.0], [8], [1.0]), val_score=flat, score_name="mIoU")])
     low, high = figure.axes[2].get_ylim()
     assert high - low == pytest.approx(0.05)
     assert (low + high) / 2 == pytest.approx(0.8765)
