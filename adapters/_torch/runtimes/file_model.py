@@ -134,7 +134,7 @@ class FileModel(BaseAdapter):
         self._divisor = np.array(self._contract.std, dtype=np.float32)[order] * np.float32(255)
 
     def _said(self) -> InputContract | None:
-        """Return the preprocessing that the file states, by graph, metadata, a file beside it or its quantised range."""
+        """Return the preprocessing that the file states, by graph, metadata, a file beside or its quantised range."""
         ports, said = self._session.inputs, self._metadata.input or contract_beside(self._file)
         of_graph = contract_of_graph(self._file)
         if of_graph is not None and said is not None:  # of the rest, such as the size, the others know more
