@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from bench.records import Score
@@ -17,7 +17,7 @@ else:
 """pandas takes long to import: only what makes a table does, in `table_of`."""
 
 
-def table_of(rows: Iterable[Mapping[str, object]] | Mapping[str, object]) -> DataFrame:
+def table_of(rows: Iterable[dict[str, Any]] | dict[str, Any]) -> DataFrame:
     """Return rows, or columns by their headings, as a table."""
     import pandas as pd
 
