@@ -20,7 +20,7 @@ from bench.data.labels.dataset import open_labelled
 from bench.dataset import Dataset
 from bench.errors import BenchError, DatasetError
 from bench.records import Case, Recipe, Target
-from bench.records.names import harness_root
+from bench.records.names import harness_root, python_path
 from bench.records.preview import PreviewRequest
 from bench.records.store.files import write_record
 from bench.records.store.layout import plain_name
@@ -189,12 +189,7 @@ def _run(python: Path, folders: Sequence[Path], *, log: Path) -> None:
         BenchError: What the worker says of a recipe that it cannot follow.
         RuntimeError: What it left in its log, if it ended in any other way.
     """
-    inherited = os.environ.get("PYTHONPATH")
-    environment = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join(filter(None, [str(harness_root()), inherited])),
-        **worker_environment(Target(), None),
-    }
+    environment = {**os.environ, "PYTHONPATH": python_path(), **worker_environment(Target(), None)}
     requests = [str(folder / REQUEST) for folder in folders]
     command = [str(python), "-m", "adapters._torch.training.preview", *requests]
     end = run_worker(command, environment=environment, log=log, timeout_s=TIMEOUT_S, cwd=harness_root())

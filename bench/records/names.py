@@ -52,6 +52,11 @@ def harness_root() -> Path:
     return _ROOT
 
 
+def python_path() -> str:
+    """Value of `PYTHONPATH` by which a further process imports this harness, before what is there already."""
+    return os.pathsep.join(filter(None, [str(harness_root()), os.environ.get("PYTHONPATH")]))
+
+
 def module_names(package: str) -> list[str]:
     """Names of the public modules of a package of ours, for example `bench.metrics`, and of those outside, sorted."""
     return sorted({*_own_names(package), *outside_files(package)})

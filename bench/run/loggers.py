@@ -16,7 +16,7 @@ from pathlib import Path
 from bench.logger import Logger, load_logger
 from bench.records import as_json_dict, digest
 from bench.records.damage import json_of
-from bench.records.names import harness_root
+from bench.records.names import harness_root, python_path
 from bench.records.store import layout
 from bench.records.store.files import write_atomically
 from bench.records.store.layout import RunFolder
@@ -118,9 +118,7 @@ def _export(run: RunFolder, results: Path, case_id: str, name: str, logger: Logg
 def _environment(logger: Logger, folder: Path) -> dict[str, str]:
     """Return the logger's variables under those that are set already: a user may want the network."""
     defaults = {name: value.replace("{folder}", str(folder.resolve())) for name, value in logger.environment.items()}
-    environment = {**defaults, **os.environ}
-    roots = [str(harness_root()), *filter(None, [environment.get("PYTHONPATH")])]
-    return {**environment, "PYTHONPATH": os.pathsep.join(roots)}
+    return {**defaults, **os.environ, "PYTHONPATH": python_path()}
 
 
 def where_trackers_wrote(run: RunFolder, loggers: Sequence[str]) -> list[str]:

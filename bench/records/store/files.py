@@ -37,6 +37,19 @@ def file_state(path: Path) -> State | None:
     return State(status.st_size, status.st_mtime_ns, status.st_ino & (2**63 - 1), status.st_ctime_ns)
 
 
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Give a path beside a file to write; it takes the place of the file at the end, or goes if anything is raised."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Several threads, and several nodes whose processes have the same numbers, may write one file.
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
 def write_atomically(path: Path, content: str | bytes, *, to_disk: bool = True) -> None:
     """Replace a file in one step; survives a kill at any moment.
 
@@ -45,20 +58,12 @@ def write_atomically(path: Path, content: str | bytes, *, to_disk: bool = True) 
         content: Its new content.
         to_disk: True if it is on the disk when this returns, and so survives a power cut, too.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # Several threads, and several nodes whose processes have the same numbers, may write one file.
-    temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
     data = content.encode() if isinstance(content, str) else content
-    try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            if to_disk:
-                file.flush()
-                os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    with whole_file(path) as temporary, temporary.open("wb") as file:
+        file.write(data)
+        if to_disk:
+            file.flush()
+            os.fsync(file.fileno())
 
 
 def write_record(path: Path, record: Record) -> None:

@@ -156,6 +156,12 @@ def manifest_damage(run: RunFolder) -> str | None:
     return entries.damage or _cut_off(run, entries.lines)
 
 
+def damages_of(run: RunFolder) -> list[str]:
+    """Return what is wrong with the manifest of a run, and in what its files differ from it."""
+    found = [manifest_damage(run), *(damage_of(run, run.path / name) for name in fact_states(run))]
+    return [reason for reason in found if reason]
+
+
 class _Entries:
     """The last hash of each file, by its path in the run, and what is wrong with the manifest itself.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from bench.errors import BenchError
 from bench.metric import load_metric
+from bench.records.store.files import whole_file
 from bench.records.store.layout import RunFolder
 from bench.records.store.manifest import last_of_manifest
 from bench.records.store.runs import read_cases, read_plan
@@ -78,23 +79,16 @@ def writing(folder: Path, about: About) -> Iterator[CompactWriter]:
     pa = pyarrow()
     if there := [name for name in (CASES, SAMPLES) if (folder / name).exists()]:
         raise BenchError(f"{folder / there[0]} is there already, and nothing is overwritten; name another folder")
-    folder.mkdir(parents=True, exist_ok=True)
-    unfinished = {name: folder / f".{name}.tmp" for name in (CASES, SAMPLES)}
     schema = cases_schema().with_metadata({ABOUT: about.model_dump_json().encode()})
-    try:
-        with ExitStack() as stack:
-            cases = stack.enter_context(pa.parquet.ParquetWriter(unfinished[CASES], schema, compression="zstd"))
-            samples = stack.enter_context(
-                pa.parquet.ParquetWriter(unfinished[SAMPLES], samples_schema(), compression="zstd")
-            )
-            writer = CompactWriter(cases, samples, schema)
-            yield writer
-            writer.flush()
-        for name, file in unfinished.items():
-            file.replace(folder / name)
-    finally:
-        for file in unfinished.values():
-            file.unlink(missing_ok=True)
+    with (
+        whole_file(folder / CASES) as cases_file,
+        whole_file(folder / SAMPLES) as samples_file,
+        pa.parquet.ParquetWriter(cases_file, schema, compression="zstd") as cases,
+        pa.parquet.ParquetWriter(samples_file, samples_schema(), compression="zstd") as samples,
+    ):
+        writer = CompactWriter(cases, samples, schema)
+        yield writer
+        writer.flush()
 
 
 class CompactWriter:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from pydantic import Field
@@ -53,13 +54,17 @@ class Contents(Record):
         return sum(file.size for file in self.files.values())
 
 
-def contents_of(run: RunFolder) -> Contents:
-    """Return the files of a run as they lie on disk, without locks and what a kill left half-written."""
-    found = {}
+def lasting_files(run: RunFolder) -> Iterator[tuple[str, Path]]:
+    """Yield path in the run, with `/`, and file; without locks, what is derived, and what a kill left half-written."""
     for file in sorted(run.path.rglob("*")):
         if file.is_file() and file.name not in (LOCK, layout.SUMMARY, layout.DRAWN) and not file.name.endswith(".tmp"):
-            size, sha256 = file.stat().st_size, content_sha256(file)
-            found[file.relative_to(run.path).as_posix()] = ArchivedFile(size=size, sha256=sha256)
+            yield file.relative_to(run.path).as_posix(), file
+
+
+def contents_of(run: RunFolder) -> Contents:
+    """Return the lasting files of a run as they lie on disk."""
+    files = lasting_files(run)
+    found = {name: ArchivedFile(size=file.stat().st_size, sha256=content_sha256(file)) for name, file in files}
     return Contents(suite=run.suite, run=run.name, files=found)
 
 

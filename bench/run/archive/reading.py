@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from bench.errors import BenchError
 from bench.records.store import layout
 from bench.records.store.layout import RunFolder
-from bench.records.store.manifest import damage_of, fact_states, manifest_damage
+from bench.records.store.manifest import damages_of
 from bench.records.tar_files import BoundedTarInfo
 from bench.run.archive.contents import CONTENTS, FORMAT, Contents, contents_of, member_name
 
@@ -130,9 +130,8 @@ def _require_whole(file: Path, run: RunFolder) -> None:
     """Raise `BenchError` where the run's own manifest does not fit its files."""
     if not (run.path / layout.PLAN).is_file():
         raise _refused(file, f"its run has no {layout.PLAN}")
-    told = [manifest_damage(run), *(damage_of(run, run.path / name) for name in fact_states(run))]
-    if any(told):
-        raise _refused(file, f"the run's own manifest does not fit it: {next(reason for reason in told if reason)}")
+    if told := damages_of(run):
+        raise _refused(file, f"the run's own manifest does not fit it: {told[0]}")
 
 
 def _refused(file: Path, reason: str) -> BenchError:

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import IO
 
 from bench.errors import BenchError
+from bench.records.store.files import whole_file
 from bench.records.store.layout import RunFolder
-from bench.records.store.manifest import damage_of, fact_states, manifest_damage
+from bench.records.store.manifest import damages_of
 from bench.records.store.runs import locked, read_run
 from bench.records.store.views import RunView
 from bench.run.archive.contents import CONTENTS, Contents, contents_of, member_name
@@ -41,22 +42,15 @@ def export_run(run: RunFolder, file: Path) -> Contents:
     with locked(run):
         _require_sound(run)
         contents = contents_of(run)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = file.with_name(f".{file.name}.{os.getpid()}.tmp")
-        try:
-            with _opened(unfinished, compress=file.name.endswith(".gz")) as archive:
-                _write(archive, run, contents)
-            unfinished.replace(file)
-        finally:
-            unfinished.unlink(missing_ok=True)
+        compress = file.name.endswith(".gz")
+        with whole_file(file) as temporary, _opened(temporary, compress=compress) as archive:
+            _write(archive, run, contents)
     return contents
 
 
 def _require_sound(run: RunFolder) -> None:
     """Raise `BenchError` where a file is not what was written: an archive must not make damage look whole."""
-    found = [manifest_damage(run), *(damage_of(run, run.path / name) for name in fact_states(run))]
-    told = [reason for reason in found if reason]
-    if told:
+    if told := damages_of(run):
         more = f" and {len(told) - 3} more" if len(told) > 3 else ""
         raise BenchError(
             f"{run.path} is damaged: {'; '.join(told[:3])}{more}. Look at it with: bench audit {run.path}; bench run "

@@ -6,10 +6,9 @@ import subprocess
 from pathlib import Path
 
 from bench.errors import BenchError
-from bench.records.store import layout
 from bench.records.store.files import content_sha256, write_atomically
 from bench.records.store.layout import RunFolder
-from bench.records.store.runs import LOCK
+from bench.run.archive.contents import lasting_files
 
 SEAL = "seal.sha256"
 SIGNATURE = f"{SEAL}.sig"
@@ -78,13 +77,7 @@ def signer_of(run: RunFolder, allowed_signers: Path) -> str:
 
 def _files(run: RunFolder) -> dict[str, str]:
     """Return path in the run -> SHA-256, of every file but the seal itself and locks."""
-    files = (file for file in sorted(run.path.rglob("*")) if file.is_file())
-    kept = (
-        file
-        for file in files
-        if file.name not in (SEAL, SIGNATURE, LOCK, layout.SUMMARY, layout.DRAWN) and not file.name.endswith(".tmp")
-    )
-    return {file.relative_to(run.path).as_posix(): content_sha256(file) for file in kept}
+    return {n: content_sha256(file) for n, file in lasting_files(run) if file.name not in (SEAL, SIGNATURE)}
 
 
 def _entry(line: str) -> tuple[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from typing import Any, NamedTuple
 from bench.adapter import adapter_folder, adapter_folders
 from bench.errors import BenchError
 from bench.records import Runtime
-from bench.records.names import harness_root
+from bench.records.names import harness_root, python_path
 from bench.records.store.code import Code, code_of_folders, reference_root
 from bench.records.store.files import State, file_state
 
@@ -74,6 +75,26 @@ def inventory(python: Path) -> Inventory:
         return Inventory(**json.loads(answer.stdout))
     except (OSError, subprocess.SubprocessError, ValueError, TypeError) as error:
         raise BenchError(f"{python} cannot be asked for its packages: {error}") from None
+
+
+def asked(python: Path, module: str, *arguments: str, question: str = "") -> dict[str, Any] | None:
+    """Return what a module of ours answers in another interpreter, JSON in its last line; None where it has no answer.
+
+    Args:
+        python: The interpreter.
+        module: Module that is run, with the arguments.
+        question: Its standard input.
+    """
+    environment = {**os.environ, "PYTHONPATH": python_path()}
+    command = [python, "-m", module, *arguments]
+    try:
+        done = subprocess.run(
+            command, input=question, capture_output=True, text=True, timeout=600, env=environment, check=False
+        )
+        answer: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
+    except (OSError, subprocess.SubprocessError, ValueError, IndexError):
+        return None
+    return answer
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from bench.errors import BenchError
 from bench.measure.devices import Machine, this_machine
 from bench.measure.gpus import VISIBLE
 from bench.records import Job
-from bench.records.names import harness_root
+from bench.records.names import harness_root, python_path
 from bench.records.store.runs import utc_now
 from bench.run.executor import Ended, Event, Helpers, Notice, Started, takes_several_gpus
 from bench.run.executors.on_node import Assignment, carry_out
@@ -212,12 +212,11 @@ def _joined(address: str | None) -> Any:
             "pip install 'segbench[ray]'"
         ) from None
     variables = {name: value for name, value in os.environ.items() if name.startswith(INHERITED)}
-    path = os.pathsep.join(filter(None, [str(harness_root()), os.environ.get("PYTHONPATH")]))
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         ray.init(
             address=address,
-            runtime_env={"env_vars": {**variables, "PYTHONPATH": path}},
+            runtime_env={"env_vars": {**variables, "PYTHONPATH": python_path()}},
             log_to_driver=False,
             logging_level=logging.ERROR,
         )

@@ -19,7 +19,7 @@ from typing import Any
 from bench.errors import BenchError
 from bench.measure.devices import Machine, this_machine
 from bench.records import Job
-from bench.records.names import harness_root
+from bench.records.names import harness_root, python_path
 from bench.records.store.runs import utc_now
 from bench.run.executor import Ended, Event, Helpers, Started, Task, is_relative_to_machine, takes_several_gpus
 from bench.run.executors.on_node import Assignment, carry_out
@@ -176,12 +176,11 @@ class SlurmExecutor:
 
     def _hand_over(self, function: Any, *arguments: Any, gpus: int, alone: bool, minutes: int, name: str) -> Any:
         self._folder.mkdir(parents=True, exist_ok=True)
-        path = os.pathsep.join(filter(None, [str(harness_root()), os.environ.get("PYTHONPATH")]))
         asked: dict[str, Any] = {
             "job_name": f"bench-{name}",
             "time": minutes,
             "use_srun": False,
-            "setup": [f"export PYTHONPATH={path}"],
+            "setup": [f"export PYTHONPATH={python_path()}"],
             **({"gpus_per_node": gpus} if gpus and "gres" not in self._given else {}),
             **({"exclusive": True} if alone else {}),
             **self._given,

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.records.names import harness_root
+from bench.run.environments.interpreters import asked
 from bench.suite.model_configs import model_config_files, read_model_config
 
 QUESTION = "adapters._torch.runtimes.file_info"
@@ -39,21 +37,8 @@ def ports(path: Path, python: Path, *, finds_objects: bool) -> FileDescription:
         python: Interpreter with its runtime.
         finds_objects: True if its model config reads all outputs of a network that finds objects.
     """
-    environment = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join(filter(None, [str(harness_root()), os.environ.get("PYTHONPATH")])),
-    }
-    try:
-        done = subprocess.run(
-            [python, "-m", QUESTION, str(path.absolute())],
-            capture_output=True,
-            text=True,
-            timeout=300,
-            env=environment,
-            check=False,
-        )
-        answer: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
-    except (OSError, subprocess.SubprocessError, ValueError, IndexError):
+    answer = asked(python, QUESTION, str(path.absolute()))
+    if answer is None:
         return FileDescription([f"  {python} could not read it; see: bench doctor"])
     if "error" in answer:
         return FileDescription([f"  it cannot be read: {answer['error']}"])

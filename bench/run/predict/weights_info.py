@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,10 +11,9 @@ from typing import Any
 from bench.adapter import adapter_folders
 from bench.errors import BenchError, PluginError
 from bench.records import ModelSpec, as_json_dict
-from bench.records.names import harness_root
 from bench.records.stated_classes import classes_beside
 from bench.records.store.files import content_sha256
-from bench.run.environments.interpreters import Interpreters
+from bench.run.environments.interpreters import Interpreters, asked
 from bench.run.predict import file_ports
 from bench.run.predict.weight_classes import classes_of_weights
 from bench.run.predict.weight_files import Kind, kind_of
@@ -115,24 +112,8 @@ def _on_torch(folder: Path) -> bool:
 def _asked(python: Path, path: Path, models: Sequence[ModelSpec]) -> dict[str, Any]:
     """Ask one interpreter; an answer with `error` where the file or the framework cannot be read."""
     question = json.dumps({"file": str(path.absolute()), "models": [as_json_dict(model) for model in models]})
-    environment = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join(filter(None, [str(harness_root()), os.environ.get("PYTHONPATH")])),
-    }
-    try:
-        done = subprocess.run(
-            [python, "-m", QUESTION],
-            input=question,
-            capture_output=True,
-            text=True,
-            timeout=600,
-            env=environment,
-            check=False,
-        )
-        answer: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
-    except (OSError, subprocess.SubprocessError, ValueError, IndexError):
-        return {"error": f"{python} could not read {path}; see: bench doctor"}
-    return answer
+    answer = asked(python, QUESTION, question=question)
+    return {"error": f"{python} could not read {path}; see: bench doctor"} if answer is None else answer
 
 
 def _tensors(answer: dict[str, Any]) -> list[str]:

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from urllib.parse import unquote
 
 from bench.errors import BenchError
-from bench.records.store.files import write_atomically
+from bench.records.store.files import whole_file, write_atomically
 
 PACKAGES = {"s3": "s3fs", "gs": "gcsfs"}
 """Scheme of a URL -> the package that reads and writes there."""
@@ -127,14 +127,8 @@ class Folder:
 
     def put(self, file: Path, name: str) -> None:
         """Copy a file, and name it when it is whole."""
-        path = self._root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        try:
-            shutil.copyfile(file, unfinished)
-            unfinished.replace(path)
-        finally:
-            unfinished.unlink(missing_ok=True)
+        with whole_file(self._root / name) as temporary:
+            shutil.copyfile(file, temporary)
 
     def get(self, name: str, file: Path) -> bool:
         """Copy a file."""

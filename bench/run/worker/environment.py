@@ -13,7 +13,7 @@ from bench.adapter import ADAPTERS_VARIABLE
 from bench.measure.devices import allowed_cores
 from bench.measure.gpus import VISIBLE
 from bench.records import Job, Recipe, Target
-from bench.records.names import harness_root
+from bench.records.names import harness_root, python_path
 
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
@@ -55,8 +55,7 @@ def worker_environment(target: Target, recipe: Recipe | None, cores: int | None 
 
 def inherited_environment(job: Job) -> dict[str, str]:
     """Return the parent's environment with what must be set before the worker of a job starts."""
-    inherited = dict(os.environ)
-    inherited["PYTHONPATH"] = os.pathsep.join(filter(None, [str(harness_root()), inherited.get("PYTHONPATH")]))
+    inherited = {**os.environ, "PYTHONPATH": python_path()}
     outside = Path(job.adapters_root)
     if outside != harness_root() / "adapters":
         inherited[ADAPTERS_VARIABLE] = str(outside)
