@@ -6,9 +6,9 @@ import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
-from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
+from pydantic import BaseModel, ConfigDict, JsonValue, SerializerFunctionWrapHandler, ValidationError, model_serializer
 from pydantic_core import PydanticCustomError, PydanticSerializationError
 
 from bench.errors import BenchError, visible
@@ -68,6 +68,22 @@ class Record(BaseModel):
             fault: Any = PydanticCustomError("not_finite", "holds NaN or Infinity, which no record has")
             raise ValidationError.from_exception_data(cls.__name__, [{"type": fault, "loc": (), "input": ""}])
         return cls.model_validate_json(text)
+
+
+class SparseRecord(Record):
+    """A record that leaves out fields which say nothing new, so that records and keys of before they were are the same.
+
+    Attributes:
+        left_out: Names of the fields that are not written where they are empty or have their default.
+    """
+
+    left_out: ClassVar[frozenset[str]] = frozenset()
+
+    @model_serializer(mode="wrap")
+    def _without_the_usual(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        written: dict[str, Any] = write(self)
+        usual = {name: type(self).model_fields[name].default for name in self.left_out}
+        return {k: v for k, v in written.items() if k not in usual or (v and v != usual[k])}
 
 
 def _odd_texts(value: object) -> Iterator[str]:

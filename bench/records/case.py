@@ -9,13 +9,11 @@ from typing import Any, Literal
 from pydantic import (
     Field,
     JsonValue,
-    SerializerFunctionWrapHandler,
     field_validator,
-    model_serializer,
     model_validator,
 )
 
-from bench.records.base import Record, Size
+from bench.records.base import Record, Size, SparseRecord
 from bench.records.labels import Labels, Unmapped
 from bench.records.passes import Profile, Throughput
 from bench.records.protocol import Measurement, Timeouts
@@ -34,7 +32,7 @@ PromptKind = Literal["point", "box", "centre"]
 The rules are in `bench/records/prompts.py`."""
 
 
-class ClassSpec(Record):
+class ClassSpec(SparseRecord):
     """One class of a label space; its id is its position in the list.
 
     Attributes:
@@ -48,18 +46,14 @@ class ClassSpec(Record):
             over each. None where it has none, which is not written down.
     """
 
+    left_out = frozenset({"frequency", "category"})
+
     name: str
     is_thing: bool = False
     colour: tuple[int, int, int]
     is_background: bool = False
     frequency: Literal["rare", "common", "frequent"] | None = None
     category: str | None = None
-
-    @model_serializer(mode="wrap")
-    def _without_what_is_empty(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Records, and the keys made of them, are as they were before there was a frequency and a category."""
-        written: dict[str, Any] = write(self)
-        return {name: value for name, value in written.items() if name not in ("frequency", "category") or value}
 
 
 def background_class(classes: Sequence[ClassSpec]) -> int | None:
@@ -74,7 +68,7 @@ def background_class(classes: Sequence[ClassSpec]) -> int | None:
     return next(iter([*declared, *named]), None)
 
 
-class TaskSpec(Record):
+class TaskSpec(SparseRecord):
     """The task that a model is asked to solve.
 
     Attributes:
@@ -83,17 +77,11 @@ class TaskSpec(Record):
         channels: Channels of an image, (H, W, channels); 3 is RGB unless the data set declares other bands.
     """
 
+    left_out = frozenset({"channels"})
+
     kind: TaskKind
     classes: tuple[ClassSpec, ...]
     channels: int = Field(default=3, ge=1)
-
-    @model_serializer(mode="wrap")
-    def _without_the_usual(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave 3 channels out, so that the keys of jobs on RGB images are what they were."""
-        written: dict[str, Any] = write(self)
-        if self.channels == 3:
-            written.pop("channels", None)
-        return written
 
 
 class ModelSpec(Record):
@@ -143,7 +131,7 @@ class Corruption(Record):
     seed: int = 0
 
 
-class DatasetSpec(Record):
+class DatasetSpec(SparseRecord):
     """A data set as a case uses it.
 
     Attributes:
@@ -156,6 +144,8 @@ class DatasetSpec(Record):
         corruption: Corruption of the images of the scored split; None, which is not written down, leaves them.
     """
 
+    left_out = frozenset({"corruption"})
+
     name: str
     label: str
     options: dict[str, JsonValue] = {}
@@ -165,14 +155,6 @@ class DatasetSpec(Record):
     max_images: int | None = Field(default=None, ge=1)
     labels: Labels | None = None
     corruption: Corruption | None = None
-
-    @model_serializer(mode="wrap")
-    def _without_the_usual(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Data sets that nothing is done to are written as before."""
-        written: dict[str, Any] = write(self)
-        if self.corruption is None:
-            written.pop("corruption", None)
-        return written
 
 
 Precision = Literal["fp32", "tf32", "fp16", "bf16", "int8"]
@@ -285,7 +267,7 @@ class Shift(Record):
     trained_on: DatasetSpec
 
 
-class Case(Record):
+class Case(SparseRecord):
     """One model on one data set on one target.
 
     Attributes:
@@ -295,6 +277,8 @@ class Case(Record):
         keep: Kinds of arrays that are stored beside its predictions.
         shift: Shift of its images from those of another case; None, which is not written down, for most.
     """
+
+    left_out = frozenset({"keep", "shift"})
 
     id: str
     model: ModelSpec
@@ -312,9 +296,3 @@ class Case(Record):
     def made_for(self) -> DatasetSpec:
         """The data set that the model is trained and calibrated on: its own, unless its images are shifted."""
         return self.dataset if self.shift is None else self.shift.trained_on
-
-    @model_serializer(mode="wrap")
-    def _without_the_usual(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Cases that keep nothing and are of no shift are written as before."""
-        written: dict[str, Any] = write(self)
-        return {name: value for name, value in written.items() if name not in ("keep", "shift") or value}

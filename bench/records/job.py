@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import sys
 from enum import Enum
-from typing import Any
 
-from pydantic import JsonValue, SerializerFunctionWrapHandler, field_validator, model_serializer
+from pydantic import JsonValue, field_validator
 
-from bench.records.base import RECORDS_VERSION, Record
+from bench.records.base import RECORDS_VERSION, Record, SparseRecord
 from bench.records.case import DatasetSpec, Kept, ModelSpec, Target, TaskSpec
 from bench.records.flag import Flag
 from bench.records.passes import Profile, Throughput
@@ -17,7 +16,7 @@ from bench.records.provenance import Provenance
 from bench.records.recipe import Recipe
 
 
-class Job(Record):
+class Job(SparseRecord):
     """Everything a worker needs, as `job.json` in the folder it works in.
 
     Attributes:
@@ -44,6 +43,8 @@ class Job(Record):
         gpus: GPUs that the worker sees, as `CUDA_VISIBLE_DEVICES`; None leaves it those of its parent.
         provenance: Machine on which, and code with which, it is done; None in a plan, and in files of older versions.
     """
+
+    left_out = frozenset({"keep", "made_for"})
 
     records_version: int = RECORDS_VERSION
     kind: JobKind
@@ -76,12 +77,6 @@ class Job(Record):
     def _held_once(cls, parts: dict[str, str]) -> dict[str, str]:
         """The parts with each text held once: those of thousands of jobs are kilobytes that are equal."""
         return {sys.intern(name): sys.intern(text) for name, text in parts.items()}
-
-    @model_serializer(mode="wrap")
-    def _without_the_usual(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Jobs that keep nothing, of models on the data they were made for, are written as before."""
-        written: dict[str, Any] = write(self)
-        return {name: value for name, value in written.items() if name not in ("keep", "made_for") or value}
 
 
 class Status(str, Enum):

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from math import inf
-from typing import Any
 
-from pydantic import SerializerFunctionWrapHandler, model_serializer, model_validator
+from pydantic import model_validator
 
-from bench.records.base import RECORDS_VERSION, Record
+from bench.records.base import RECORDS_VERSION, Record, SparseRecord
 from bench.records.flag import Flag
 
 _OLD_ORACLE = "best_tau_oracle"
-_LEFT_OUT = ("counts", "unit", "taus", "taus_from")
 
 
 class OracleScore(Record):
@@ -26,7 +24,7 @@ class OracleScore(Record):
     value: float
 
 
-class Score(Record):
+class Score(SparseRecord):
     """One number with its definition and its support.
 
     Attributes:
@@ -54,6 +52,8 @@ class Score(Record):
         flags: Doubts about the number that its own statistics give, such as detections that were not counted.
     """
 
+    left_out = frozenset({"counts", "unit", "taus", "taus_from"})
+
     metric: str
     version: int
     value: float | None
@@ -76,12 +76,6 @@ class Score(Record):
     definition: str
     bounds: tuple[float | None, float | None] = (0.0, 1.0)
     flags: tuple[Flag, ...] = ()
-
-    @model_serializer(mode="wrap")
-    def _without_the_usual(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out counts, unit and thresholds where there are none: such scores are written as before."""
-        written: dict[str, Any] = write(self)
-        return {key: value for key, value in written.items() if key not in _LEFT_OUT or value}
 
     def within_bounds(self, value: float) -> float:
         """The value, or the bound that it lies beyond."""
