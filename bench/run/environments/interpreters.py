@@ -86,7 +86,7 @@ def asked(python: Path, module: str, *arguments: str, question: str = "") -> dic
         question: Its standard input.
     """
     environment = {**os.environ, "PYTHONPATH": python_path()}
-    command = [python, "-m", module, *arguments]
+    command = [str(python), "-m", module, *arguments]
     try:
         done = subprocess.run(
             command, input=question, capture_output=True, text=True, timeout=600, env=environment, check=False
