@@ -125,7 +125,7 @@ class Head:
         return found
 
     def _bar(self, threshold: float) -> float:
-        return threshold if self.gives == "probabilities" else _logit(threshold)
+        return threshold if self.gives == "probabilities" else math.log(threshold / (1 - threshold))
 
     def _surest(self, values: Tensor, thresholds: tuple[float, ...]) -> Tensor:
         bars = torch.tensor([self._bar(one) for one in thresholds], device=values.device).view(1, -1, 1, 1)
@@ -195,10 +195,6 @@ def _multilabel(
 def bands_of(task: TaskSpec) -> dict[str, JsonValue]:
     """Return what an architecture says of its input: nothing of RGB, the channels of all else."""
     return {} if task.channels == 3 else {"channels": task.channels}
-
-
-def _logit(probability: float) -> float:
-    return math.log(probability / (1 - probability))
 
 
 def _highest(logits: NDArray[np.float32]) -> NDArray[np.uint8]:

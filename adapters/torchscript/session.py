@@ -56,7 +56,10 @@ class TorchScriptSession:
         torch.set_num_threads(settings.threads)
         torch.use_deterministic_algorithms(settings.deterministic, warn_only=True)
         self._module, config = _loaded(file)
-        self.metadata = {name: _text(value) for name, value in _dictionary(config).items()}
+        self.metadata = {
+            name: (value if isinstance(value, str) else json.dumps(value, default=str))
+            for name, value in _dictionary(config).items()
+        }
         dtype = next((p.dtype for p in self._module.parameters() if p.is_floating_point()), torch.float32)
         self._dtype = dtype
         shown = np.dtype(str(dtype).removeprefix("torch.")) if dtype != torch.bfloat16 else np.dtype(np.float32)
@@ -132,10 +135,6 @@ def _dictionary(config: str | bytes) -> Mapping[str, Any]:
     except (ValueError, RecursionError):
         return {}
     return said if isinstance(said, dict) else {}
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, default=str)
 
 
 def _reason(error: Exception) -> str:

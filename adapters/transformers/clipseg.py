@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoTokenizer, CLIPSegConfig, CLIPSegForImageSegmentation, CLIPSegTextConfig
 
-from adapters._torch.input import IMAGENET, InputContract
+from adapters._torch.input import IMAGENET
 from adapters._torch.network import SemanticNetwork, head_of
 from adapters._torch.options import read_options
 from adapters._torch.padding import PadsToSquare
@@ -91,17 +91,13 @@ def make_network(model: ModelSpec, task: TaskSpec) -> SemanticNetwork:
         head=head,
         architecture={"network": "clipseg", **options.shape()},
         class_names=tuple(names),
-        input=_input(side),
+        input=IMAGENET if side is None else replace(IMAGENET, size=Size(side, side)),
     )
 
 
 def _patch(config: CLIPSegConfig) -> int:
     vision: Any = config.vision_config
     return int(vision.patch_size)
-
-
-def _input(side: int | None) -> InputContract:
-    return IMAGENET if side is None else replace(IMAGENET, size=Size(side, side))
 
 
 def bytes_as_tokens(texts: Sequence[str], config: CLIPSegTextConfig) -> Tensor:

@@ -64,7 +64,7 @@ def _execute(arguments: Sequence[str] | None) -> int:
     from bench.errors import BenchError
 
     try:
-        file = command(*_words(options))
+        file = command(*[options.command, options.action] if "action" in options else [options.command])
         if "://" in options.results and not getattr(file, "RESULTS_AT_URL", False):
             raise BenchError(_NO_FOLDER.format(options.results))
         code: int = file.execute(options)
@@ -224,10 +224,6 @@ def found_commands(*above: str) -> dict[str, ModuleType]:
     ]
     files = {name: command(*above, name) for name in names}
     return dict(sorted(files.items(), key=lambda one: (one[1].ORDER, one[0])))
-
-
-def _words(options: argparse.Namespace) -> list[str]:
-    return [options.command, options.action] if "action" in options else [options.command]
 
 
 def _grouped(found: dict[str, ModuleType]) -> str:

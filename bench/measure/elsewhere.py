@@ -88,12 +88,8 @@ class Helpers:
 
 def _left_home(pid: int, own: int) -> bool:
     """Return whether a process descends from this one and was then given away to another parent."""
-    mark = _mark(own)
+    mark = next((one for one in _variables(own) if one.startswith(f"{PARENT}=".encode())), None)
     return mark is not None and mark in _variables(pid) and _started(pid) > _started(own)
-
-
-def _mark(pid: int) -> bytes | None:
-    return next((one for one in _variables(pid) if one.startswith(f"{PARENT}=".encode())), None)
 
 
 def _variables(pid: int) -> list[bytes]:

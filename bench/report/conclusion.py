@@ -108,23 +108,15 @@ def _findings(summary: RunSummary, scored: list[Row], dataset: str) -> list[str]
     if len(timed) > 1:
         fastest = min(timed, key=lambda row: row.comparable_ms or 0.0)
         also = "It is also" if fastest is best else f"**{names[fastest.case_id]}** is"
-        from_file, latency = _from_file(summary), milliseconds(fastest.comparable_ms)
+        from_file = " from file" if summary.measurement.input == "file" else ""
+        latency = milliseconds(fastest.comparable_ms)
         speed = f"{also} the fastest, {latency} ms end to end{from_file} at the median"
         against = compared.pop(fastest.case_id, None)
-        lines.append(speed + (_against(summary, against, names[best.case_id]) if against else "") + ".")
+        lines.append(speed + (_faster(against, names[best.case_id]) + _cost(summary, against) if against else "") + ".")
     tied = [names[c.other] for c in compared.values() if c.significant is False]
     if tied:
         lines.append(f"Not distinguishable from the best {summary.headline} on these images: {', '.join(tied)}.")
     return lines + _behind(summary, [c for c in compared.values() if c.significant], names)
-
-
-def _from_file(summary: RunSummary) -> str:
-    return " from file" if summary.measurement.input == "file" else ""
-
-
-def _against(summary: RunSummary, comparison: Comparison, best: str) -> str:
-    """Return how much faster than the best it is, and what that costs."""
-    return _faster(comparison, best) + _cost(summary, comparison)
 
 
 def _faster(ratio: Comparison, best: str) -> str:

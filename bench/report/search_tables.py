@@ -122,7 +122,9 @@ def search_notes(one: SearchSummary) -> list[str]:
     if tune.pruner != "none" and one.trials and not any(trial.validations > 1 for trial in one.trials):
         lines.append("No training was validated before its end, so none could be stopped early.")
     if one.importance:
-        told = ", ".join(f"{field} {100 * share:.0f} %" for field, share in _by_importance(one))
+        told = ", ".join(
+            f"{field} {100 * share:.0f} %" for field, share in sorted(one.importance.items(), key=lambda pair: -pair[1])
+        )
         lines.append(
             f"Share of the variance of the ranks of complete trials that a field explains alone: {told}. The sampler "
             "prefers promising values, so this says where to look, not what a field does."
@@ -132,10 +134,6 @@ def search_notes(one: SearchSummary) -> list[str]:
     if listed < len(one.trials):
         lines.append(f"The best {listed} of {len(one.trials)} trials are listed; all are in results.json.")
     return lines
-
-
-def _by_importance(one: SearchSummary) -> list[tuple[str, float]]:
-    return sorted(one.importance.items(), key=lambda pair: -pair[1])
 
 
 def values_in_words(values: dict[str, JsonValue]) -> str:

@@ -82,7 +82,7 @@ def stages_table(summary: RunSummary) -> DataFrame:
         entry = {
             **case_columns(summary, row),
             **{f"{stage} ms": _timing(timing) for stage, timing in latency.stages.items()},
-            **{f"{stage} {_percentile(t)} ms": _tail(t) for stage, t in latency.stage_tails.items()},
+            **{f"{stage} p{t.percentile:g} ms": _tail(t) for stage, t in latency.stage_tails.items()},
             "sum of stages ms": milliseconds(latency.staged_total.ms_per_image if latency.staged_total else None),
             "synchronisation overhead %": MISSING
             if latency.sync_overhead is None
@@ -267,10 +267,6 @@ def _tail(timing: Timing | None) -> str:
     if timing is None:
         return MISSING
     return timing.missing or MISSING if timing.ms_per_image is None else milliseconds(timing.ms_per_image)
-
-
-def _percentile(timing: Timing) -> str:
-    return f"p{timing.percentile:g}"
 
 
 def _throughput(latency: LatencySummary | None) -> str:

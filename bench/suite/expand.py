@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import get_args
@@ -60,7 +60,7 @@ def expand(suite: Suite, *, auto_device: str, source: Path, lines: SuiteLines | 
     with usage_errors.noted():
         _refuse_twins([d.label for d in (*datasets, *natural)], "datasets", source)
     usage_errors.tell()
-    targets = _unique(_device_resolved(t, auto_device) for entry in suite.targets for t in _targets(entry))
+    targets = list(dict.fromkeys(_device_resolved(t, auto_device) for entry in suite.targets for t in _targets(entry)))
     cases = tuple(
         _scored_only(case) if seeded.adapter == FROM_FILES else case
         for dataset in datasets
@@ -313,10 +313,6 @@ def _targets(entry: TargetEntry) -> Iterator[Target]:
 
 def _device_resolved(target: Target, auto_device: str) -> Target:
     return target.model_copy(update={"device": auto_device}) if target.device == "auto" else target
-
-
-def _unique(targets: Iterable[Target]) -> list[Target]:
-    return list(dict.fromkeys(targets))
 
 
 def _prompted(suite: Suite, model: ModelSpec) -> list[ModelSpec]:

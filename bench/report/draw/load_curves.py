@@ -45,7 +45,11 @@ def load_curves(curves: Sequence[LoadCurve]) -> Figure:
     labels = [shortened(curve.label, 48) for curve in curves]
     columns = columns_that_fit(labels, 9.2)
     figure = Figure(figsize=(9.6, 4.1 + 0.19 * -(-len(curves) // columns)), layout="constrained")
-    wanted = [panel for panel, there in ((_batches, "batches"), (_trials, "trials")) if _any(curves, there)]
+    wanted = [
+        panel
+        for panel, there in ((_batches, "batches"), (_trials, "trials"))
+        if any(getattr(curve, there) for curve in curves)
+    ]
     panels = np.atleast_1d(figure.subplots(1, len(wanted)))
     for axes, panel in zip(panels, wanted, strict=True):
         panel(axes, curves, labels)
@@ -56,10 +60,6 @@ def load_curves(curves: Sequence[LoadCurve]) -> Figure:
     shown = [label for label in labels if label in entries]
     figure.legend([entries[label] for label in shown], shown, loc="outside lower center", ncols=columns)
     return figure
-
-
-def _any(curves: Sequence[LoadCurve], attribute: str) -> bool:
-    return any(getattr(curve, attribute) for curve in curves)
 
 
 def _batches(axes: Axes, curves: Sequence[LoadCurve], labels: Sequence[str]) -> None:

@@ -161,7 +161,7 @@ class _OfDataset:
 
     def add(self, case: CaseImages, metric: ImageMetric, seed: int) -> None:
         """Add a case on the same images."""
-        values = [_defined(value) for value in _values(case, metric, self._groups)]
+        values = [None if np.isnan(value) else float(value) for value in _values(case, metric, self._groups)]
         self._values[case.case_id] = values
         self._latency_ms[case.case_id] = [_median(case.latency_ms[chosen]) for _, _, chosen in self._named]
         worst = self._worst_of(case, metric, values, seed)
@@ -347,10 +347,6 @@ def _thirds(by: str, values: NDArray[np.float64], written: Callable[[float], str
     members = np.stack([values <= low, (values > low) & (values <= high), values > high])
     names = (f"up to {written(low)}", f"{written(low)} to {written(high)}", f"above {written(high)}")
     return [Groups(by, names, members)]
-
-
-def _defined(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)
 
 
 def _median(values: NDArray[np.float64]) -> float | None:

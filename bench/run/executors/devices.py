@@ -7,7 +7,7 @@ from itertools import combinations
 
 from bench.errors import BenchError
 from bench.measure.devices import allowed_cores, this_machine
-from bench.measure.gpus import Gpu, visible_gpus
+from bench.measure.gpus import visible_gpus
 from bench.records import digest
 from bench.run.executors.placement import Slot
 
@@ -79,15 +79,10 @@ def _gpus(names: list[str], text: str) -> tuple[Slot, ...]:
             alike=digest([machine.alike, gpus[int(name)].name, gpus[int(name)].memory_bytes]),
             device="cuda",
             cores=cores[place * share : (place + 1) * share] if share else None,
-            gpu=_shown(gpus[int(name)], int(name)),
+            gpu=gpus[int(name)].uuid or str(int(name)),
         )
         for place, name in enumerate(names)
     )
-
-
-def _shown(gpu: Gpu, number: int) -> str:
-    """Return the GPU as `CUDA_VISIBLE_DEVICES` names it, whatever that variable is here."""
-    return gpu.uuid or str(number)
 
 
 def _listed(cores: list[int]) -> str:

@@ -211,7 +211,7 @@ def _plan(
         ingredients,
         seed=seed,
         harness_root=str(harness_root()),
-        adapters_root=str(_adapters_root(adapter)),
+        adapters_root=str(adapter_folder(adapter).parent),
     )
 
 
@@ -238,11 +238,6 @@ def _val_fingerprint(case: Case, dataset: Dataset, fingerprints: Fingerprints) -
     if "validation" not in case.keep or not has_validation(spec, dataset):
         return ""
     return fingerprints.of(dataset, spec.label, spec.val, None)
-
-
-def _adapters_root(adapter: str) -> Path:
-    """Return the folder above the adapter's own: where the worker must find it."""
-    return adapter_folder(adapter).parent
 
 
 def _planned(plan: CasePlan, classes: tuple[ClassSpec, ...]) -> PlannedCase:
