@@ -22,6 +22,11 @@ MODULES_OUTSIDE = ("metrics", "datasets", "loggers")
 """Kinds of `bench.records.names.OUTSIDE`, by their flags."""
 
 
+def add_repeated(parser: ArgumentParser | argparse._ArgumentGroup, flag: str, metavar: str, text: str) -> None:
+    """Add a flag that may be given several times; its value is a list, which is empty without it."""
+    parser.add_argument(flag, action="append", default=[], metavar=metavar, help=text)
+
+
 def common() -> ArgumentParser:
     """Return a parent parser with what every command takes."""
     parser = ArgumentParser(add_help=False)
@@ -93,12 +98,11 @@ def add_executor(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--address", metavar="HOST:PORT", help="head of the Ray cluster (default: RAY_ADDRESS, else this machine alone)"
     )
-    parser.add_argument(
+    add_repeated(
+        parser,
         "--slurm",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="parameter of every SLURM job, such as partition=gpu or constraint=a100; repeatable",
+        "NAME=VALUE",
+        "parameter of every SLURM job, such as partition=gpu or constraint=a100; repeatable",
     )
 
 
@@ -142,19 +146,14 @@ def add_accept_code(parser: ArgumentParser) -> None:
 
 def add_interpreters(parser: ArgumentParser) -> None:
     """Add the flags that say which Python runs which adapter; `interpreters_of` reads it."""
-    parser.add_argument(
+    add_repeated(
+        parser,
         "--python",
-        action="append",
-        default=[],
-        metavar="ADAPTER=PATH",
-        help="interpreter that runs an adapter; repeatable (default: the one that runs bench)",
+        "ADAPTER=PATH",
+        "interpreter that runs an adapter; repeatable (default: the one that runs bench)",
     )
-    parser.add_argument(
-        "--env",
-        action="append",
-        default=[],
-        metavar="ADAPTER",
-        help="run an adapter in the environment that bench env create made for it; repeatable",
+    add_repeated(
+        parser, "--env", "ADAPTER", "run an adapter in the environment that bench env create made for it; repeatable"
     )
     add_envs(parser)
 
@@ -170,13 +169,7 @@ def add_envs(parser: ArgumentParser) -> None:
 
 def add_sources(parser: ArgumentParser) -> None:
     """Add the flags that say where packages come from."""
-    parser.add_argument(
-        "--find-links",
-        action="append",
-        default=[],
-        metavar="DIR",
-        help="folder with package files, such as wheels; repeatable",
-    )
+    add_repeated(parser, "--find-links", "DIR", "folder with package files, such as wheels; repeatable")
     parser.add_argument("--no-index", action="store_true", help="use no package index")
 
 

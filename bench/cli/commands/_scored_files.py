@@ -7,6 +7,8 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench.cli.arguments import add_repeated
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -23,35 +25,25 @@ METRICS = {
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the flags that say which predictions, of which data set, and how they are read."""
     files = parser.add_argument_group("predictions in files, without a model")
-    files.add_argument(
+    add_repeated(
+        files,
         "--predictions",
-        action="append",
-        default=[],
-        metavar="PATH",
-        help="folder of label maps, probabilities, panoptic PNGs or YOLO texts, or a JSON of COCO results; repeatable, "
+        "PATH",
+        "folder of label maps, probabilities, panoptic PNGs or YOLO texts, or a JSON of COCO results; repeatable, "
         "to compare",
     )
     files.add_argument("--dataset", metavar="NAME|DIR", help="data set (see: bench list datasets), or its folder")
-    files.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="an option of the data set, in YAML; repeatable"
-    )
-    files.add_argument(
+    add_repeated(files, "--set", "KEY=VALUE", "an option of the data set, in YAML; repeatable")
+    add_repeated(
+        files,
         "--option",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="how the predictions are read, in YAML, for example --option 'pattern={id}_pred.png'; repeatable",
+        "KEY=VALUE",
+        "how the predictions are read, in YAML, for example --option 'pattern={id}_pred.png'; repeatable",
     )
     files.add_argument(
         "--split", metavar="SPLIT", help="split of the data set (default: test, else the only one, else val)"
     )
-    files.add_argument(
-        "--metric",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help="metric to compute; repeatable, the first is the headline",
-    )
+    add_repeated(files, "--metric", "NAME", "metric to compute; repeatable, the first is the headline")
     files.add_argument("--task", choices=tuple(METRICS), help="task that is scored (default: that of the predictions)")
 
 

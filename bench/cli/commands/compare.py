@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from bench.cli.arguments import add_interpreters, add_start, interpreters_of
+from bench.cli.arguments import add_interpreters, add_repeated, add_start, interpreters_of
 
 HELP = "compare runs, cases or a stored baseline, and gate a change"
 GROUP, ORDER = "compare models", 4
@@ -38,13 +38,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--as", dest="form", choices=FORMS, default="terminal", help="form of the output (default: terminal)"
     )
-    parser.add_argument(
-        "--out",
-        action="append",
-        default=[],
-        metavar="FILE",
-        help="also write the comparison to this file, .md, .json or .xml; repeatable",
-    )
+    add_repeated(parser, "--out", "FILE", "also write the comparison to this file, .md, .json or .xml; repeatable")
     parser.add_argument(
         "--save-baseline", metavar="FILE.zip", help="store the last side as a baseline, for later comparisons"
     )

@@ -8,7 +8,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.cli.arguments import add_case, add_interpreters, interpreters_of, positive, share
+from bench.cli.arguments import add_case, add_interpreters, add_repeated, interpreters_of, positive, share
 from bench.cli.deprecated import Renamed
 
 if TYPE_CHECKING:
@@ -58,13 +58,7 @@ def _add_model(parser: ArgumentParser) -> None:
     parser.add_argument("--weights", metavar="PATH", help="weights file; segbench's own files carry class names")
     parser.add_argument("--classes", metavar="FILE.yaml", help="class names for other weights, in output order")
     parser.add_argument("--threshold", type=float, metavar="T", help="threshold for sigmoid heads, 0 to 1")
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="an option of the model, in YAML; repeatable",
-    )
+    add_repeated(parser, "--set", "KEY=VALUE", "an option of the model, in YAML; repeatable")
 
 
 def _add_target(parser: ArgumentParser) -> None:

@@ -6,6 +6,8 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench.cli.arguments import add_repeated
+
 if TYPE_CHECKING:
     from bench.data.opening import Choice
 
@@ -16,18 +18,14 @@ FOLDER = "data"
 def add_choice(parser: ArgumentParser) -> None:
     """Add the flags that choose a data set: a name and options, or one of a suite."""
     parser.add_argument("name", nargs="?", metavar="NAME", help="name of a data set (see: bench list datasets)")
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="an option of the data set, in YAML; repeatable"
-    )
+    add_repeated(parser, "--set", "KEY=VALUE", "an option of the data set, in YAML; repeatable")
     parser.add_argument("--suite", metavar="FILE", help="use a data set of this suite, with its options")
     parser.add_argument("--dataset", metavar="LABEL", help="label of the data set in the suite")
 
 
 def add_splits(parser: ArgumentParser) -> None:
     """Add the flag that chooses splits."""
-    parser.add_argument(
-        "--split", action="append", default=[], metavar="SPLIT", help="only this split; repeatable (default: all)"
-    )
+    add_repeated(parser, "--split", "SPLIT", "only this split; repeatable (default: all)")
 
 
 def add_passes(parser: ArgumentParser) -> None:

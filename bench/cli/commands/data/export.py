@@ -5,6 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
+from bench.cli.arguments import add_repeated
 from bench.cli.commands.data._choice import add_choice, choice_of
 
 HELP = "write a data set in another format"
@@ -18,13 +19,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--as", dest="form", required=True, metavar="FORMAT", help="format, named after the data set that reads it"
     )
     parser.add_argument("--out", required=True, metavar="DIR", help="new or empty folder")
-    parser.add_argument(
-        "--rename",
-        action="append",
-        default=[],
-        metavar="OLD=NEW",
-        help="name a class of the data set differently in the export; repeatable",
-    )
+    add_repeated(parser, "--rename", "OLD=NEW", "name a class of the data set differently in the export; repeatable")
 
 
 def execute(options: Namespace) -> int:

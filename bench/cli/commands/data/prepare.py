@@ -5,6 +5,8 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
+from bench.cli.arguments import add_repeated
+
 HELP = "download and unpack a public data set"
 ORDER = 7
 
@@ -15,13 +17,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--out", required=True, metavar="DIR", help="new or empty folder, or one of an interrupted call"
     )
-    parser.add_argument(
-        "--part",
-        action="append",
-        default=[],
-        metavar="PART",
-        help="part to fetch; repeatable (see: bench data info NAME)",
-    )
+    add_repeated(parser, "--part", "PART", "part to fetch; repeatable (see: bench data info NAME)")
     parser.add_argument(
         "--keep-archives", action="store_true", help="keep the downloaded archives after they are unpacked"
     )
