@@ -54,24 +54,13 @@ def fit(
     out: Path,
     progress: Progress,
 ) -> TrainingResult:
-    """Train a network by a recipe; goes on from `checkpoint.pt` in `out` if there is one.
-
-    Args:
-        network: Trained in place.
-        options: Options of its model config.
-        labels: Numbering of its heads.
-        data: Training and validation split.
-        recipe: The device may be `auto`.
-        out: Gets `checkpoint.pt`, and at the end `last.pt` and, where it was validated, `best.pt`.
-        progress: Receives steps and validations.
+    """Train a network in place by a recipe; goes on from `checkpoint.pt` in `out` if there is one.
 
     Returns:
         For label maps the weights with the highest `val_mean_iou`, else the last ones.
 
     Raises:
-        Unsupported: If the device or precision cannot be had.
-        BenchError: If the training split is empty, the loss stops being finite, or `out` holds the
-            checkpoint of another training.
+        Unsupported, BenchError: As `open_training`; the latter also if the loss stops being finite.
     """
     device = open_training(data, recipe, out)
     torch.manual_seed(recipe.seed)

@@ -36,20 +36,10 @@ def fit(
     out: Path,
     progress: Progress,
 ) -> TrainingResult:
-    """Train Mask R-CNN by the sum of its own losses; see `adapters._torch.training.loop.train`.
-
-    Args:
-        network: Trained in place; its initial weights are the caller's.
-        options: Options of its model config.
-        data: Training and validation split.
-        recipe: The device may be `auto`.
-        out: Gets the checkpoint and the weight files.
-        progress: Receives steps and validations.
+    """Train Mask R-CNN in place by the sum of its own losses, as `adapters._torch.training.loop.train`.
 
     Raises:
-        Unsupported: If the device or precision cannot be had, or several devices are asked for.
-        BenchError: If the training split is empty, the loss stops being finite, or `out` holds the
-            checkpoint of another training.
+        Unsupported: If several devices are asked for; for the rest as `open_training`.
     """
     if recipe.devices > 1:
         raise Unsupported("Mask R-CNN trains on one device here; leave 'devices' out of the recipe")

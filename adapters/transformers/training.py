@@ -38,21 +38,12 @@ def fit(
     out: Path,
     progress: Progress,
 ) -> TrainingResult:
-    """Train a network that classifies masks; see `adapters._torch.training.loop.train`.
+    """Train a network that classifies masks in place, as `adapters._torch.training.loop.train`.
 
-    Args:
-        network: Trained in place; its initial weights are the caller's.
-        options: Options of its model config.
-        size_of: The training size of an image of a size; None keeps it.
-        data: Training and validation split.
-        recipe: The device may be `auto`.
-        out: Gets the checkpoint and the weight files.
-        progress: Receives steps and validations.
+    `size_of` tells the training size of an image of a size, None keeps it.
 
     Raises:
-        Unsupported: If the device or precision cannot be had, or several devices are asked for.
-        BenchError: If the training split is empty, the loss stops being finite, or `out` holds the
-            checkpoint of another training.
+        Unsupported: If several devices are asked for; for the rest as `open_training`.
     """
     if recipe.devices > 1:
         raise Unsupported("mask-classification networks train on one device here; leave 'devices' out of the recipe")
