@@ -75,10 +75,6 @@ def read_weight_file(path: Path, label: str) -> WeightFile:
     tensors are taken. Objects beside them, such as a NumPy scalar, a Namespace or a Path, are passed over and
     never restored.
 
-    Args:
-        path: The file.
-        label: The model's label, for messages.
-
     Raises:
         BenchError: If the file is not there, carries code, is damaged, or holds no tensors.
         Unsupported: If the package that reads it is not installed.

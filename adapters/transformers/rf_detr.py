@@ -24,11 +24,7 @@ from bench.records.predictions import Instances
 
 
 class BoxedMasks(nn.Module):
-    """The network of transformers under the signature of `adapters.transformers.networks.MaskClassifier`.
-
-    Args:
-        module: Module of transformers.
-    """
+    """The network of transformers under the signature of `adapters.transformers.networks.MaskClassifier`."""
 
     task_tokens: None = None
 

@@ -107,12 +107,7 @@ def add_executor(parser: ArgumentParser) -> None:
 
 
 def executor_of_flags(options: Namespace, tell: Callable[[str], None]) -> Executor:
-    """Return where jobs are carried out, as `add_start` and `add_executor` were answered.
-
-    Args:
-        options: The answers.
-        tell: Gets a line while a cluster is waited for.
-    """
+    """Return where jobs are carried out, as the flags say; `tell` gets a line while a cluster is waited for."""
     from bench.run.executors.choose import executor_of
     from bench.run.remote.working import results_folder
 

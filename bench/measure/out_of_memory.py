@@ -53,12 +53,7 @@ class Refusal:
 
 
 def attempt(work: Callable[[], T], *, device: str = "cpu") -> T | Refusal:
-    """Do some work; that it is refused, or that memory is full, is an answer. Any other failure is raised.
-
-    Args:
-        work: Work to do.
-        device: Device that it is done on.
-    """
+    """Do some work; that it is refused, or that memory is full, is an answer. Any other failure is raised."""
     try:
         return work()
     except Unsupported as error:

@@ -82,12 +82,7 @@ class Rows:
 
 
 def block_flags(rows: Rows, retries: int) -> list[Flag]:
-    """Return a flag if the GPU slowed down in blocks, and one if other processes disturbed some.
-
-    Args:
-        rows: All samples.
-        retries: Number of times that a block is measured again.
-    """
+    """Return a flag if the GPU slowed down in blocks, and one if other processes disturbed some."""
     count, flags = len(rows.accepted), []
     slowed = [reason for reason in rows.slowed if reason is not None]
     if slowed:

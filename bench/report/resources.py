@@ -58,12 +58,7 @@ BRIEF = ("host peak MiB", "device MiB", "J/image", "GFLOP/image")
 
 
 def resources_table(summary: RunSummary, *, brief: bool = False) -> DataFrame:
-    """Return a row per case that was profiled, or whose price is known; empty where there is none.
-
-    Args:
-        summary: Summary of a run.
-        brief: Only the columns that a terminal has room for.
-    """
+    """Return a row per case that was profiled or has a price, if any; `brief` has what a terminal has room for."""
     several = len({row.dataset for row in summary.rows}) > 1
     price = {} if summary.cost is None else {price_heading(summary.cost): summary.cost}
     entries = []

@@ -30,12 +30,6 @@ LAST_LINES = 3
 def export_case(run: RunFolder, results: Path, case_id: str, loggers: Sequence[str]) -> list[str]:
     """Write a scored case with every logger that does not have it yet.
 
-    Args:
-        run: The run it belongs to.
-        results: Folder in which trainings of other runs may lie.
-        case_id: The case.
-        loggers: Names of the loggers.
-
     Returns:
         A paragraph for each logger that could not write it. The run goes on: its own files hold
         all there is, and the next run of the suite tries again.

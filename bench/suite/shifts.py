@@ -31,11 +31,6 @@ def shifted_cases(suite: Suite, cases: Sequence[Case], natural: Sequence[Dataset
 
     Files hold predictions of images as they are, so that they have none. What is quantised is calibrated on the data it
     was made for, and is not scored on another data set.
-
-    Args:
-        suite: Suite with its corruptions.
-        cases: Cases on the images as they are.
-        natural: The other data sets.
     """
     if suite.corruptions is None:
         return ()

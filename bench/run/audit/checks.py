@@ -54,12 +54,7 @@ class Finding:
 
 
 def audit_run(run: RunFolder, results: Path, tell: Tell = lambda _: None) -> list[Finding]:
-    """Check a run against its raw facts.
-
-    Args:
-        run: Its folder.
-        results: Folder in which trainings of other runs lie.
-        tell: Gets a line before each check.
+    """Check a run against its raw facts; `tell` gets a line before each check.
 
     Raises:
         BenchError: If it has no plan to read.

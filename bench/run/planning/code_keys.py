@@ -32,12 +32,7 @@ MEASURED_BY = "bench.measure"
 
 
 def code_of_kind(kind: JobKind, dataset: str) -> Code:
-    """Return the code of the harness that can change a number of a job.
-
-    Args:
-        kind: Kind of the job.
-        dataset: Name of its data set's module.
-    """
+    """Return the code of the harness that can change a number of a job."""
     unmeasured = kind in ("train", "export", "predict")
     modules = (OF_KIND[kind], *OF_DATA, f"bench.datasets.{dataset}")
     return code_behind(modules, reference_root(), leave_out=MEASURED_BY if unmeasured else "")

@@ -49,11 +49,7 @@ class Fingerprints:
         return self._known[key]
 
     def of_code(self, dataset: str) -> dict[JobKind, str]:
-        """Return for each kind of job the code that can change its numbers, as a part of its key.
-
-        Args:
-            dataset: Name of the module of the data set.
-        """
+        """Return for each kind of job the code that can change its numbers, as a part of its key."""
         if dataset not in self._code:
             self._code[dataset] = {kind: as_key_part(code_of_kind(kind, dataset)) for kind in OF_KIND}
         return self._code[dataset]

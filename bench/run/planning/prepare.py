@@ -134,12 +134,6 @@ def prepare(source: Path, interpreters: Interpreters, machine: Machine | None = 
 def plan_again(case: Case, interpreters: Interpreters, fingerprints: Fingerprints, *, seed: int) -> CasePlan:
     """Plan a case of an earlier run as it would run now.
 
-    Args:
-        case: Case as it was resolved then.
-        interpreters: Pythons that run the adapters.
-        fingerprints: Fingerprints of the data, shared by cases.
-        seed: Seed of the suite.
-
     Raises:
         BenchError: If its data, its weights or its interpreter are not here.
     """

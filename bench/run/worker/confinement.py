@@ -49,9 +49,6 @@ def confine(folder: Path) -> None:
     """Give up the right to write elsewhere, for this process and all that it starts.
 
     Must be called before threads are started, which keep the rights of those that start them.
-
-    Args:
-        folder: Folder of the job.
     """
     global _state
     temporary = _own_temporary(folder)
