@@ -78,7 +78,7 @@ class GroundTruth:
         return self.semantic.size
 
     def of(self, kind: TaskKind) -> Prediction | None:
-        """The ground truth in the form of a task, or None."""
+        """Return the ground truth in the form of a task, or None."""
         if kind == "prompted":
             return None if self.instances is None else objects_of(self.instances)
         if kind == "instance":
@@ -86,7 +86,7 @@ class GroundTruth:
         return self.semantic if kind == "semantic" else self.panoptic
 
     def spaced(self, spacing: Spacing | None) -> GroundTruth:
-        """The same with its pixels measured: metrics of distances read the spacing from the ground truth."""
+        """Return the same with its pixels measured: metrics of distances read the spacing from the ground truth."""
         if spacing is None:
             return self
         instances = None if self.instances is None else self.instances.changed(spacing=spacing)
@@ -163,15 +163,15 @@ class Dataset(Protocol):
         ...
 
     def image(self, image_id: str) -> RgbImage:
-        """The image, uint8, (H, W, 3), RGB."""
+        """Return the image, uint8, (H, W, 3), RGB."""
         ...
 
     def target(self, image_id: str) -> GroundTruth:
-        """Its ground truth at the image's own size."""
+        """Return its ground truth at the image's own size."""
         ...
 
     def size(self, image_id: str) -> Size:
-        """Its size, without decoding it."""
+        """Return its size, without decoding it."""
         ...
 
     def fingerprint(self, split: str) -> str:
@@ -229,7 +229,7 @@ class DatasetAround:
 
 
 def groups_of(dataset: Dataset, image_ids: Sequence[str]) -> tuple[str, ...]:
-    """The patient, scene or film of each image, its own id where it is of none; empty where none is of any.
+    """Return the patient, scene or film of each image, its own id where it is of none; empty where none is of any.
 
     Slices of a volume belong together whatever the data set says: where it knows no groups, they are the volumes.
     """

@@ -107,7 +107,7 @@ class Metric(Protocol):
         ...
 
     def score(self, statistics: Observed, classes: Sequence[ClassSpec], *, seed: int) -> Score:
-        """The score over all images, with its 95 % interval over images.
+        """Return the score over all images, with its 95 % interval over images.
 
         Args:
             statistics: Statistics that `observe` returned for all images: their stack, shape (N, ...), or their rows,
@@ -118,7 +118,7 @@ class Metric(Protocol):
         ...
 
     def bootstrap(self, statistics: Observed, classes: Sequence[ClassSpec], *, seed: int) -> NDArray[np.float64]:
-        """The headline with each image, or group of images, left out, shape (units,), nan where it is then undefined.
+        """Return the headline with each image, or group, left out, shape (units,), nan where it is then undefined.
 
         Equal seeds and numbers of images leave the same ones out, for every metric and every model: values of two
         models on the same images are paired. See `bench.score.stats.jackknife`.
@@ -140,7 +140,7 @@ class ImageMetric(Metric, Protocol):
     def of_groups(
         self, statistics: Observed, classes: Sequence[ClassSpec], groups: NDArray[np.bool_]
     ) -> NDArray[np.float64]:
-        """The headline over each group of images, shape (groups,), nan where undefined.
+        """Return the headline over each group of images, shape (groups,), nan where undefined.
 
         Args:
             statistics: Statistics as in `Metric.score`.

@@ -31,7 +31,7 @@ class Usage:
 
 
 def check_nothing() -> None:
-    """A loss without arguments."""
+    """Refuse nothing: the loss has no arguments."""
 
 
 def check_focal(alpha: float | None = None, gamma: float = 2.0) -> None:

@@ -46,7 +46,7 @@ def common() -> ArgumentParser:
 
 
 def add_suite(parser: ArgumentParser) -> None:
-    """The suite, by its file."""
+    """Add the argument that names the suite by its file."""
     parser.add_argument("suite", metavar="SUITE.yaml")
 
 

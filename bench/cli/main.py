@@ -185,7 +185,7 @@ def _interruptible(interrupted: threading.Event) -> Iterator[None]:
 
 
 def parser() -> ArgumentParser:
-    """The command line, made of the files in `commands/`."""
+    """Return the command line, made of the files in `commands/`."""
     top = ArgumentParser(
         prog="bench",
         description="Compare segmentation models of any framework with the same metric code and timing protocol.",
@@ -209,13 +209,13 @@ def parser() -> ArgumentParser:
 
 
 def command(*words: str) -> ModuleType:
-    """The file of a command, or of an action of a command."""
+    """Return the file of a command, or of an action of a command."""
     files = (f"{word}_" if keyword.iskeyword(word) else word for word in words)
     return importlib.import_module(".".join((COMMANDS, *files)).replace("-", "_"))
 
 
 def found_commands(*above: str) -> dict[str, ModuleType]:
-    """The commands, or the actions of a command, by name, in the order of the help; see `bench.cli.commands`."""
+    """Return the commands, or the actions of a command, by name, in the order of the help; see `bench.cli.commands`."""
     folders = getattr(command(*above), "__path__", ())
     names = [
         module.name.rstrip("_").replace("_", "-")

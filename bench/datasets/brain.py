@@ -122,11 +122,11 @@ class Brain:
         return Size(*SHAPE[:2])
 
     def spacing(self, image_id: str) -> Spacing:  # noqa: ARG002 - all voxels are cubes
-        """One millimetre in every direction."""
+        """Return one millimetre in every direction."""
         return Spacing(1.0, 1.0, 1.0)
 
     def place(self, image_id: str) -> Place:
-        """The slice in the one volume."""
+        """Return the slice in the one volume."""
         return Place("mni152", _slice(image_id))
 
     def fingerprint(self, split: str) -> str:

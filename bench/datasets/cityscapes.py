@@ -129,7 +129,7 @@ def _has_train_ids_alone(root: Path, options: Options) -> bool:
 
 
 def classes_without_files(options: Options) -> tuple[ClassSpec, ...]:
-    """The label space; no file decides it."""
+    """Return the label space; no file decides it."""
     return label_space(options.labels).classes
 
 

@@ -334,7 +334,7 @@ class _Reader:
         return found.ground_truth(segments, self.classes)
 
     def stuff_of(self, entry: Entry) -> GroundTruth:
-        """One mask for each class; raises `DatasetError` where a pixel is in two, as COCO-Stuff's own reader does."""
+        """Return a mask for each class; raises `DatasetError` where a pixel is in two, as COCO-Stuff's reader does."""
         index = self._index_of(entry)
         size = self._size(index, entry)
         labels = np.full(size, IGNORE_LABEL, dtype=np.uint8)

@@ -129,7 +129,7 @@ class Phantoms:
         return SPACING
 
     def place(self, image_id: str) -> Place:
-        """The slice in its scan."""
+        """Return the slice in its scan."""
         patient, scan, level = _parts(image_id)
         return Place(f"phantom-{patient:03d}-{scan}", level)
 

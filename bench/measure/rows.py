@@ -60,7 +60,7 @@ class Rows:
         return sum(self.counters[block].wall_s for block in self.counting_blocks())
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """All samples and blocks, as fields of `Samples`."""
+        """Return all samples and blocks, as fields of `Samples`."""
         counters = self.counters
         return {
             "clock": np.array(self.clock, dtype=np.int8),

@@ -150,7 +150,7 @@ class _GrowingFile:
         self._rest = ""
 
     def read(self) -> list[dict[str, float]]:
-        """All rows so far."""
+        """Return all rows so far."""
         if self._file is not None:
             *lines, self._rest = (self._rest + self._file.read()).split("\n")
             self._rows += [json.loads(line) for line in lines]
@@ -188,7 +188,7 @@ def as_series(rows: list[dict[str, float]]) -> Series:
 
 
 def known(series: Series, name: str) -> NDArray[np.float64]:
-    """The values of a series that could be read; empty where none could."""
+    """Return the values of a series that could be read; empty where none could."""
     values = series.get(name, np.array([]))
     return values[~np.isnan(values)]
 

@@ -48,11 +48,11 @@ class ImageSource(Protocol):
     ids: tuple[str, ...]
 
     def image(self, image_id: str) -> RgbImage:
-        """The image, uint8, (H, W, 3)."""
+        """Return the image, uint8, (H, W, 3)."""
         ...
 
     def encoded(self, image_id: str) -> bytes:
-        """The image as a file's content; asked for only where the timed path begins there."""
+        """Return the image as a file's content; asked for only where the timed path begins there."""
         ...
 
 

@@ -108,7 +108,7 @@ class ClassRows(NamedTuple):
         return np.asarray(~self.crowd & (self.true_areas >= low) & (self.true_areas <= high))
 
     def bits(self, column: NDArray[np.int64], area_range: str) -> NDArray[np.int64]:
-        """The ten bits of a range of areas."""
+        """Return the ten bits of a range of areas."""
         return np.asarray((column >> (10 * list(AREA_RANGES).index(area_range))) & 0x3FF)
 
     def curves(self, area_range: str = "all", most: int = MAX_DETECTIONS) -> Curves:

@@ -38,14 +38,14 @@ class LeftOut(NamedTuple):
 
     @classmethod
     def of(cls, images: int, *, seed: int) -> LeftOut:
-        """Each unit of the images; a single one cannot be left out, so that all are kept."""
+        """Return each unit of the images; a single one cannot be left out, so that all are kept."""
         of_image = units(images, seed=seed)
         count = int(of_image.max()) + 1
         return cls.nothing(images) if count == 1 else cls(of_image, count)
 
     @classmethod
     def nothing(cls, images: int) -> LeftOut:
-        """One unit without an image."""
+        """Return one unit without an image."""
         return cls(np.full(images, -1, dtype=np.int64), 1)
 
     def sums(self, of_image: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -14,7 +14,7 @@ GREATEST, LARGER_95, POOLED_95, POOLED_MEAN, MEAN_OF_MEANS = range(5)
 
 
 def measures(found: Distances, longest: float) -> Sequence[float]:
-    """The five numbers of a class, of which both maps have some."""
+    """Return the five numbers of a class, of which both maps have some."""
     del longest
     to_predicted, to_target = found.to_predicted, found.to_target
     every = np.concatenate([to_predicted, to_target])
@@ -28,12 +28,12 @@ def measures(found: Distances, longest: float) -> Sequence[float]:
 
 
 def worst(longest: float) -> Sequence[float]:
-    """A class that is missed or invented is as far off as anything in the image can be."""
+    """Return a class that is missed or invented is as far off as anything in the image can be."""
     return (longest,) * 5
 
 
 def percentile(values: NDArray[np.float64], share: float) -> float:
-    """The percentile of some values, linear between neighbours (Hyndman and Fan's seventh), as NumPy's default."""
+    """Return a percentile, linear between neighbouring values (Hyndman and Fan's seventh), as NumPy's default."""
     place = share / 100 * (len(values) - 1)
     below = int(place)
     above = min(below + 1, len(values) - 1)

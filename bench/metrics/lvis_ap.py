@@ -43,7 +43,7 @@ GROUPS = {"rare": "AP_rare", "common": "AP_common", "frequent": "AP_frequent"}
 
 
 def surest(predicted: Instances, most: int) -> Instances:
-    """The `most` detections of an image with the highest scores, equal scores in the order they came in."""
+    """Return the `most` detections of an image with the highest scores, equal scores in the order they came in."""
     kept = np.sort(np.argsort(-predicted.scores, kind="stable")[:most])
     return predicted.chosen(kept)
 

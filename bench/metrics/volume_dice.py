@@ -55,7 +55,7 @@ def voxel_sums(target: SemanticMap, predicted: SemanticMap, classes: Sequence[Cl
 
 
 def observe_slice(target: Prediction, predicted: Prediction, classes: Sequence[ClassSpec]) -> Sums:
-    """One image as a volume of one slice."""
+    """Return one image as a volume of one slice."""
     return voxel_sums(*as_label_maps(target, predicted), classes)
 
 

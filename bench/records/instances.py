@@ -59,7 +59,7 @@ class Instances:
         return array_hash(runs.edges, runs.ends, self.class_ids, np.round(self.scores, 6), np.array(runs.size))
 
     def content_hash_of_pixels(self) -> str:
-        """The same as it was stored until version 0.2, over the pixels of the masks."""
+        """Return the same as it was stored until version 0.2, over the pixels of the masks."""
         return array_hash(np.packbits(self.masks), self.class_ids, np.round(self.scores, 6), np.array(self.masks.shape))
 
     def changed(self, **attributes: Any) -> Instances:

@@ -78,7 +78,7 @@ class Score(SparseRecord):
     flags: tuple[Flag, ...] = ()
 
     def within_bounds(self, value: float) -> float:
-        """The value, or the bound that it lies beyond."""
+        """Return the value, or the bound that it lies beyond."""
         low, high = self.bounds
         return max(value if high is None else min(value, high), -inf if low is None else low)
 

@@ -55,7 +55,7 @@ class Facts:
         return {row.case_id: position for position, row in enumerate(self.summary.rows)}
 
     def view_of(self, case_id: str) -> CaseView | None:
-        """The files of a case."""
+        """Return the files of a case."""
         return self._views.get(case_id)
 
     @cached_property
@@ -63,13 +63,13 @@ class Facts:
         return {view.case.id: view for view in self.run.cases} if self.run else {}
 
     def command_of(self, case_id: str) -> str:
-        """The shell command that runs a case again."""
+        """Return the shell command that runs a case again."""
         if self.run is None:
             return shlex.join(["bench", "run", self.summary.source, "--case", case_id])
         return rerun_command(self.run, case_id)
 
     def file(self, name: str) -> Path | None:
-        """A file of the run, if it is there."""
+        """Return a file of the run, if it is there."""
         path = None if self.run is None or not name else self.run.folder.path / name
         return path if path is not None and path.is_file() else None
 

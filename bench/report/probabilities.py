@@ -10,7 +10,7 @@ MOST_CLASSES = 24
 
 
 def thresholds_table(summary: RunSummary) -> DataFrame:
-    """The threshold of each class, a row for each case that chose any."""
+    """Return the threshold of each class, a row for each case that chose any."""
     rows = {row.case_id: row for row in summary.rows}
     chosen = [one for one in summary.probabilities if one.taus and one.case_id in rows]
     entries = [

@@ -21,12 +21,12 @@ TOLD = 3
 
 
 def row_name(summary: RunSummary, row: Row) -> str:
-    """The model, with its target where rows differ in it."""
+    """Return the model, with its target where rows differ in it."""
     return f"{row.model} ({row.target})" if summary.several_targets else row.model
 
 
 def how_measured(summary: RunSummary) -> list[str]:
-    """The protocol as it was applied, for readers who will ask."""
+    """Return the protocol as it was applied, for readers who will ask."""
     return [
         *(_how_timed(summary) if summary.measurement.times else [NOT_TIMED]),
         "Scores are computed by this harness from stored predictions at the original image size, one code path for every "
@@ -243,7 +243,7 @@ def self_reported(summary: RunSummary) -> list[str]:
 
 
 def doubts(summary: RunSummary) -> list[str]:
-    """Every reason of every verdict, once, with the rows it applies to and what to do."""
+    """Return every reason of every verdict, once, with the rows it applies to and what to do."""
     rows_of: dict[str, list[str]] = {}
     text_of: dict[str, str] = {}
     for row in summary.rows:
@@ -254,7 +254,7 @@ def doubts(summary: RunSummary) -> list[str]:
 
 
 def environment_lines(summary: RunSummary) -> list[str]:
-    """The machine and the software, in a few lines; the rest is in `environment.json`.
+    """Return the machine and the software, in a few lines; the rest is in `environment.json`.
 
     Where jobs of several commits, machines or sets of packages stand in one report, each of these has its lines.
     """

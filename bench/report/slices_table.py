@@ -14,7 +14,7 @@ MOST_MODELS = 12
 
 
 def worst_slices_table(summary: RunSummary) -> DataFrame:
-    """The slice on which each row is worst."""
+    """Return the slice on which each row is worst."""
     names = {row.case_id: row_name(summary, row) for row in summary.rows}
     several = len(summary.slices) > 1
     entries = [

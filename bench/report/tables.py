@@ -16,7 +16,7 @@ from bench.report.summary.summarise import SHARE, RunSummary
 
 
 def results_table(summary: RunSummary, *, means: bool = True) -> DataFrame:
-    """The headline table: a row per case, the columns that answer the question.
+    """Return the headline table: a row per case, the columns that answer the question.
 
     With `means` a row with mean and standard deviation stands above the seeds of each model.
     """
@@ -38,7 +38,7 @@ def results_table(summary: RunSummary, *, means: bool = True) -> DataFrame:
 
 
 def mean_row(summary: RunSummary, group: SeedGroup) -> dict[str, str]:
-    """The cells of `results_table` that are told of all seeds of a model together: mean ± standard deviation."""
+    """Return the cells of `results_table` for all seeds of a model together: mean ± standard deviation."""
     rows = [row for row in summary.rows if row.case_id in group.case_ids]
     over = group.metrics[0]
     score = MISSING if over.mean is None or over.sd is None else f"{over.mean:.3f} ± {over.sd:.3f}"
@@ -99,7 +99,7 @@ def stages_table(summary: RunSummary) -> DataFrame:
 
 
 def scores_table(summary: RunSummary) -> DataFrame:
-    """Every score of the suite, with intervals; instance models also at the threshold that is best for them."""
+    """Return every score of the suite, with intervals; instance models also at the threshold that is best for them."""
     oracles = {cell.label for row in summary.rows for cell in row.scores if cell.score.oracle is not None}
     rows = []
     for row in summary.rows:
@@ -171,7 +171,7 @@ def per_class_heading(summary: RunSummary) -> str:
 
 
 def classes_table(summary: RunSummary) -> DataFrame:
-    """The headline metric per class, a column per model; see `with_classes`."""
+    """Return the headline metric per class, a column per model; see `with_classes`."""
     columns: dict[str, dict[str, str]] = {}
     for row in with_classes(summary):
         assert row.headline is not None  # see with_classes
@@ -183,7 +183,7 @@ def classes_table(summary: RunSummary) -> DataFrame:
 
 
 def comparisons_table(summary: RunSummary) -> DataFrame:
-    """Every model against the best of its data set: the paired difference and the ratio of latencies."""
+    """Return every model against the best of its data set: the paired difference and the ratio of latencies."""
     rows = {row.case_id: row for row in summary.rows}
     entries = []
     for one in summary.comparisons:

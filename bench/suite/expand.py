@@ -225,7 +225,7 @@ def _with_label_space(entry: ModelEntry, model: ModelSpec, where: str) -> ModelS
 
 
 def dataset_spec(entry: DatasetEntry, source: Path) -> DatasetSpec:
-    """A data set of a suite. Its paths are made absolute: from the suite's folder, a default `root` from this one."""
+    """Return a data set of a suite with absolute paths, from the suite's folder; a default `root` from this one."""
     root = default_root(entry.name)
     options: dict[str, JsonValue] = {} if root is None else {"root": str(Path(root).absolute())}
     options |= {} if entry.folds is None else {"folds": entry.folds}

@@ -395,6 +395,6 @@ class Suite(Record):
 
 
 def suite_schema() -> str:
-    """The JSON Schema of a suite as text; `suites/suite.schema.json` holds the same."""
+    """Return the JSON Schema of a suite as text; `suites/suite.schema.json` holds the same."""
     schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **Suite.model_json_schema()}
     return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"

@@ -141,7 +141,7 @@ def load_errors(ort: Any) -> tuple[type[Exception], ...]:
 
 
 def onnxruntime_port(port: Any) -> Port:
-    """A port as ONNX Runtime describes it."""
+    """Return a port as ONNX Runtime describes it."""
     if port.type not in _ELEMENTS:
         raise Unsupported(f"port {port.name!r} of the model holds {port.type}; expected numbers")
     shape = tuple(length if isinstance(length, int) else None for length in port.shape)

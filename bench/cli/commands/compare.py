@@ -14,7 +14,7 @@ FORMS = ("terminal", "markdown", "json", "junit")
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """The sides, the gate, and how it is told."""
+    """Add the flags that say which sides and gate, and how the answer is told."""
     parser.add_argument(
         "sides",
         nargs="+",

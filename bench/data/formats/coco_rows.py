@@ -32,13 +32,13 @@ class OddValue(ValueError):
 
 
 def shown(value: object) -> str:
-    """A value for a message, cut after 60 characters."""
+    """Return a value for a message, cut after 60 characters."""
     text = ascii(value)
     return text if len(text) <= 60 else text[:59] + "…"
 
 
 def id_text(value: object) -> str:
-    """An id in one form, whether it was written as 7, 7.0, "7" or "7.0"; other texts stay.
+    """Return an id in one form, whether it was written as 7, 7.0, "7" or "7.0"; other texts stay.
 
     >>> id_text(7), id_text(7.0), id_text("7"), id_text("a1")
     ('7', '7', '7', 'a1')
@@ -56,7 +56,7 @@ def id_text(value: object) -> str:
 
 
 def checked_text(value: object) -> str:
-    """A text that can be written as UTF-8 and is a file name as far as its characters go."""
+    """Return a text that can be written as UTF-8 and is a file name as far as its characters go."""
     if not isinstance(value, str) or not value:
         raise OddValue(f"is {shown(value)}, where a text is expected")
     if len(value) > LONGEST_TEXT:
@@ -92,7 +92,7 @@ def side(value: object) -> int:
 
 
 def flag(value: object) -> bool:
-    """A yes or no, written as 0, 1, false, true or as one of these in quotes.
+    """Return a yes or no, written as 0, 1, false, true or as one of these in quotes.
 
     >>> flag("0"), flag(1.0), flag(None)
     (False, True, False)

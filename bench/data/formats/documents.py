@@ -59,7 +59,7 @@ def read_json_object(path: Path) -> dict[str, Any]:
 
 
 def without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object of JSON from its members; raises `ValueError` for a name that stands there twice.
+    """Return an object of JSON from its members; raises `ValueError` for a name that stands there twice.
 
     Readers of JSON take either of the two values, so that such a file means something else to each.
     """

@@ -231,7 +231,7 @@ def _require_file(path: Path) -> None:
 
 
 def examined(encoded: bytes, path: Path) -> tuple[Image.Image, Header]:
-    """The image as Pillow has it, its pixels not decoded yet, and its header; refuses what is cut off."""
+    """Return the image as Pillow has it, its pixels not decoded yet, and its header; refuses what is cut off."""
     try:
         image = Image.open(io.BytesIO(encoded))
         header = _header_of(image, path)
@@ -301,7 +301,7 @@ def _remembered(header: Header, path: Path) -> Header:
 
 
 def max_pixels() -> int:
-    """The most pixels of an image that are decoded; raises `DatasetError` if the variable holds no such number."""
+    """Return the most pixels of an image that are decoded; raises `DatasetError` if the variable holds none."""
     asked = os.environ.get(PIXEL_LIMIT)
     if not asked:
         return MAX_PIXELS
@@ -339,7 +339,7 @@ def _orientation(value: object) -> int:
 
 
 def undeclared_bands(path: Path, bands: int, dtype: str) -> DatasetError:
-    """The error for an image of other bands than grey or RGB of which nothing is declared."""
+    """Return the error for an image of other bands than grey or RGB of which nothing is declared."""
     listed = range(1, bands + 1) if bands <= MOST_LISTED else (1, 2, 3, "…", bands)
     every = ", ".join(map(str, listed))
     return DatasetError(

@@ -74,15 +74,15 @@ class Pictures(Protocol):
     """Images that are no files of their own: slices of volumes, rows of tables."""
 
     def image(self, entry: Entry) -> RgbImage:
-        """The image, uint8, (H, W, 3), or (H, W, C) of declared bands."""
+        """Return the image, uint8, (H, W, 3), or (H, W, C) of declared bands."""
         ...
 
     def size(self, entry: Entry) -> Size:
-        """Its size, without decoding it where that can be."""
+        """Return its size, without decoding it where that can be."""
         ...
 
     def encoded(self, entry: Entry) -> bytes:
-        """The image as the content of an image file."""
+        """Return the image as the content of an image file."""
         ...
 
     def spacing(self, entry: Entry) -> Spacing | None:
@@ -90,7 +90,7 @@ class Pictures(Protocol):
         ...
 
     def place(self, entry: Entry) -> Place | None:
-        """Its place in a volume; None where it is of none."""
+        """Return its place in a volume; None where it is of none."""
         ...
 
 
@@ -160,7 +160,7 @@ class OnDisk:
         return tuple(self._notes(split))
 
     def entry(self, image_id: str) -> Entry:
-        """The files of one image; lists splits until one has it."""
+        """Return the files of one image; lists splits until one has it."""
         for listed in self._entries.values():
             if image_id in listed:
                 return listed[image_id]
@@ -174,14 +174,14 @@ class OnDisk:
         return self.entry(image_id).group or image_id
 
     def image(self, image_id: str) -> RgbImage:
-        """The image, uint8, (H, W, 3), RGB, upright; (H, W, C) of those bands that are declared."""
+        """Return the image, uint8, (H, W, 3), RGB, upright; (H, W, C) of those bands that are declared."""
         entry = self.entry(image_id)
         if self.pictures is not None:
             return self.pictures.image(entry)
         return read_image(entry.image) if self.bands is None else self.bands.image(entry.image)
 
     def encoded(self, image_id: str) -> bytes:
-        """The content of its file; of an image without one, that of a PNG of it."""
+        """Return the content of its file; of an image without one, that of a PNG of it."""
         entry = self.entry(image_id)
         return read_bytes(entry.image) if self.pictures is None else self.pictures.encoded(entry)
 
@@ -194,7 +194,7 @@ class OnDisk:
         return None if self.pictures is None else self.pictures.place(self.entry(image_id))
 
     def target(self, image_id: str) -> GroundTruth:
-        """Its ground truth, as the image is shown.
+        """Return its ground truth, as the image is shown.
 
         Raises:
             DatasetError: If it cannot be read, has another size than the image, or EXIF turns the image and nothing
@@ -228,7 +228,7 @@ class OnDisk:
         return 1 if orientation == 1 or _turned_by_itself(entry) else orientation
 
     def readings(self, image_id: str) -> dict[Frame, GroundTruth]:
-        """The ground truth of an image that EXIF turns, as the image is shown, by what its labels may fit.
+        """Return the ground truth of an image that EXIF turns, as the image is shown, by what its labels may fit.
 
         Where sizes rule a frame out it is missing. One of an upright image is as shown.
         """
@@ -259,7 +259,7 @@ class OnDisk:
         return turned_ground_truth(ground_truth, self.exif_orientation(image_id)) if frame == "stored" else ground_truth
 
     def size(self, image_id: str) -> Size:
-        """Its size, from the file's header."""
+        """Return its size, from the file's header."""
         entry = self.entry(image_id)
         return image_size(entry.image) if self.pictures is None else self.pictures.size(entry)
 
@@ -313,7 +313,7 @@ def content_hash(path: Path) -> str:
 
 
 def with_orientation(dataset: OnDisk, orientation: Frame) -> OnDisk:
-    """The data set with the option `orientation`."""
+    """Return the data set with the option `orientation`."""
     other = copy.copy(dataset)
     other.orientation = orientation
     other.description = replace(dataset.description, decisive=[dataset.description.decisive, orientation])
@@ -321,7 +321,7 @@ def with_orientation(dataset: OnDisk, orientation: Frame) -> OnDisk:
 
 
 def with_bands(dataset: OnDisk, reading: BandReading) -> OnDisk:
-    """The data set with images read as a declaration says."""
+    """Return the data set with images read as a declaration says."""
     other, told = copy.copy(dataset), reading.describe()
     other.bands = reading
     other.description = replace(
@@ -339,7 +339,7 @@ def _turned_by_itself(entry: Entry) -> bool:
 
 
 def missing(name: str, looked_for: Path, expected: str, obtain: str) -> DatasetError:
-    """The error for files that are not there: where it looked, what should be there, how to get it."""
+    """Return the error for files that are not there: where it looked, what should be there, how to get it."""
     where = str(looked_for.absolute()).replace("\n", "\\n")
     return DatasetError(
         f"{name}: nothing at {where}.{_like(looked_for)} Expected: {expected}. {obtain} "
@@ -372,7 +372,7 @@ def require_folder(name: str, folder: Path, expected: str, obtain: str) -> Path:
 
 
 def root_of(root: str) -> Path:
-    """The folder of an option `root`: `~` is the home folder, a relative path starts where the command is run."""
+    """Return the folder of an option `root`: `~` is the home folder, a relative path starts at the working folder."""
     return expanded(root)
 
 

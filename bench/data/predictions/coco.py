@@ -97,11 +97,11 @@ class _OfImage:
         self.masks.append({"text": segmentation} if isinstance(segmentation, str) else segmentation)
 
     def segmentations(self) -> list[Any]:
-        """The masks as they are written."""
+        """Return the masks as they are written."""
         return [{"size": self.size, "counts": one} if isinstance(one, str) else one for one in self.masks]
 
     def runs(self, size: Size) -> MaskRuns:
-        """The masks; raises `SegmentationError` for one that cannot be drawn."""
+        """Return the masks; raises `SegmentationError` for one that cannot be drawn."""
         if self.size == [*size] and all(isinstance(one, str) for one in self.masks):
             with contextlib.suppress(ValueError):  # the other way tells which one
                 return MaskRuns.of_texts(self.masks, size)

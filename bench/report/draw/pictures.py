@@ -133,7 +133,7 @@ def _accuracy_latency(summary: RunSummary, path: Path) -> Path | None:
 
 
 def accuracy_points(summary: RunSummary) -> list[AccuracyPoint]:
-    """One point for every row with a score and a latency; an invalid one is shown and called so."""
+    """Return one point for every row with a score and a latency; an invalid one is shown and called so."""
     points = []
     for row in summary.rows:
         timing = row.latency.end_to_end_at(50.0) if row.latency else None
@@ -196,7 +196,7 @@ def _sheets(run: RunView) -> list[list[CaseView]]:
 
 
 def sheet_rows(views: list[CaseView], show_from: float | None = None) -> list[SheetRow]:
-    """The images on which the models disagree most, with what each predicted.
+    """Return the images on which the models disagree most, with what each predicted.
 
     Args:
         views: Cases of one data set, each with predictions; with one alone, those it gets most wrong.

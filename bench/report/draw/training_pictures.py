@@ -47,7 +47,7 @@ def _file_name(label: str, taken: set[str]) -> str:
 
 
 def row_label(summary: RunSummary, row: Row) -> str:
-    """The model, with its data set and target where rows differ in them."""
+    """Return the model, with its data set and target where rows differ in them."""
     parts = [row.model]
     parts += [row.dataset] if summary.several_datasets else []
     parts += [row.target] if summary.several_targets else []
@@ -55,7 +55,7 @@ def row_label(summary: RunSummary, row: Row) -> str:
 
 
 def training_curves_of(run: RunView) -> list[Curve]:
-    """One curve per training that has taken a step; cases on several targets share theirs."""
+    """Return one curve per training that has taken a step; cases on several targets share theirs."""
     several = len({view.case.dataset.label for view in run.cases}) > 1
     curves: dict[str, Curve] = {}
     for view in run.cases:
@@ -69,7 +69,7 @@ def training_curves_of(run: RunView) -> list[Curve]:
 
 
 def curve_of(log: TrainingLog, label: str, *, best_step: int | None) -> Curve:
-    """The curves of a log."""
+    """Return the curves of a log."""
     kept = next((v for v in log.validations if v.step == best_step), None)
     validated_by = log.validated_by
     return Curve(
@@ -99,7 +99,7 @@ def _validated(log: TrainingLog, name: str | None) -> Series:
 
 
 def budget_points(run: RunView, summary: RunSummary) -> list[BudgetPoint]:
-    """One point for every row that is trained and scored; with its validations if they are of the same metric."""
+    """Return a point for every trained and scored row, with its validations if they are of the same metric."""
     headline = f"val_{run.plan.metrics[0]}"
     views = {view.case.id: view for view in run.cases}
     points = []

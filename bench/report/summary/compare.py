@@ -60,7 +60,7 @@ class PairedDifference:
         return self.low is not None and self.high is not None and (self.low > 0 or self.high < 0)
 
     def at_level(self, level: float) -> PairedDifference:
-        """The same with the interval of 1 - `level`, which leaves out 0 exactly where p is below that."""
+        """Return the same with the interval of 1 - `level`, which leaves out 0 exactly where p is below that."""
         if self.estimate is None:
             return self
         half = self.estimate.half(level)
@@ -93,7 +93,7 @@ class LatencyRatio:
         return None if self.low is None or self.high is None else self.low > 1 or self.high < 1
 
     def at_level(self, level: float) -> LatencyRatio:
-        """The same with the interval of 1 - `level`."""
+        """Return the same with the interval of 1 - `level`."""
         if self.estimate is None:
             return self
         ratio = as_ratio(self.estimate, level)

@@ -71,7 +71,7 @@ def _front_probability(
 def comparisons(
     run: RunView, rows: list[Row], timed: Mapping[str, TimedCase], pairs: Sequence[Pair]
 ) -> list[Comparison]:
-    """Every scored case against the best of its data set: paired difference and ratio of latencies."""
+    """Return every scored case against the best of its data set: paired difference and ratio of latencies."""
     metric = load_metric(run.plan.metrics[0])
     views = {view.case.id: view for view in run.cases}
     between = {frozenset((pair.a, pair.b)): pair for pair in pairs}

@@ -129,7 +129,7 @@ class LatencySummary(Record):
     doubts: tuple[Flag, ...]
 
     def end_to_end_at(self, percent: float) -> Timing | None:
-        """The timing of a percentile, None if the protocol did not ask for it."""
+        """Return the timing of a percentile, None if the protocol did not ask for it."""
         return next((timing for timing in self.end_to_end if timing.percentile == percent), None)
 
 
@@ -231,7 +231,7 @@ def _timed_images(samples: Samples) -> set[str]:
 
 
 def timing_of(processes: Sequence[NDArray[np.float64]], percent: float, batch_size: int, seed: int) -> Timing:
-    """The percentile of all samples, ms per batch, with its interval."""
+    """Return the percentile of all samples, ms per batch, with its interval."""
     processes = [values for values in processes if len(values)]
     pooled = np.concatenate([np.empty(0), *processes])
     found = percentile(pooled, percent)

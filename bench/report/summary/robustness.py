@@ -99,7 +99,7 @@ class Robustness(Record):
         return found
 
     def mean_of(self, name: str) -> float | None:
-        """The mean over the severities of a corruption; None until all are scored."""
+        """Return the mean over the severities of a corruption; None until all are scored."""
         return _mean([one.value for one in self.corruptions.get(name, [])])
 
 

@@ -143,7 +143,7 @@ class Comparison(Record):
 
 
 def value_of(row: Row) -> float:
-    """The headline score of a row that has one."""
+    """Return the headline score of a row that has one."""
     assert row.headline is not None
     assert row.headline.value is not None
     return row.headline.value

@@ -97,7 +97,7 @@ def seed_groups(cases: Sequence[Case]) -> tuple[tuple[Case, ...], ...]:
 
 
 def model_without_seed(case: Case) -> str:
-    """The model's label without the ` seed N` that tells its trainings apart."""
+    """Return the model's label without the ` seed N` that tells its trainings apart."""
     return case.model.label.removesuffix(f" seed {_seed(case)}")
 
 

@@ -54,7 +54,7 @@ class Pair(Record):
     images: int
 
     def seen_from(self, case_id: str) -> Pair:
-        """The same pair with `case_id` as its a."""
+        """Return the same pair with `case_id` as its a."""
         if case_id == self.a:
             return self
         low, high = (None if end is None else -end for end in (self.high, self.low))
@@ -132,7 +132,7 @@ class _Family:
         self._p_holm[tested], self._level[tested] = holm_of_many(self._p[tested])
 
     def listed(self) -> list[Pair]:
-        """The pairs that are shown: all, or of very many those with the best."""
+        """Return the pairs that are shown: all, or of very many those with the best."""
         every = np.arange(len(self._a))
         if len(every) > MOST_PAIRS:
             every = every[(self._a == self._best) | (self._b == self._best)]

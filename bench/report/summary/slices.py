@@ -138,7 +138,7 @@ class SliceTables:
             self._of[label].add(case, self._metric, self._seed)
 
     def tables(self) -> tuple[SliceTable, ...]:
-        """The slices of each data set, in the order in which they came."""
+        """Return the slices of each data set, in the order in which they came."""
         return tuple(found.table(label) for label, found in self._of.items())
 
 

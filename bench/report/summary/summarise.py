@@ -128,7 +128,7 @@ class RunSummary(Record):
 
 
 def usable_cases(run: RunView, chosen: Collection[str] | None = None) -> RunView:
-    """The run without scores of other metrics than the plan's, and with what cannot be read marked as damaged.
+    """Return the run without scores of other metrics than the plan's, and with what cannot be read marked as damaged.
 
     Args:
         run: The run as it was read.

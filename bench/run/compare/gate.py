@@ -47,7 +47,7 @@ class Margin:
     relative: bool
 
     def of(self, reference: float) -> float:
-        """The margin in the unit of the number."""
+        """Return the margin in the unit of the number."""
         return self.amount * abs(reference) if self.relative else self.amount
 
     def __str__(self) -> str:
@@ -116,7 +116,7 @@ class Gate:
     table: Path | None = None
 
     def margin(self, quantity: str, model: str) -> Margin | None:
-        """The margin of a number of a model; None where the gate has none."""
+        """Return the margin of a number of a model; None where the gate has none."""
         return self.models.get(model, {}).get(quantity, self.margins.get(quantity))
 
 
@@ -126,7 +126,7 @@ def kind_of(quantity: str) -> str:
 
 
 def percent_of(quantity: str) -> float:
-    """The percentile that `end_to_end_pNN` names."""
+    """Return the percentile that `end_to_end_pNN` names."""
     found = _LATENCY.fullmatch(quantity)
     assert found is not None
     return float(found[1])

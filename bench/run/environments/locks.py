@@ -17,7 +17,7 @@ def lock_digest(text: str) -> str:
 
 
 def entries(lock: str) -> list[str]:
-    r"""The entries of a lock, each in one line.
+    r"""Return the entries of a lock, each in one line.
 
     >>> entries("# made by\nnumpy==2.1.0 \\\n    --hash=sha256:ab\n\n")
     ['numpy==2.1.0 --hash=sha256:ab']

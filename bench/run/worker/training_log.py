@@ -43,7 +43,7 @@ class TrainingLog:
         self._write({"event": "planned", "steps": steps, "seconds": seconds})
 
     def step(self, *, step: int, images: int, train_s: float, loss: float, learning_rate: float) -> None:
-        """An optimiser step; held back if the last line is fresh."""
+        """Log an optimiser step; it is held back if the last line is fresh."""
         self._held = {
             "event": "step",
             "step": step,
@@ -56,7 +56,7 @@ class TrainingLog:
             self.flush()
 
     def validated(self, *, step: int, images: int, train_s: float, values: dict[str, float]) -> None:
-        """A validation; raises `Pruned` if the search that the training belongs to ends it here."""
+        """Log a validation; raises `Pruned` if the search that the training belongs to ends it here."""
         self.flush()
         self._write({"event": "validated", "step": step, "images": images, "train_s": train_s, "values": values})
         if self._answers is not None:

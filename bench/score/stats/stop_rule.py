@@ -115,7 +115,7 @@ def unmet_conditions(total_ns: Sequence[int], elapsed_s: float, measurement: Mea
 
 
 def next_check(count: int, measurement: Measurement) -> int:
-    """The next sample count at which the stop rule is looked at: 50, 100, 200 …
+    """Return the next sample count at which the stop rule is looked at: 50, 100, 200 …
 
     Looking only at doubling counts limits the bias of stopping when the numbers happen to agree.
 

@@ -1,0 +1,79 @@
+"""Docstrings are sentences: each begins with a capital or the name of code, says something, and ends with a stop."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+FILES = sorted(file for folder in ("adapters", "bench") for file in (ROOT / folder).rglob("*.py"))
+
+NAME_OF_CODE = re.compile(r"`|[a-z]\w*(?:[./_-]\w+|'s\b)")
+"""A word that may begin a sentence in lower case: quoted code, a file, a path, a package with its s."""
+QUESTION = ("How", "What", "When", "Where", "Whether", "Which", "Who", "Why")
+NOUN_PHRASE = ("A", "All", "An", "Both", "Each", "Every", "Its", "One", "The", "This")
+PROPERTIES = ("property", "cached_property", "contextmanager")
+
+
+def violations(source: str) -> list[str]:
+    """Names of what has a docstring whose first paragraph is no sentence, each with the reason."""
+    tree = ast.parse(source)
+    return [f"{name}: {why}" for name, node in public(tree, "module") if (why := fault(node)) is not None]
+
+
+def public(node: ast.AST, name: str) -> Iterator[tuple[str, ast.AST]]:
+    """A module with the public classes, functions and methods in it."""
+    yield name, node
+    for inner in getattr(node, "body", ()):
+        if isinstance(inner, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and inner.name[0] != "_":
+            yield from public(inner, inner.name) if isinstance(inner, ast.ClassDef) else [(inner.name, inner)]
+
+
+def fault(node: ast.AST) -> str | None:
+    text = ast.get_docstring(node)
+    if text is None:
+        return None
+    first = " ".join(text.split("\n\n")[0].split())
+    word = first.partition(" ")[0].rstrip(".,:;")
+    if first[:1].islower() and not NAME_OF_CODE.match(first):
+        return f"begins in lower case: {first!r}"
+    if word in QUESTION:
+        return f"begins as a question, and says nothing of its own: {first!r}"
+    if isinstance(node, ast.FunctionDef) and word in NOUN_PHRASE and not is_property(node):
+        return f"is a noun phrase; begin with what the function does, such as Return: {first!r}"
+    return None if first.endswith((".", ":", "…")) else f"does not end with a full stop: {first!r}"
+
+
+def is_property(node: ast.FunctionDef) -> bool:
+    """Whether a function is read like a value, which a noun phrase may name."""
+    return any(ast.unparse(one).rpartition(".")[2] in PROPERTIES for one in node.decorator_list)
+
+
+def test_every_public_docstring_begins_and_ends_as_a_sentence():
+    found = [
+        f"{file.relative_to(ROOT)}: {line}" for file in FILES for line in violations(file.read_text(encoding="utf-8"))
+    ]
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize(
+    ("docstring", "reason"),
+    [
+        ("Return the area.", None),
+        ("`area` in pixels.", None),
+        ("state.json of the framework's.", None),
+        ("torchvision's networks.", None),
+        ("returns the area.", "lower case"),
+        ("Whether it is empty.", "question"),
+        ("The area that is covered.", "noun phrase"),
+        ("Return the area", "full stop"),
+    ],
+)
+def test_a_docstring_that_is_no_sentence_is_found(docstring, reason):
+    found = violations(f'"""A module."""\ndef area():\n    """{docstring}"""\n')
+    assert [reason in line for line in found] == ([] if reason is None else [True])
+    assert not violations(f'"""A module."""\n@property\ndef _area():\n    """{docstring}"""\n')
