@@ -23,8 +23,12 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+LOCK = ".lock"
+"""File of a run that its writer holds."""
 
 JOB = "job.json"
 OUTCOME = "outcome.json"
@@ -129,6 +133,12 @@ class RunFolder:
     def study(self, name: str) -> Path:
         """Return the file with the trials of a search."""
         return self.path / TUNING / f"{file_stem(name)}.json"
+
+    def lasting_files(self) -> Iterator[tuple[str, Path]]:
+        """Yield path in the run, with `/`, and file, without locks, what is derived and what was left half-written."""
+        for file in sorted(self.path.rglob("*")):
+            if file.is_file() and file.name not in (LOCK, SUMMARY, DRAWN) and not file.name.endswith(".tmp"):
+                yield file.relative_to(self.path).as_posix(), file
 
     def scores(self, case_id: str) -> Path:
         """Return the file with the scores of a case."""

@@ -21,12 +21,9 @@ from bench.records.store import layout
 from bench.records.store.environments import environments_of_jobs, read_environment
 from bench.records.store.files import held, sha256_of
 from bench.records.store.job_folders import JobFolders, job_folders
-from bench.records.store.layout import RunFolder
+from bench.records.store.layout import LOCK, RunFolder
 from bench.records.store.manifest import damage_of, damage_of_job, manifest_damage, not_begun, recorded_sha256
 from bench.records.store.views import CaseView, Damage, JobView, Plan, PlannedCase, RunView
-
-LOCK = ".lock"
-"""File of a run that its writer holds."""
 
 
 def utc_now() -> str:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 from pydantic import Field
 
 from bench.records import Record
-from bench.records.store import layout
 from bench.records.store.files import content_sha256
 from bench.records.store.layout import RunFolder
-from bench.records.store.runs import LOCK
 
 CONTENTS = "segbench-run.json"
 """The first member of an archive has this name; those of the run follow in the order of their names."""
@@ -54,16 +51,9 @@ class Contents(Record):
         return sum(file.size for file in self.files.values())
 
 
-def lasting_files(run: RunFolder) -> Iterator[tuple[str, Path]]:
-    """Yield path in the run, with `/`, and file; without locks, what is derived, and what a kill left half-written."""
-    for file in sorted(run.path.rglob("*")):
-        if file.is_file() and file.name not in (LOCK, layout.SUMMARY, layout.DRAWN) and not file.name.endswith(".tmp"):
-            yield file.relative_to(run.path).as_posix(), file
-
-
 def contents_of(run: RunFolder) -> Contents:
     """Return the lasting files of a run as they lie on disk."""
-    files = lasting_files(run)
+    files = run.lasting_files()
     found = {name: ArchivedFile(size=file.stat().st_size, sha256=content_sha256(file)) for name, file in files}
     return Contents(suite=run.suite, run=run.name, files=found)
 

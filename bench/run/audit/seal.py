@@ -8,7 +8,6 @@ from pathlib import Path
 from bench.errors import BenchError
 from bench.records.store.files import content_sha256, write_atomically
 from bench.records.store.layout import RunFolder
-from bench.run.archive.contents import lasting_files
 
 SEAL = "seal.sha256"
 SIGNATURE = f"{SEAL}.sig"
@@ -77,7 +76,7 @@ def signer_of(run: RunFolder, allowed_signers: Path) -> str:
 
 def _files(run: RunFolder) -> dict[str, str]:
     """Return path in the run -> SHA-256, of every file but the seal itself and locks."""
-    return {n: content_sha256(file) for n, file in lasting_files(run) if file.name not in (SEAL, SIGNATURE)}
+    return {n: content_sha256(file) for n, file in run.lasting_files() if file.name not in (SEAL, SIGNATURE)}
 
 
 def _entry(line: str) -> tuple[str, str]:

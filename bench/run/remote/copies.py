@@ -23,7 +23,6 @@ from bench.errors import BenchError
 from bench.records.store import layout
 from bench.records.store.files import content_sha256, sha256_of
 from bench.records.store.layout import RunFolder
-from bench.records.store.runs import LOCK
 from bench.run.archive.contents import ArchivedFile, Contents
 from bench.run.remote.stores import Store
 
@@ -153,7 +152,7 @@ def finished_files(run: RunFolder) -> Contents:
     found = {}
     for file in sorted(run.path.rglob("*")):
         name = file.relative_to(run.path)
-        if not file.is_file() or file.name == LOCK or file.name.endswith(".tmp"):
+        if not file.is_file() or file.name == layout.LOCK or file.name.endswith(".tmp"):
             continue
         if name.parts[0] == "jobs" and not (run.path / name.parts[0] / name.parts[1] / layout.OUTCOME).is_file():
             continue
