@@ -88,6 +88,16 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     return f" Did you mean '{nearest[0]}'?" if nearest else ""
 
 
+def few(items: Iterable[object], most: int = 8) -> str:
+    """Return the first of some names, and how many more there are.
+
+    >>> few(["a", "b", "c"], 2)
+    'a, b and 1 more'
+    """
+    listed = [str(item) for item in items]
+    return ", ".join(listed[:most]) + (f" and {len(listed) - most} more" if len(listed) > most else "")
+
+
 class UsageErrors:
     """Usage errors that do not hide each other: noted one after another, told together, a paragraph each."""
 

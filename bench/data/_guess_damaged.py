@@ -32,7 +32,6 @@ def damaged_guesses(listing: Listing) -> Iterator[Guess]:
 
 
 def _of_json(listing: Listing) -> Iterator[Guess]:
-    """Yield formats of JSON files that cannot be read."""
     files = [path for path in listing.paths if path.lower().endswith(".json")]
     seen: set[str] = set()
     for path in files[:: max(1, len(files) // MOST_JSON)]:

@@ -198,7 +198,6 @@ def _channels(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def _with_ending(pattern: str, volumes: dict[str, str], images: str, masks: str) -> str:
-    """Return the pattern with the suffix that its volumes really have."""
     matches = match_paths(sorted(volumes), Path("/"), images, masks)
     files = (
         [one.image for one in matches.found] if pattern == images else [m for one in matches.found for m in one.masks]

@@ -22,11 +22,12 @@ from bench.data.formats.orientation import contradicted
 from bench.data.info import published_counts
 from bench.data.inspection import INSPECTION_VERSION, inspect, mask_files
 from bench.data.label_doubts import doubts_of_splits
+from bench.data.labels.dataset import on_disk
 from bench.data.leaks import leaks
-from bench.data.opening import Choice, on_disk
+from bench.data.opening import Choice
 from bench.data.scan import Listed, Pass, Row, look_at_all
 from bench.dataset import Dataset
-from bench.errors import DatasetError
+from bench.errors import DatasetError, few
 
 WRONG = {
     "listing": "splits that cannot be listed",
@@ -186,7 +187,6 @@ def _fewer(choice: Choice, dataset: Dataset, counts: dict[str, int]) -> list[Fin
 
 
 def _lost(images: Sequence[Listed], rows: dict[str, Row]) -> Iterator[Finding]:
-    """Yield splits in which many objects cover no pixel."""
     for split in dict.fromkeys(image.split for image in images):
         of_split = [rows[image.image_id] for image in images if image.split == split]
         told = many_unseen(sum(r.get("unseen", 0) for r in of_split), sum(r.get("objects", 0) for r in of_split))
@@ -214,7 +214,6 @@ def _of_few_bits(images: Sequence[Listed], rows: dict[str, Row], dataset: Datase
 
 
 def _stored_otherwise(images: Sequence[Listed], rows: dict[str, Row], dataset: Dataset) -> Iterator[Finding]:
-    """Yield masks whose mode or palette is not that of most others of their kind."""
     kinds = max((len(row["stored"]) for row in rows.values()), default=0)
     for position in range(kinds):
         stored = {
@@ -250,15 +249,10 @@ def _absent_classes(images: Sequence[Listed], rows: dict[str, Row], dataset: Dat
     for split, found in present.items():
         missing = [spec.name for index, spec in enumerate(dataset.classes) if index in anywhere - found]
         if missing and found:
-            yield Finding("absent", split, "", f"{split}: no image has {_few(missing)}; other splits do")
+            yield Finding("absent", split, "", f"{split}: no image has {few(missing)}; other splits do")
     nowhere = [spec.name for index, spec in enumerate(dataset.classes) if index not in anywhere]
     if nowhere and anywhere and set(present) == set(dataset.splits()):
-        yield Finding("absent", "", "", f"no image of any split has {_few(nowhere)}")
-
-
-def _few(names: Sequence[str]) -> str:
-    """Return the first names, and how many more there are."""
-    return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+        yield Finding("absent", "", "", f"no image of any split has {few(nowhere)}")
 
 
 def _first_difference(palette: str, usual: str) -> int:

@@ -85,14 +85,12 @@ def report(written: Exported, label: str) -> str:
     lost = "\n".join(f"  - {loss}" for loss in written.loss) or "  nothing"
     settings = " ".join(f"--set {_quoted(key, value)}" for key, value in written.options.items())
     return (
-        f"{label}: {len(written.ids)} images written to {written.folder} as {written.dataset}\n\n"
-        f"What the format does not hold:\n{lost}\n\n"
-        f"Open it with: bench data check {written.dataset} {settings}"
+        f"{label}: {len(written.ids)} images written to {written.folder} as {written.dataset}\n\nWhat the format does "
+        f"not hold:\n{lost}\n\nOpen it with: bench data check {written.dataset} {settings}"
     )
 
 
 def _quoted(key: str, value: JsonValue) -> str:
-    """`key=value` as a shell takes it."""
     return shlex.quote(f"{key}={as_yaml(value)}")
 
 

@@ -12,7 +12,8 @@ from tabulate import tabulate
 
 from bench.data.formats.by_name import classes_without_files
 from bench.data.formats.resplit import parted
-from bench.data.opening import Choice, as_yaml, module_of, on_disk, opened
+from bench.data.labels.dataset import on_disk
+from bench.data.opening import Choice, as_yaml, module_of, opened
 from bench.dataset import Dataset, dataset_names
 from bench.errors import DatasetError
 

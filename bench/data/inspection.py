@@ -19,7 +19,7 @@ from bench.data.formats.image_headers import header_of, read_bytes
 from bench.data.formats.label_tables import runs_of
 from bench.data.formats.on_disk import Entry, OnDisk
 from bench.data.formats.poses import pose_contrasts
-from bench.data.opening import on_disk
+from bench.data.labels.dataset import on_disk
 from bench.data.scan import Row
 from bench.dataset import Dataset, GroundTruth
 from bench.errors import DatasetError

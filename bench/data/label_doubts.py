@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from bench.data.finding import Finding
 from bench.data.formats.poses import better_pose
-from bench.data.opening import on_disk
+from bench.data.labels.dataset import on_disk
 from bench.data.scan import Listed, Row
 from bench.dataset import Dataset
 
@@ -57,10 +57,9 @@ def _ends_early(images: Sequence[Listed], rows: dict[str, Row]) -> Iterator[Find
             "scale",
             "",
             "",
-            f"the labels of all {len(reach)} images end at {across:.0%} of the width and {down:.0%} of the "
-            "height: they "
-            "were most likely drawn on smaller copies of the images. Write their coordinates for the images that are "
-            "read, or read the copies.",
+            f"the labels of all {len(reach)} images end at {across:.0%} of the width and {down:.0%} of the height: "
+            "they were most likely drawn on smaller copies of the images. Write their coordinates for the images "
+            "that are read, or read the copies.",
         )
 
 
@@ -94,9 +93,8 @@ def _swapped(dataset: Dataset, of_split: dict[str, list[Row]]) -> Iterator[Findi
                     "swapped",
                     other,
                     "",
-                    f"{names} cover such shares of the images of {other} as in {one} the other one covers: "
-                    "the masks of "
-                    "one of the two splits may have other values for them. Look at both with bench data preview",
+                    f"{names} cover such shares of the images of {other} as in {one} the other one covers: the masks "
+                    "of one of the two splits may have other values for them. Look at both with bench data preview",
                 )
 
 

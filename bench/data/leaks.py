@@ -11,7 +11,7 @@ import numpy as np
 from bench.data.displaced import displaced_pairs, unpacked
 from bench.data.duplicates import BITS, GRID, nearest_pairs
 from bench.data.finding import Finding
-from bench.data.opening import on_disk
+from bench.data.labels.dataset import on_disk
 from bench.data.scan import Listed, Row
 from bench.dataset import Dataset
 
@@ -59,7 +59,6 @@ def _same(images: Sequence[Listed], rows: dict[str, Row], names: _Names) -> Iter
 
 
 def _near(images: Sequence[Listed], rows: dict[str, Row], names: _Names) -> Iterator[Finding]:
-    """Yield images that are nearly one of an earlier split."""
     readable = [image for image in images if "content" in rows[image.image_id]]
     thumbnails = [
         np.frombuffer(bytes.fromhex(rows[image.image_id]["thumbnail"]), dtype=np.uint8).reshape(GRID, GRID)

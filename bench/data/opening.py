@@ -15,7 +15,6 @@ from pydantic import JsonValue, ValidationError
 
 from bench.data.formats.bands import BandOptions
 from bench.data.formats.by_name import open_dataset
-from bench.data.formats.on_disk import OnDisk
 from bench.data.formats.orientation import Orientation
 from bench.data.formats.resplit import Resplit
 from bench.data.formats.yaml_text import read_limited
@@ -157,12 +156,6 @@ def opened(choice: Choice) -> Dataset:
         return MappedDataset(dataset, choice.labels)
     except BenchError as error:
         raise BenchError(f"{choice.asked_in}: data set {choice.label!r}: {error}") from None
-
-
-def on_disk(dataset: Dataset) -> OnDisk | None:
-    """Return the data set of files below any mapping of classes; None if it is not made of files."""
-    inner = dataset.inner if isinstance(dataset, MappedDataset) else dataset
-    return inner if isinstance(inner, OnDisk) else None
 
 
 def _explained(error: ValidationError, choice: Choice, known: Sequence[str]) -> str:

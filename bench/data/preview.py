@@ -11,9 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.formats.bands import as_bytes
-from bench.data.labels.dataset import MappedDataset
+from bench.data.labels.dataset import MappedDataset, on_disk
 from bench.data.labels.mapping import map_ground_truth
-from bench.data.opening import on_disk
 from bench.data.scan import Listed
 from bench.dataset import Dataset, GroundTruth
 from bench.errors import DatasetError

@@ -26,7 +26,8 @@ from pydantic import JsonValue
 from rich.console import Console
 
 from bench.data.formats.on_disk import OnDisk
-from bench.data.opening import Choice, on_disk, opened
+from bench.data.labels.dataset import on_disk
+from bench.data.opening import Choice, opened
 from bench.data.progress import bar
 from bench.dataset import Dataset
 from bench.errors import DatasetError

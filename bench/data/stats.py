@@ -133,7 +133,6 @@ def count(dataset: Dataset, image_id: str) -> Row:
 
 
 def _objects(ground_truth: GroundTruth, classes: Sequence[ClassSpec]) -> list[tuple[int, int]]:
-    """Return the class and visible pixels of every object that is no crowd."""
     if ground_truth.instances is not None:
         instances = ground_truth.instances
         areas = [cv2.countNonZero(mask) for mask in instances.masks.view(np.uint8)]

@@ -132,7 +132,6 @@ def _image_sizes(axes: Axes, sizes: Mapping[Size, int]) -> None:
 
 
 def _describe(sizes: Mapping[Size, int]) -> str:
-    """Return what the discs mean."""
     if len(sizes) > 1:
         return f"{len(sizes)} sizes; area of a disc: number of images"
     (size,) = sizes

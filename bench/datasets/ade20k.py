@@ -15,14 +15,12 @@ from __future__ import annotations
 from functools import partial
 
 from bench.data.formats.file_names import files_under
-from bench.data.formats.image_files import read_mask
-from bench.data.formats.label_tables import map_values, named_classes, read_table
+from bench.data.formats.label_tables import ground_truth_of_values, named_classes, read_table
 from bench.data.formats.on_disk import Description, Entry, OnDisk, missing, require_files, require_folder, root_of
 from bench.data.formats.published_names import require_published_names
 from bench.data.formats.sources import Archive, Part, Preparation
 from bench.dataset import GroundTruth
 from bench.records import IGNORE_LABEL, ClassSpec, Record, TaskKind
-from bench.records.predictions import SemanticMap
 
 SOURCE = "ADE20K SceneParse150 (Zhou et al., CVPR 2017), http://sceneparsing.csail.mit.edu"
 LICENCE = "annotations BSD 3-clause; images for non-commercial research and education"
@@ -104,12 +102,10 @@ def classes_without_files(options: Options) -> tuple[ClassSpec, ...]:  # noqa: A
 
 
 def _ground_truth(num_classes: int, entry: Entry) -> GroundTruth:
-    file = entry.ground_truths[0]
-    pixels = read_mask(file).values(
-        file,
-        "; SceneParse150 has grey masks. It was converted, or is of the full ADE20K, which "
-        "has other classes. Restore it from ADEChallengeData2016.zip.",
+    instead = (
+        "; SceneParse150 has grey masks. It was converted, or is of the full ADE20K, which has other classes. Restore "
+        "it from ADEChallengeData2016.zip."
     )
     class_of = {0: IGNORE_LABEL, **{value: value - 1 for value in range(1, num_classes + 1)}}
     known = f"SceneParse150 has 0 (void) and 1 to {num_classes}. Restore the file from its source."
-    return GroundTruth(SemanticMap(map_values(pixels, class_of, file=file, known=known)))
+    return ground_truth_of_values(entry.ground_truths[0], class_of, known=known, instead=instead)

@@ -25,7 +25,7 @@ from typing import Literal
 from bench.data.formats.documents import read_lines
 from bench.data.formats.file_names import files_under
 from bench.data.formats.image_files import read_mask
-from bench.data.formats.label_tables import map_colours, map_values, read_table, rgb_of
+from bench.data.formats.label_tables import ground_truth_of_values, map_colours, read_table, rgb_of
 from bench.data.formats.on_disk import Description, Entry, OnDisk, missing, require_files, require_folder, root_of
 from bench.data.formats.published_names import require_published_names
 from bench.data.formats.sources import Archive, Part, Preparation
@@ -174,10 +174,7 @@ def _colour_ground_truth(num_classes: int, entry: Entry) -> GroundTruth:  # noqa
 
 
 def _value_ground_truth(num_classes: int, entry: Entry) -> GroundTruth:
-    file = entry.ground_truths[0]
-    pixels = read_mask(file).values(
-        file, "; the SegNet variant has grey values. For the original set the option variant: original."
-    )
+    instead = "; the SegNet variant has grey values. For the original set the option variant: original."
     class_of = {**{value: value for value in range(num_classes)}, num_classes: IGNORE_LABEL}
     known = f"The SegNet variant has 0 to {num_classes - 1} and {num_classes} for void. Restore the file."
-    return GroundTruth(SemanticMap(map_values(pixels, class_of, file=file, known=known)))
+    return ground_truth_of_values(entry.ground_truths[0], class_of, known=known, instead=instead)

@@ -17,13 +17,11 @@ from collections import defaultdict
 from pydantic import Field
 
 from bench.data.formats.file_names import files_under, masks_by_stem
-from bench.data.formats.image_files import read_mask
-from bench.data.formats.label_tables import map_values, named_classes
+from bench.data.formats.label_tables import ground_truth_of_values, named_classes
 from bench.data.formats.on_disk import Description, Entry, OnDisk, missing, require_files, require_folder, root_of
 from bench.data.formats.splits import by_fraction, group_keys
 from bench.dataset import GroundTruth
 from bench.records import ClassSpec, Record, TaskKind
-from bench.records.predictions import SemanticMap
 
 SOURCE = "Carvana Image Masking Challenge, https://www.kaggle.com/c/carvana-image-masking-challenge"
 LICENCE = "rules of the competition: for it, and for non-commercial research and education"
@@ -83,7 +81,6 @@ def classes_without_files(options: Options) -> tuple[ClassSpec, ...]:  # noqa: A
 
 
 def _ground_truth(entry: Entry) -> GroundTruth:
-    file = entry.ground_truths[0]
-    pixels = read_mask(file).values(file, "; a mask of Carvana holds 0 and 1. Restore it from train_masks.zip.")
+    instead = "; a mask of Carvana holds 0 and 1. Restore it from train_masks.zip."
     known = "Carvana has 0 (background) and 1 or 255 (car). Restore the file from train_masks.zip."
-    return GroundTruth(SemanticMap(map_values(pixels, {0: 0, 1: 1, 255: 1}, file=file, known=known)))
+    return ground_truth_of_values(entry.ground_truths[0], {0: 0, 1: 1, 255: 1}, known=known, instead=instead)

@@ -36,7 +36,7 @@ from numpy.typing import NDArray
 
 from bench.data.formats.file_names import files_under
 from bench.data.formats.image_files import read_mask
-from bench.data.formats.label_tables import map_values, read_table, rgb_of
+from bench.data.formats.label_tables import ground_truth_of_values, map_values, read_table, rgb_of
 from bench.data.formats.on_disk import Description, Entry, OnDisk, missing, require_folder, root_of
 from bench.data.formats.rasters import stacked
 from bench.dataset import GroundTruth
@@ -61,6 +61,10 @@ OBTAIN = (
     "Register at https://www.cityscapes-dataset.com and fetch leftImg8bit_trainvaltest.zip and "
     "gtFine_trainvaltest.zip, for example with csDownload from the package cityscapesscripts; unpack both into "
     "one folder."
+)
+CONVERTED = (
+    " where labels are expected; it was probably converted, or is the _color.png under another name. Restore it from "
+    "gtFine_trainvaltest.zip."
 )
 LabelSpace = Literal["train_ids", "ids", "categories", "categories_without_void"]
 
@@ -160,7 +164,6 @@ def label_space(name: LabelSpace) -> Labels:
 
 
 def _category_colour(row: Mapping[str, str], key: str) -> tuple[int, int, int]:
-    """A category has the colour of its first label."""
     return (0, 0, 0) if key == "category" and row["category"] == "void" else rgb_of(row)
 
 
@@ -190,12 +193,11 @@ def _entries(root: Path, kinds: Sequence[str], split: str) -> list[Entry]:
 def _semantic_ground_truth(entry: Entry) -> GroundTruth:
     known = "Train ids are 0 to 18, and 255 for void. Make them again with createTrainIdLabelImgs.py."
     class_of = {**{number: number for number in range(19)}, IGNORE_LABEL: IGNORE_LABEL}
-    file = entry.ground_truths[0]
-    return GroundTruth(SemanticMap(map_values(_pixels(file), class_of, file=file, known=known)))
+    return ground_truth_of_values(entry.ground_truths[0], class_of, known=known, instead=CONVERTED)
 
 
 def _ground_truth(labels: Labels, entry: Entry) -> GroundTruth:
-    semantic, values = (_pixels(path) for path in entry.ground_truths)
+    semantic, values = (read_mask(path).values(path, CONVERTED) for path in entry.ground_truths)
     known = f"Cityscapes has the labels 0 to {max(labels.class_of)}. Restore the file from gtFine_trainvaltest.zip."
     instances, panoptic = _objects(values, labels, entry.ground_truths[1], known)
     return GroundTruth(
@@ -205,16 +207,7 @@ def _ground_truth(labels: Labels, entry: Entry) -> GroundTruth:
     )
 
 
-def _pixels(path: Path) -> NDArray[Any]:
-    return read_mask(path).values(
-        path,
-        " where labels are expected; it was probably converted, or is the _color.png under "
-        "another name. Restore it from gtFine_trainvaltest.zip.",
-    )
-
-
 def _objects(values: NDArray[Any], labels: Labels, file: Path, known: str) -> tuple[Instances, Panoptic]:
-    """Instances and segments of a map of `label * 1000 + number` or `label`."""
     found, position = np.unique(values, return_inverse=True)
     label_of = np.where(found >= PER_LABEL, found // PER_LABEL, found)
     class_of = map_values(label_of, labels.class_of, file=file, known=known)

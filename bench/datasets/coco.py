@@ -233,7 +233,6 @@ class _Reader:
         ids = self._ids(split, names)
 
         def entry(at: int) -> Entry:
-            """Return the image at a position."""
             image = int(kept[at])
             name = index.names[image].decode()
             ground_truths: tuple[Path, ...] = (index.state.file,)

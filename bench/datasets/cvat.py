@@ -153,7 +153,6 @@ def _typed_row(element: ElementTree.Element, where: str) -> _Row:
 
 
 def _doubts(options: Options, rows: Mapping[str, _Row], entry: Entry) -> list[Doubt]:
-    """Return polygons that reach beyond their image."""
     row = rows[entry.key]
     size = Size(row.image["height"], row.image["width"])
     shapes = [one for kind, one in row.shapes if kind == "polygon" and one.get("label") not in options.ignore_labels]

@@ -42,10 +42,9 @@ from bench.data.formats.detectron2_config import KNOWN, builtin, config_names, f
 from bench.data.formats.documents import read_yaml
 from bench.data.formats.doubts import Doubt
 from bench.data.formats.file_names import id_of
-from bench.data.formats.image_files import read_mask
 from bench.data.formats.index_cache import Tables, remembered
 from bench.data.formats.json_stream import FileState, JsonStream
-from bench.data.formats.label_tables import MAX_CLASSES, map_values, palette_colour
+from bench.data.formats.label_tables import MAX_CLASSES, ground_truth_of_values, palette_colour
 from bench.data.formats.on_disk import Description, Entry, OnDisk, missing, root_of
 from bench.data.formats.rasters import SegmentationError, painted, segmentation_masks, stacked
 from bench.data.formats.segments import read_segment_map
@@ -229,7 +228,6 @@ def _palette(count: int) -> list[tuple[int, int, int]]:
 
 
 def _first_ground_truth(file: Path) -> GroundTruthKind:
-    """Return the ground truth of the first dict of a file."""
     with JsonStream(file) as stream:
         first = next(stream.elements(), None) if stream.peek() == "[" else None
     row = first.value if first is not None and isinstance(first.value, dict) else {}
@@ -257,9 +255,8 @@ class _Reader:
                 map_name = tables[self._ground_truth][row].decode()
                 if not map_name:
                     raise DatasetError(
-                        f"{file}: dict {row} has no {FIELD_OF[self._ground_truth]}, which {self._ground_truth} "
-                        "ground truth needs. "
-                        "Add it, or ask for another ground truth."
+                        f"{file}: dict {row} has no {FIELD_OF[self._ground_truth]}, which {self._ground_truth} ground "
+                        "truth needs. Add it, or ask for another ground truth."
                     )
                 ground_truths += (self._root / map_name,)
             entries.append(Entry(id_of(self._below_root(image)), image, ground_truths, str(row)))
@@ -298,16 +295,14 @@ class _Reader:
         return doubts_of(rows, masks, size, entry.image.name, order_advice=advice)
 
     def semantic(self, entry: Entry) -> GroundTruth:
-        """Return the map of classes."""
-        file = entry.ground_truths[1]
-        pixels = read_mask(file).values(file, "; a map of classes holds their numbers. Write those.")
+        instead = "; a map of classes holds their numbers. Write those."
         count = len(self._metadata.classes)
         class_of = {**{index: index for index in range(count)}, self._metadata.ignored: IGNORE_LABEL}
         known = (
             f"{self._metadata.file.name} has stuff_classes 0 to {count - 1} and ignore_label {self._metadata.ignored}. "
             "Fix the map, or the metadata."
         )
-        return GroundTruth(SemanticMap(map_values(pixels, class_of, file=file, known=known)))
+        return ground_truth_of_values(entry.ground_truths[1], class_of, known=known, instead=instead)
 
     def panoptic(self, entry: Entry) -> GroundTruth:
         """Return segments of the PNG, and the two other forms that follow from them."""

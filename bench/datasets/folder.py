@@ -74,7 +74,7 @@ from bench.data.formats.on_disk import Description, OnDisk, missing, require_fol
 from bench.data.formats.pattern_folder import in_no_list, open_patterns
 from bench.data.formats.pattern_options import PatternOptions
 from bench.data.formats.patterns import is_pattern
-from bench.data.formats.splits import by_fraction, compiled, group_keys
+from bench.data.formats.splits import USUAL_ORDER, by_fraction, compiled, group_keys, in_usual_order
 from bench.errors import DatasetError
 from bench.records import TaskKind
 
@@ -82,7 +82,6 @@ SOURCE = "images and masks in two folders"
 LICENCE = "your own"
 TASKS: tuple[TaskKind, ...] = ("semantic",)
 OBTAIN = "Put your images and masks there."
-USUAL_ORDER = ("train", "val", "valid", "validation", "test")
 
 
 class Options(PatternOptions):
@@ -145,7 +144,7 @@ def open_dataset(options: Options) -> OnDisk:
         tasks=TASKS,
         source=f"images and masks in the folder {root.name}",
         licence=LICENCE,
-        splits=tuple(sorted(entries, key=_usual_order)),
+        splits=in_usual_order(entries),
         decisive=[*decisive(table), *([] if reading is None else [reading.describe()])],
         inferred=tuple(filter(None, [table.inferred, "" if reading is None else reading.describe()])),
         notes=(*pairs.notes, *in_no_list(names, splits)),
@@ -157,7 +156,6 @@ def open_dataset(options: Options) -> OnDisk:
 def _tables(
     images: Path, names: Sequence[str], masks: Sequence[Path], splits: Sequence[str | None], groups: list[str] | None
 ) -> dict[str, EntryTable]:
-    """Return the entries of each split."""
     positions: dict[str, list[int]] = defaultdict(list)
     for position, split in enumerate(splits):
         if split is not None:
@@ -168,20 +166,14 @@ def _tables(
 def _table(
     images: Path, names: Sequence[str], masks: Sequence[Path], groups: list[str] | None, chosen: list[int]
 ) -> EntryTable:
-    """Return entries of the chosen images."""
     ids = [id_of_name(names[position]) for position in chosen]
 
     def entry(at: int) -> Entry:
-        """Return one of them."""
         position = chosen[at]
         group = "" if groups is None else groups[position]
         return Entry(ids[at], images / names[position], (masks[position],), group=group)
 
     return EntryTable(ids, entry)
-
-
-def _usual_order(split: str) -> tuple[int, str]:
-    return (USUAL_ORDER.index(split) if split in USUAL_ORDER else len(USUAL_ORDER), split)
 
 
 def _splits(names: Sequence[str], root: Path, options: Options, keys: Sequence[str] | None = None) -> list[str | None]:

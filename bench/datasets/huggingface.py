@@ -35,9 +35,9 @@ from bench.data.formats.image_headers import encoded_size, read_bytes
 from bench.data.formats.label_tables import MAX_CLASSES, map_values, palette_colour
 from bench.data.formats.on_disk import Description, Entry, OnDisk, require_folder, root_of
 from bench.data.formats.rasters import SegmentationError, painted, segmentation_masks, stacked
+from bench.data.formats.splits import in_usual_order
 from bench.data.formats.typed import ID2LABEL, as_typed
 from bench.dataset import GroundTruth, Place, Spacing
-from bench.datasets.folder import USUAL_ORDER
 from bench.errors import DatasetError, did_you_mean
 from bench.records import IGNORE_LABEL, ClassSpec, Record, Size, TaskKind
 from bench.records.predictions import RgbImage, SemanticMap
@@ -114,7 +114,7 @@ def open_dataset(options: Options) -> OnDisk:
         tasks=("semantic",) if columns.mask is not None else TASKS,
         source=f"Hugging Face data set in the folder {root.name}",
         licence=LICENCE,
-        splits=tuple(sorted(entries, key=lambda s: (USUAL_ORDER.index(s) if s in USUAL_ORDER else 9, s))),
+        splits=in_usual_order(entries),
         decisive=[
             columns.image,
             columns.mask,
@@ -231,7 +231,6 @@ class _Rows:
         self._column, self._root = column, root
 
     def encoded(self, entry: Entry) -> bytes:
-        """Return the content of the image's file."""
         return content_of(_cell(entry, self._column), entry.image, self._root)
 
     def image(self, entry: Entry) -> RgbImage:
@@ -243,11 +242,9 @@ class _Rows:
         return encoded_size(self.encoded(entry), _where(entry))
 
     def spacing(self, entry: Entry) -> Spacing | None:  # noqa: ARG002 - tables say nothing about millimetres
-        """None."""
         return None
 
     def place(self, entry: Entry) -> Place | None:  # noqa: ARG002 - nor of volumes
-        """None."""
         return None
 
 
@@ -303,7 +300,6 @@ class _Mask:
     root: Path
 
     def ground_truth(self, entry: Entry) -> GroundTruth:
-        """Return classes of pixels."""
         pixels = mask_pixels(_cell(entry, self.columns.mask or ""), _where(entry).parent, self.root)
         known = f"The classes have {', '.join(map(str, list(self.class_of)[:20]))}. Set the options classes and void."
         return GroundTruth(SemanticMap(map_values(pixels, self.class_of, file=_where(entry), known=known)))
@@ -311,8 +307,6 @@ class _Mask:
 
 @dataclass(frozen=True)
 class _Objects:
-    """Reads the objects of a row."""
-
     columns: _Columns
     tables: Tables
     classes: Sequence[ClassSpec]

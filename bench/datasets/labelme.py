@@ -39,10 +39,9 @@ from bench.data.formats.image_files import IMAGE_SUFFIXES
 from bench.data.formats.image_places import ImagePlaces
 from bench.data.formats.on_disk import Description, Entry, OnDisk, missing, require_folder, root_of
 from bench.data.formats.patterns import visible_files
-from bench.data.formats.splits import by_fraction, group_keys
+from bench.data.formats.splits import USUAL_ORDER, by_fraction, group_keys, in_usual_order
 from bench.data.formats.typed import LABELME, LabelMeDocument, as_typed
 from bench.dataset import GroundTruth
-from bench.datasets.folder import USUAL_ORDER
 from bench.errors import DatasetError, did_you_mean
 from bench.records import Size, TaskKind
 
@@ -104,7 +103,7 @@ def open_dataset(options: Options) -> OnDisk:
         tasks=TASKS,
         source=f"LabelMe annotations in the folder {root.name}{left}",
         licence=LICENCE,
-        splits=tuple(sorted(entries, key=lambda s: (USUAL_ORDER.index(s) if s in USUAL_ORDER else 9, s))),
+        splits=in_usual_order(entries),
         decisive=[options.background, list(options.void), list(options.ignore_labels)],
         notes=(
             *(note for folder, one in places.items() for note in one.notes(str(folder))),
@@ -212,17 +211,14 @@ def _refuse_two_of_one(images: Mapping[Path, Path]) -> None:
     if twice:
         file, other = twice[0]
         raise DatasetError(
-            f"labelme: {len(twice)} JSON files name an image that another one names, too: for example "
-            f"{file} and {other} "
-            f"both name {images[file].name}. Put the shapes of an image into one file, and correct "
-            "imagePath where it is "
-            "that of another picture.",
+            f"labelme: {len(twice)} JSON files name an image that another one names, too: for example {file} and "
+            f"{other} both name {images[file].name}. Put the shapes of an image into one file, and correct imagePath "
+            "where it is that of another picture.",
             kind="labels",
         )
 
 
 def _splits(images: Sequence[Path], root: Path, options: Options) -> list[tuple[str, str]]:
-    """Split and group of each image."""
     names = [path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name for path in images]
     keys = group_keys(names, options.group, where="labelme") if options.group is not None else [""] * len(names)
     tops = [name.split("/")[0] for name in names]

@@ -152,8 +152,6 @@ def _is_there(row: list[str], file: Path) -> bool:
 
 
 class _Reader:
-    """Entries and ground truth from the tables."""
-
     def __init__(
         self, root: Path, splits: Mapping[str, _Split], class_of: Mapping[str, int], classes: tuple[ClassSpec, ...]
     ) -> None:

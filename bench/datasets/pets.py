@@ -17,14 +17,12 @@ from functools import partial
 from typing import Literal
 
 from bench.data.formats.documents import read_lines
-from bench.data.formats.image_files import read_mask
-from bench.data.formats.label_tables import map_values, named_classes
+from bench.data.formats.label_tables import ground_truth_of_values, named_classes
 from bench.data.formats.on_disk import Description, Entry, OnDisk, missing, require_files, require_folder, root_of
 from bench.data.formats.sources import Archive, Part, Preparation
 from bench.dataset import GroundTruth
 from bench.errors import DatasetError
 from bench.records import IGNORE_LABEL, ClassSpec, Record, TaskKind
-from bench.records.predictions import SemanticMap
 
 SOURCE = "Oxford-IIIT Pet (Parkhi et al., CVPR 2012), https://www.robots.ox.ac.uk/~vgg/data/pets"
 LICENCE = "CC BY-SA 4.0; the photographs belong to their owners"
@@ -112,9 +110,8 @@ def classes_without_files(options: Options) -> tuple[ClassSpec, ...]:
 
 
 def _ground_truth(names: list[str], border: str, entry: Entry) -> GroundTruth:
-    file = entry.ground_truths[0]
-    pixels = read_mask(file).values(file, "; a trimap holds 1, 2 and 3. Restore it from annotations.tar.gz.")
+    instead = "; a trimap holds 1, 2 and 3. Restore it from annotations.tar.gz."
     pet = 1 if names[1] == "pet" else names.index(entry.key)
     class_of = {PET: pet, BACKGROUND: 0, BORDER: pet if border == "pet" else IGNORE_LABEL}
     known = "A trimap has 1 (pet), 2 (background) and 3 (border). Restore the file from annotations.tar.gz."
-    return GroundTruth(SemanticMap(map_values(pixels, class_of, file=file, known=known)))
+    return ground_truth_of_values(entry.ground_truths[0], class_of, known=known, instead=instead)

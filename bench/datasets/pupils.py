@@ -21,14 +21,12 @@ from typing import Any
 from pydantic import Field
 
 from bench.data.formats.documents import read_json_object
-from bench.data.formats.image_files import read_mask
-from bench.data.formats.label_tables import map_values, named_classes
+from bench.data.formats.label_tables import ground_truth_of_values, named_classes
 from bench.data.formats.on_disk import Description, Entry, OnDisk, missing, require_files, require_folder, root_of
 from bench.data.formats.sources import Archive, Part, Preparation
 from bench.dataset import GroundTruth
 from bench.errors import DatasetError
 from bench.records import ClassSpec, Record, TaskKind
-from bench.records.predictions import SemanticMap
 
 SOURCE = "sample data of mouse-pupil-analysis 0.3.0 (Zhao), a package of the Python Package Index"
 LICENCE = "MIT, published with permission"
@@ -110,6 +108,6 @@ def _entry(root: Path, row: dict[str, Any], listed: Path) -> Entry:
 
 
 def _ground_truth(entry: Entry) -> GroundTruth:
-    file = entry.ground_truths[0]
     known = f"A mask has 0, and 255 or 1. Restore the file from {FILE}."
-    return GroundTruth(SemanticMap(map_values(read_mask(file).pixels, VALUES, file=file, known=known)))
+    instead = f"; {known[0].lower()}{known[1:]}"
+    return ground_truth_of_values(entry.ground_truths[0], VALUES, known=known, instead=instead)

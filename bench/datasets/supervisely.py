@@ -43,10 +43,9 @@ from bench.data.formats.file_names import files_below, files_under, id_of, same_
 from bench.data.formats.label_tables import MAX_CLASSES, palette_colour
 from bench.data.formats.on_disk import Description, Entry, OnDisk, missing, require_files, root_of
 from bench.data.formats.rasters import stacked
-from bench.data.formats.splits import by_fraction, group_keys
+from bench.data.formats.splits import USUAL_ORDER, by_fraction, group_keys, in_usual_order
 from bench.data.formats.typed import SUPERVISELY, as_typed
 from bench.dataset import GroundTruth
-from bench.datasets.folder import USUAL_ORDER
 from bench.errors import DatasetError, did_you_mean
 from bench.records import IGNORE_LABEL, ClassSpec, Record, Size, TaskKind
 from bench.records.predictions import SemanticMap
@@ -197,7 +196,6 @@ def _colour(index: int, row: Mapping[str, Any]) -> tuple[int, int, int]:
 
 
 def _datasets(root: Path) -> list[str]:
-    """Return paths below the project of all folders that have img and ann."""
     found = []
     for base, folders, _ in os.walk(root, followlinks=True):
         if {"img", "ann"} <= set(folders):
@@ -223,7 +221,7 @@ def _splits(root: Path, datasets: Sequence[str], options: Options) -> dict[str, 
     if options.splits:
         return dict(options.splits)
     if set(datasets) <= set(USUAL_ORDER):
-        return {name: (name,) for name in sorted(datasets, key=USUAL_ORDER.index)}
+        return {name: (name,) for name in in_usual_order(datasets)}
     images = _images(root, datasets)
     names = [f"{dataset}/{path.name}" for dataset, path in images]
     keys = group_keys(names, options.group, where="supervisely")

@@ -160,7 +160,6 @@ def _open_named(root: Path, names: Sequence[str], origin: str) -> OnDisk:
 def _open_own(
     root: Path, classes: tuple[ClassSpec, ...], ground_truth: Callable[[Entry], GroundTruth], origin: str
 ) -> OnDisk:
-    """Return a data set in this layout with classes of its own."""
     found = lists_of(root / "ImageSets" / "Segmentation")
     lists = {split: file for split, file in found.items() if _has_masks(file, root / "SegmentationClass")} or found
     with_objects = (root / "SegmentationObject").is_dir()
@@ -243,9 +242,8 @@ def _refuse_other_palette(path: Path, num_classes: int) -> None:
         if index < num_classes and meant != index:
             name = classes_without_files(Options())[meant].name
             raise DatasetError(
-                f"{path}: its index {index} has the colour of {meant}, {name}; a tool has put the palette "
-                "in another order, "
-                "so that the indices no longer are the classes. Restore the file, or turn its colours to "
+                f"{path}: its index {index} has the colour of {meant}, {name}; a tool has put the palette in another "
+                "order, so that the indices no longer are the classes. Restore the file, or turn its colours to "
                 "VOC's indices.",
                 kind="colours",
             )

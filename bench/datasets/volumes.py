@@ -39,7 +39,7 @@ from bench.data.formats.bands import Depth, Percentiles
 from bench.data.formats.dicom_labels import label_kind, left_out, region_names
 from bench.data.formats.label_tables import MAX_CLASSES, palette_colour
 from bench.data.formats.on_disk import Description, Entry, OnDisk, require_folder, root_of
-from bench.data.formats.splits import by_fraction, group_keys
+from bench.data.formats.splits import by_fraction, group_keys, in_usual_order
 from bench.data.formats.volume_places import Case, cases_in, files_of
 from bench.data.formats.volume_slices import (
     Axis,
@@ -56,7 +56,6 @@ from bench.data.formats.volume_slices import (
     whole_numbers,
 )
 from bench.dataset import Spacing
-from bench.datasets.folder import USUAL_ORDER
 from bench.errors import DatasetError
 from bench.records import IGNORE_LABEL, ClassSpec, Record, TaskKind
 
@@ -184,7 +183,7 @@ def of_cases(name: str, cases: tuple[Case, ...], options: Options, root: Path, *
         tasks=("semantic",) if options.masks_hold == "classes" else TASKS,
         source=f"{len(cases)} volumes in the folder {root.name}, as {opened.axis} slices",
         licence=licence,
-        splits=tuple(sorted(entries, key=lambda s: (USUAL_ORDER.index(s) if s in USUAL_ORDER else 9, s))),
+        splits=in_usual_order(entries),
         decisive=[*decisive, options.mask_grid, options.masks_hold],
         inferred=(*opened.notes, options.grey().describe(), *_regions_left_out(cases, options)),
         bands=band_reading(opened.channels, options.rgb),
@@ -286,9 +285,8 @@ def _undeclared_regions(masks: Sequence[Path]) -> DatasetError:
     rows = ", ".join(f"{name}: {value}" for value, name in enumerate(names[:20], start=1))
     return DatasetError(
         f"volumes: which regions of the masks are classes is not declared; {len(masks)} files have "
-        f"{', '.join(names[:20])}{' …' if len(names) > 20 else ''}. Name those that are, each with a "
-        "number, those that "
-        f"lie on top last, for example classes: {{background: 0, {rows}}}."
+        f"{', '.join(names[:20])}{' …' if len(names) > 20 else ''}. Name those that are, each with a number, those "
+        f"that lie on top last, for example classes: {{background: 0, {rows}}}."
     )
 
 

@@ -35,8 +35,7 @@ from bench.data.formats.coco_checks import WithoutMask
 from bench.data.formats.doubts import Doubt
 from bench.data.formats.entries import Entry, EntryTable
 from bench.data.formats.file_names import stem_of
-from bench.data.formats.image_files import read_mask
-from bench.data.formats.label_tables import MAX_CLASSES, map_values, named_classes
+from bench.data.formats.label_tables import MAX_CLASSES, ground_truth_of_values, named_classes
 from bench.data.formats.on_disk import Description, OnDisk, missing, require_files, root_of
 from bench.data.formats.polygons import polygon_runs
 from bench.data.formats.rasters import painted, stacked_runs
@@ -140,7 +139,6 @@ def _labelled(
 
 
 def _masked(yaml: DataYaml, split: str) -> list[Entry]:
-    """Return images of a split with their masks."""
     images = yaml.images_apart(split)
     entries = _entries(images, _places(yaml, images, yaml.masks or MASKS), ".png", {})
     return require_files("yolo", entries, "a mask", yaml.obtain)
@@ -159,7 +157,6 @@ class _Place(NamedTuple):
 
 
 def _places(yaml: DataYaml, images: ListedImages, folder_of_ground_truths: str) -> dict[str, _Place]:
-    """Return what the images of each folder have in common."""
     return {folder: _place(yaml, folder, folder_of_ground_truths) for folder in dict.fromkeys(images.folders)}
 
 
@@ -199,12 +196,11 @@ def _entries(images: ListedImages, places: Mapping[str, _Place], suffix: str, sp
 
 
 def _mask_ground_truth(yaml: DataYaml, class_of: Mapping[int, int], entry: Entry) -> GroundTruth:
-    file = entry.ground_truths[0]
-    pixels = read_mask(file).values(file, "; a mask of Ultralytics' holds numbers of classes. Write those.")
+    instead = "; a mask of Ultralytics' holds numbers of classes. Write those."
     known = (
         f"{yaml.file.name} knows {', '.join(map(str, class_of))}. Add its name or its label_mapping, or fix the mask."
     )
-    return GroundTruth(SemanticMap(map_values(pixels, class_of, file=file, known=known)))
+    return ground_truth_of_values(entry.ground_truths[0], class_of, known=known, instead=instead)
 
 
 def _ground_truth(

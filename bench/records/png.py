@@ -58,6 +58,11 @@ def _decoded_bytes(header: bytes) -> int:
     return int(height * (1 + -(-width * bits * CHANNELS.get(colour, 1) // 8)))
 
 
+def rgb_of_ids(ids: NDArray[np.integer[Any]]) -> NDArray[np.uint8]:
+    """Return ids of segments below 2^24, (H, W), as COCO has them in panoptic PNGs: R + 256 G + 65536 B, (H, W, 3)."""
+    return np.stack([ids & 255, (ids >> 8) & 255, (ids >> 16) & 255], axis=-1).astype(np.uint8)
+
+
 def write_png(path: Path, pixels: Pixels) -> None:
     """Write a grey (H, W) array, uint8 or uint16, or an RGB (H, W, 3) one, uint8, as PNG; see `encode_png`."""
     path.write_bytes(encode_png(pixels))

@@ -22,7 +22,7 @@ from bench.records.instances import EncodedInstances as EncodedInstances
 from bench.records.instances import Instances as Instances
 from bench.records.instances import array_hash
 from bench.records.mask_runs import MaskRuns
-from bench.records.png import read_png, write_png
+from bench.records.png import read_png, rgb_of_ids, write_png
 from bench.records.run_lengths import mask_from_run_lengths, run_lengths
 
 RgbImage: TypeAlias = NDArray[np.uint8]
@@ -277,9 +277,7 @@ def save_prediction(prediction: Prediction, folder: Path, stem: str) -> None:
     if isinstance(prediction, SemanticMap):
         write_png(folder / f"{stem}.png", prediction.labels)
     elif isinstance(prediction, Panoptic):
-        ids = prediction.segment_ids
-        rgb = np.stack([ids & 255, (ids >> 8) & 255, (ids >> 16) & 255], axis=-1).astype(np.uint8)
-        write_png(folder / f"{stem}.png", rgb)
+        write_png(folder / f"{stem}.png", rgb_of_ids(prediction.segment_ids))
         segments = [
             {"id": s.id, "class_id": s.class_id, "crowd": s.crowd, "score": s.score} for s in prediction.segments
         ]

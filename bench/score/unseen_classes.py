@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.dataset import GroundTruth
+from bench.errors import few
 from bench.records import ClassSpec, Flag, Score, TaskKind, background_class
 
 LEAST_SHARE = 0.01
@@ -90,8 +91,7 @@ def unseen_flag(score: Score, classes: Sequence[ClassSpec], shown: NDArray[np.bo
 def _seen(score: Score, counted: Sequence[str], values: Mapping[str, float], without: float | None, others: int) -> str:
     """Name the classes, what they count as, and the mean with and without them."""
     unit = f" {score.unit}" if score.unit else ""
-    named = ", ".join(repr(name) for name in counted[:NAMED])
-    named += f" and {len(counted) - NAMED} more" if len(counted) > NAMED else ""
+    named = few(map(repr, counted), NAMED)
     who = f"class {named} has" if len(counted) == 1 else f"classes {named} have"
     are, count, them = ("is", "counts", "it") if len(counted) == 1 else ("are", "count", "them")
     worst = _mean([values[name] for name in counted])

@@ -8,16 +8,16 @@ one label for the whole image.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.data.corruptions.moving import moved_ground_truth
 from bench.dataset import GroundTruth
 from bench.records import Size
-from bench.records.predictions import Instances, Panoptic, RgbImage, SemanticMap
+from bench.records.predictions import RgbImage
 
 NAME = "elastic_transform"
 CONSTANTS = ((2.0, 0.7, 0.1), (2.0, 0.08, 0.2), (0.05, 0.01, 0.02), (0.07, 0.01, 0.02), (0.12, 0.01, 0.02))
@@ -60,34 +60,7 @@ def warped_image(image: RgbImage, how: Warp) -> RgbImage:
 
 def warped_ground_truth(ground_truth: GroundTruth, how: Warp) -> GroundTruth:
     """Return a ground truth as its image is warped."""
-    semantic = replace(ground_truth.semantic, labels=_nearest(ground_truth.semantic.labels, how))
-    instances, panoptic = ground_truth.instances, ground_truth.panoptic
-    return GroundTruth(
-        semantic=SemanticMap(semantic.labels, spacing=semantic.spacing),
-        instances=None if instances is None else _instances(instances, how),
-        panoptic=None if panoptic is None else _panoptic(panoptic, how),
-    )
-
-
-def _instances(instances: Instances, how: Warp) -> Instances:
-    masks = [_nearest(mask, how) for mask in instances.masks]
-    kept = np.array([bool(mask.any()) for mask in masks], dtype=np.bool_)
-    return Instances(
-        masks=np.stack(masks)[kept] if masks else instances.masks,
-        class_ids=instances.class_ids[kept],
-        scores=instances.scores[kept],
-        crowd=instances.crowd[kept],
-        unchecked=instances.unchecked,
-        areas=None,  # those of annotations are of objects that were not warped
-        void=None if instances.void is None else _nearest(instances.void, how),
-        spacing=instances.spacing,
-    )
-
-
-def _panoptic(panoptic: Panoptic, how: Warp) -> Panoptic:
-    ids = _nearest(panoptic.segment_ids, how)
-    present = set(np.unique(ids).tolist())
-    return Panoptic(ids, tuple(segment for segment in panoptic.segments if segment.id in present))
+    return moved_ground_truth(ground_truth, lambda values, _: _nearest(values, how))
 
 
 def _nearest(values: NDArray[Any], how: Warp) -> NDArray[Any]:

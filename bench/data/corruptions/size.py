@@ -13,9 +13,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.data.corruptions.moving import moved_ground_truth
 from bench.dataset import GroundTruth, Spacing
-from bench.records import void_of
-from bench.records.predictions import Instances, Panoptic, RgbImage, SemanticMap
+from bench.records.predictions import RgbImage
 
 FACTORS = {
     "larger": (1.2, 1.4, 1.7, 2.0, 2.5),
@@ -33,48 +33,17 @@ def scaled_image(image: RgbImage, factor: float) -> RgbImage:
 
 def scaled_ground_truth(ground_truth: GroundTruth, factor: float) -> GroundTruth:
     """Return a ground truth as its image is scaled; the rim is void."""
-    labels = ground_truth.semantic.labels
-    semantic = SemanticMap(
-        _nearest(labels, factor, void_of(labels)), spacing=scaled_spacing(ground_truth.semantic.spacing, factor)
-    )
-    return GroundTruth(
-        semantic=semantic,
-        instances=None if ground_truth.instances is None else _instances(ground_truth.instances, factor),
-        panoptic=None if ground_truth.panoptic is None else _panoptic(ground_truth.panoptic, factor),
-    )
+
+    def move(values: NDArray[Any], rim: int) -> NDArray[Any]:
+        stored = values.astype(np.uint8) if values.dtype == np.bool_ else values  # OpenCV resizes no bool
+        return _scaled(stored, factor, cv2.INTER_NEAREST_EXACT, rim).astype(values.dtype)
+
+    return moved_ground_truth(ground_truth, move, lambda spacing: scaled_spacing(spacing, factor))
 
 
 def scaled_spacing(spacing: Spacing | None, factor: float) -> Spacing | None:
     """Return the distance of pixels after scaling."""
     return None if spacing is None else Spacing(spacing.row / factor, spacing.column / factor, spacing.slice)
-
-
-def _instances(instances: Instances, factor: float) -> Instances:
-    masks = [_nearest(mask.astype(np.uint8), factor, 0).astype(np.bool_) for mask in instances.masks]
-    kept = np.array([bool(mask.any()) for mask in masks], dtype=np.bool_)
-    void = np.zeros(instances.size, np.uint8) if instances.void is None else instances.void.astype(np.uint8)
-    rim = _nearest(void, factor, 1).astype(np.bool_)
-    shown = np.stack(masks)[kept] if masks else instances.masks
-    return Instances(
-        masks=shown,
-        class_ids=instances.class_ids[kept],
-        scores=instances.scores[kept],
-        crowd=instances.crowd[kept],
-        unchecked=instances.unchecked,
-        areas=None,  # those of annotations are of the whole objects at their own size
-        void=rim if instances.void is not None or rim.any() else None,
-        spacing=scaled_spacing(instances.spacing, factor),
-    )
-
-
-def _panoptic(panoptic: Panoptic, factor: float) -> Panoptic:
-    ids = _nearest(panoptic.segment_ids, factor, 0)
-    present = set(np.unique(ids).tolist())
-    return Panoptic(ids, tuple(segment for segment in panoptic.segments if segment.id in present))
-
-
-def _nearest(values: NDArray[Any], factor: float, rim: int) -> NDArray[Any]:
-    return _scaled(values, factor, cv2.INTER_NEAREST_EXACT, rim)
 
 
 def _scaled(values: NDArray[Any], factor: float, interpolation: int, rim: Any) -> NDArray[Any]:

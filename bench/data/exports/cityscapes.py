@@ -15,18 +15,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.exports import Exported
 from bench.data.exports._names import class_map
 from bench.data.exports._writing import finish, items, mapped, new_folder, objects_of, write_png_file
+from bench.data.exports.coco import panoptic_row
 from bench.data.formats.label_tables import read_table, rgb_of
 from bench.dataset import Dataset, GroundTruth
 from bench.datasets.cityscapes import PER_LABEL
 from bench.records import IGNORE_LABEL
-from bench.records.predictions import LabelMap
+from bench.records.predictions import LabelMap, Panoptic, Segment
 
 LOSS = (
     "where objects overlap, the later one is on top and the earlier one loses the pixels",
@@ -92,19 +92,12 @@ def _panoptic_row(png: Path, stem: str, values: NDArray[np.uint16]) -> dict[str,
     """Write the panoptic image and return its annotation, by the rules of `createPanopticImgs.py`."""
     rows = {int(row["id"]): row for row in read_table("cityscapes")}
     segments = []
-    pixels = np.zeros((*values.shape, 3), dtype=np.uint8)
     for value in np.unique(values).tolist():
         label = value if value < PER_LABEL else value // PER_LABEL
-        if rows[label]["ignored"] == "1":
-            continue
-        mask = values == value
-        pixels[mask] = (value % 256, value // 256, 0)
-        crowd = value < PER_LABEL and rows[label]["has_instances"] == "1"
-        box = list(cv2.boundingRect(mask.astype(np.uint8)))
-        area = int(mask.sum())
-        segments.append({"id": value, "category_id": label, "area": area, "bbox": box, "iscrowd": int(crowd)})
-    write_png_file(png, pixels)
-    return {"image_id": stem, "file_name": png.name, "segments_info": segments, "size": values.shape}
+        if rows[label]["ignored"] == "0":
+            segments.append(Segment(value, label, value < PER_LABEL and rows[label]["has_instances"] == "1"))
+    ids = np.where(np.isin(values, [segment.id for segment in segments]), values, 0).astype(np.int32)
+    return {**panoptic_row(Panoptic(ids, tuple(segments)), png, stem, range(len(rows))), "size": values.shape}
 
 
 def _write_panoptic(path: Path, annotations: Sequence[dict[str, Any]]) -> None:

@@ -38,6 +38,7 @@ from bench.data.formats.outlines import outlines
 from bench.dataset import Dataset, GroundTruth
 from bench.errors import DatasetError
 from bench.records import IGNORE_LABEL, ClassSpec
+from bench.records.png import rgb_of_ids
 from bench.records.predictions import LabelMap, Panoptic
 from bench.records.run_lengths import run_lengths
 
@@ -169,8 +170,16 @@ def segmentation(mask: NDArray[np.bool_], *, crowd: bool) -> list[list[int]] | d
     return {"counts": run_lengths(mask), "size": list(mask.shape)}
 
 
-def panoptic_row(panoptic: Panoptic, png: Path, number: int) -> dict[str, Any]:
-    """Write the PNG of an image and return its row in the JSON, with category ids from 1.
+def panoptic_row(
+    panoptic: Panoptic, png: Path, number: int | str, categories: Sequence[int] | None = None
+) -> dict[str, Any]:
+    """Write the PNG of an image and return its row in the JSON.
+
+    Args:
+        panoptic: Its segments; scores are written where they have any.
+        png: The file.
+        number: Id of the image in the JSON.
+        categories: Category id of each class; None counts them from 1.
 
     Raises:
         DatasetError: If three bytes cannot hold a segment id.
@@ -178,17 +187,18 @@ def panoptic_row(panoptic: Panoptic, png: Path, number: int) -> dict[str, Any]:
     ids = panoptic.segment_ids
     if ids.max(initial=0) > MAX_SEGMENT_ID:
         raise DatasetError(f"image {number} has a segment id above {MAX_SEGMENT_ID}, which three bytes cannot hold.")
-    write_png_file(png, np.stack([ids & 255, (ids >> 8) & 255, ids >> 16], axis=-1).astype(np.uint8))
+    write_png_file(png, rgb_of_ids(ids))
     segments = []
     for segment in panoptic.segments:
         mask = (ids == segment.id).astype(np.uint8)
         segments.append(
             {
                 "id": segment.id,
-                "category_id": segment.class_id + 1,
+                "category_id": segment.class_id + 1 if categories is None else categories[segment.class_id],
                 "area": int(mask.sum()),
                 "bbox": list(cv2.boundingRect(mask)),
                 "iscrowd": int(segment.crowd),
+                **({} if segment.score is None else {"score": segment.score}),
             }
         )
     return {"image_id": number, "file_name": png.name, "segments_info": segments}

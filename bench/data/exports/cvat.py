@@ -51,7 +51,6 @@ def export(source: Dataset, folder: Path, *, names: Mapping[str, str] | None = N
 
 
 def _describe(tree: ElementTree.Element, source: Dataset, labels: Sequence[str]) -> None:
-    """The task with its labels and their colours."""
     task = ElementTree.SubElement(ElementTree.SubElement(tree, "meta"), "task")
     ElementTree.SubElement(task, "name").text = source.source[:100]
     ElementTree.SubElement(task, "mode").text = "annotation"

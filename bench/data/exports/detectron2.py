@@ -61,7 +61,6 @@ def export(source: Dataset, folder: Path, *, names: Mapping[str, str] | None = N
 
 
 def _segment(segment: Mapping[str, Any], source: Dataset) -> dict[str, Any]:
-    """Return a segment with its class counted from 0."""
     class_id = segment["category_id"] - 1
     return {**segment, "category_id": class_id, "isthing": source.classes[class_id].is_thing}
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from bench.data.exports import Exported
 from bench.data.exports._writing import Item, finish, items, mapped, new_folder
-from bench.data.formats.volume_arrays import needed
+from bench.data.formats.volume_arrays import package
 from bench.dataset import Dataset, Place, Spacing
 from bench.errors import DatasetError
 from bench.records import background_class
@@ -94,14 +94,10 @@ def _cases(source: Dataset) -> dict[str, list[Item]]:
 
 def _write(path: Path, slices: Sequence[NDArray[Any]], spacing: Spacing | None, case: str) -> None:
     """Write slices, (H, W) each, as a volume whose axes point to the left, the back and the head."""
-    try:
-        import nibabel
-    except ImportError:
-        raise needed("nibabel", path) from None
+    nibabel = package("nibabel", path)
     if len({one.shape for one in slices}) > 1:
         raise DatasetError(f"nnunet: the slices of {case} differ in size, and are no volume. Export them as folder.")
     row, column, depth = (1.0, 1.0, 1.0) if spacing is None else (spacing.row, spacing.column, spacing.slice or 1.0)
     volume = np.stack([one.T for one in slices], axis=-1)
     path.parent.mkdir(parents=True, exist_ok=True)
-    nifti: Any = nibabel
-    nifti.save(nifti.Nifti1Image(volume.astype(np.uint8), np.diag([-column, -row, depth, 1.0])), path)
+    nibabel.save(nibabel.Nifti1Image(volume.astype(np.uint8), np.diag([-column, -row, depth, 1.0])), path)

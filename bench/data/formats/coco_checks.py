@@ -107,9 +107,8 @@ def _counted_otherwise(index: CocoIndex, unnamed: NDArray[np.bool_]) -> str:
         if found in counted:
             change, side = counted[found]
             return (
-                f"The category_id {found} is just {side} the ids of the categories, {min(listed)} to "
-                f"{max(listed)}: they "
-                f"may be counted from another number, and then all of them are wrong; if so, {change} each. "
+                f"The category_id {found} is just {side} the ids of the categories, {min(listed)} to {max(listed)}: "
+                f"they may be counted from another number, and then all of them are wrong; if so, {change} each. "
             )
     return ""
 

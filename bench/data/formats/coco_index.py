@@ -286,7 +286,6 @@ def _tables(rows: _Rows, state: FileState) -> Tables:
 def _require_listed(
     rows: _Rows, state: FileState, owner: NDArray[np.int32], offset: NDArray[np.int64], length: NDArray[np.int32]
 ) -> None:
-    """Raise `DatasetError` for annotations of images that are not in the list."""
     listed = np.array([number in rows.names for number in range(len(rows.number_of_image))], dtype=np.bool_)
     unknown = np.flatnonzero(~listed[owner])
     if len(unknown):

@@ -13,13 +13,11 @@ from functools import cache, partial
 from pathlib import Path, PurePath
 
 from bench.data.formats.file_names import files_under, id_of
-from bench.data.formats.image_files import read_mask
-from bench.data.formats.label_tables import map_values, palette_colour, read_table
+from bench.data.formats.label_tables import ground_truth_of_values, palette_colour, read_table
 from bench.data.formats.on_disk import Description, Entry, OnDisk, missing, require_files
 from bench.dataset import GroundTruth
 from bench.errors import DatasetError, did_you_mean
 from bench.records import IGNORE_LABEL, ClassSpec
-from bench.records.predictions import SemanticMap
 
 OBTAIN = (
     "Fetch train2017.zip and val2017.zip from http://images.cocodataset.org and stuffthingmaps_trainval2017.zip from "
@@ -111,13 +109,11 @@ def _entries(folders: Folders) -> list[Entry]:
 
 def _ground_truth(classes: Sequence[ClassSpec], entry: Entry) -> GroundTruth:
     file = entry.ground_truths[0]
-    pixels = read_mask(file).values(file, f"; the pixel maps of COCO-Stuff are grey. {OBTAIN}")
     values = stored_values()
     if file.stem.endswith(WITHOUT_GAPS):
         values = {name: position for position, name in enumerate(values)}
     position = {spec.name: index for index, spec in enumerate(classes)}
     class_of = {value: position.get(name, IGNORE_LABEL) for name, value in values.items()}
     known = f"COCO-Stuff has 171 values from 0 to {max(values.values())}, and 255 where nothing is labelled. {OBTAIN}"
-    return GroundTruth(
-        SemanticMap(map_values(pixels, {**class_of, IGNORE_LABEL: IGNORE_LABEL}, file=file, known=known))
-    )
+    instead = f"; the pixel maps of COCO-Stuff are grey. {OBTAIN}"
+    return ground_truth_of_values(file, {**class_of, IGNORE_LABEL: IGNORE_LABEL}, known=known, instead=instead)

@@ -23,8 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.formats.polygons import polygon_masks
-from bench.data.formats.volume_arrays import Volume, needed
-from bench.errors import DatasetError
+from bench.data.formats.volume_arrays import Volume, package, reading
+from bench.errors import DatasetError, few
 from bench.records import Size
 
 HEAD = 2048
@@ -40,6 +40,11 @@ OFF = 0.1
 RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
+def begins_as_dicom(head: bytes) -> bool:
+    """Return whether a file of this head, 132 bytes or more, is DICOM."""
+    return head[MAGIC_AT : MAGIC_AT + len(MAGIC)] == MAGIC
+
+
 @lru_cache(maxsize=1 << 20)
 def label_kind(path: Path) -> str:
     """`SEG` or `RTSTRUCT` for a file that is one; empty for others."""
@@ -48,7 +53,7 @@ def label_kind(path: Path) -> str:
             head = file.read(HEAD)
     except OSError:
         return ""
-    if head[MAGIC_AT : MAGIC_AT + len(MAGIC)] != MAGIC:
+    if not begins_as_dicom(head):
         return ""
     return next((kind for uid, kind in KINDS.items() if _has(head, uid)), "")
 
@@ -61,7 +66,7 @@ def _has(head: bytes, uid: bytes) -> bool:
 
 def region_names(path: Path) -> tuple[str, ...]:
     """Return names of the segments or regions of interest of a file."""
-    return tuple(dict.fromkeys(_names(_opened(path, pixels=False), path).values()))
+    return tuple(dict.fromkeys(_names(document_of(path, path, pixels=False), path).values()))
 
 
 def left_out(paths: Sequence[Path], value_of: Mapping[str, int]) -> str:
@@ -69,9 +74,8 @@ def left_out(paths: Sequence[Path], value_of: Mapping[str, int]) -> str:
     others = Counter(name for path in paths for name in region_names(path) if _known(name, value_of) is None)
     if not others:
         return ""
-    shown = ", ".join(f"{name} in {count}" for name, count in others.most_common(12))
-    more = f" and {len(others) - 12} more" if len(others) > 12 else ""
-    return f"regions that are no class are left out, of {len(paths)} files: {shown}{more}"
+    shown = few((f"{name} in {count}" for name, count in others.most_common()), 12)
+    return f"regions that are no class are left out, of {len(paths)} files: {shown}"
 
 
 def read_labels(path: Path, image: Volume, value_of: Mapping[str, int]) -> Volume:
@@ -85,14 +89,13 @@ def read_labels(path: Path, image: Volume, value_of: Mapping[str, int]) -> Volum
     Raises:
         DatasetError: If none of the regions is there, or they do not lie on the grid.
     """
-    document = _opened(path, pixels=True)
+    document = document_of(path, path, pixels=True)
     names = _names(document, path)
     wanted = {number: name for number, name in names.items() if _known(name, value_of) is not None}
     if not wanted:
         raise DatasetError(
             f"{path} has none of the classes {', '.join(value_of)}; its regions are "
-            f"{', '.join(names.values()) or 'none'}. "
-            "Name them as classes, in the spelling of the files.",
+            f"{', '.join(names.values()) or 'none'}. Name them as classes, in the spelling of the files.",
             kind="labels",
         )
     if image.affine is None:
@@ -117,25 +120,19 @@ def _known(name: str, value_of: Mapping[str, int]) -> str | None:
     return next((one for one in value_of if one.strip().casefold() == plain), None)
 
 
-def _opened(path: Path, *, pixels: bool) -> Any:
-    try:
-        import pydicom
-    except ImportError:
-        raise needed("pydicom", path) from None
-    try:
-        return pydicom.dcmread(path, stop_before_pixels=not pixels)
-    except Exception as error:  # whatever a damaged file makes pydicom raise
-        raise _unreadable(path, error) from None
+def document_of(file: Path, path: Path, *, pixels: bool) -> Any:
+    """Read a DICOM file of a series at `path`; raises `DatasetError` naming the series if it cannot be read."""
+    pydicom = package("pydicom", path)
+    with reading(path, "DICOM"):
+        return pydicom.dcmread(file, stop_before_pixels=not pixels)
 
 
 def _names(document: Any, path: Path) -> dict[int, str]:
     """Return number of each segment or region -> its name."""
-    try:
+    with reading(path, "DICOM"):
         if "SegmentSequence" in document:
             return {int(one.SegmentNumber): str(one.SegmentLabel) for one in document.SegmentSequence}
         return {int(one.ROINumber): str(one.ROIName) for one in document.StructureSetROISequence}
-    except (AttributeError, TypeError, ValueError) as error:
-        raise _unreadable(path, error) from None
 
 
 def _segments(
@@ -143,14 +140,10 @@ def _segments(
 ) -> Iterator[tuple[int, NDArray[np.bool_]]]:
     """Yield number of each segment and its mask, bool, (x, y, z)."""
     form = str(document.get("SegmentationType", "BINARY"))
-    try:
+    with reading(path, "DICOM"):
         pixels = np.atleast_3d(document.pixel_array) if document.NumberOfFrames != 1 else document.pixel_array[None]
         places = [_place(frame, document, image, path) for frame in document.PerFrameFunctionalGroupsSequence]
         owners = [_segment_of(frame) for frame in document.PerFrameFunctionalGroupsSequence]
-    except DatasetError:
-        raise
-    except Exception as error:  # a missing sequence, or what its decoders raise
-        raise _unreadable(path, error) from None
     most = int(document.get("MaximumFractionalValue") or 255)
     if form == "FRACTIONAL" and not np.isin(pixels, (0, most)).all():
         raise DatasetError(
@@ -228,16 +221,10 @@ def _fill(mask: NDArray[np.bool_], voxels: NDArray[np.float64], path: Path) -> N
     if np.abs(voxels[:, axis] - place).max() > 0.5 or not 0 <= place < mask.shape[axis]:
         raise DatasetError(
             f"{path}: a contour lies on no slice of its series, at {voxels[:, axis].min():.2f} to "
-            f"{voxels[:, axis].max():.2f} along axis {axis} of {mask.shape[axis]} voxels. Give it the "
-            "series that it was "
-            "drawn on.",
+            f"{voxels[:, axis].max():.2f} along axis {axis} of {mask.shape[axis]} voxels. Give it the series that it "
+            "was drawn on.",
             kind="size",
         )
     plane = np.moveaxis(mask, axis, 0)[place]
     corners = np.delete(voxels, axis, axis=1)[:, ::-1] + 0.5  # x is the second axis of the plane
     plane ^= polygon_masks([[corners]], Size(*plane.shape))[0]
-
-
-def _unreadable(path: Path, error: Exception) -> DatasetError:
-    reason = " ".join(str(error).split()) or type(error).__name__
-    return DatasetError(f"{path} cannot be read as DICOM: {reason}. Restore it from its source.", kind="image")

@@ -16,11 +16,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data.formats.dicom_labels import label_kind
-from bench.data.formats.volume_arrays import Volume, affine_spacing, needed, stand_in
+from bench.data.formats.dicom_labels import begins_as_dicom, document_of, label_kind
+from bench.data.formats.volume_arrays import Volume, affine_spacing, reading, stand_in
 from bench.errors import DatasetError
 
-MAGIC_AT, MAGIC = 128, b"DICM"
 UNEVEN = 0.02
 """Share of the usual distance by which distances of slices may differ."""
 NO_IMAGES = {
@@ -36,7 +35,7 @@ def is_dicom(path: Path) -> bool:
     """Return whether a file's content begins as DICOM's does."""
     try:
         with path.open("rb") as file:
-            return file.read(MAGIC_AT + len(MAGIC))[MAGIC_AT:] == MAGIC
+            return begins_as_dicom(file.read(132))
     except OSError:
         return False
 
@@ -53,15 +52,8 @@ def read_series(path: Path, *, pixels: bool) -> Volume:
     Raises:
         DatasetError: If there are several series, no pixels, colours, or slices in one place or in several planes.
     """
-    try:
-        import pydicom
-    except ImportError:
-        raise needed("pydicom", path) from None
     files = series_files(path) if path.is_dir() else [path]
-    try:
-        slices = [pydicom.dcmread(file, stop_before_pixels=not pixels) for file in files]
-    except Exception as error:  # whatever a damaged file makes pydicom raise
-        raise _unreadable(path, error) from None
+    slices = [document_of(file, path, pixels=pixels) for file in files]
     _require_one_series(slices, files, path, pixels=pixels)
     if len(slices) == 1 and int(slices[0].get("NumberOfFrames", 1) or 1) > 1:
         return _of_frames(slices[0], path, pixels=pixels)
@@ -77,15 +69,9 @@ def read_series(path: Path, *, pixels: bool) -> Volume:
 
 def patient_of(path: Path) -> str:
     """Return PatientID of a series; empty where it has none."""
-    try:
-        import pydicom
-    except ImportError:
-        raise needed("pydicom", path) from None
     files = series_files(path) if path.is_dir() else [path]
-    try:
-        return str(pydicom.dcmread(files[0], stop_before_pixels=True).get("PatientID", "") or "").strip()
-    except Exception as error:  # as above
-        raise _unreadable(path, error) from None
+    with reading(path, "DICOM"):
+        return str(document_of(files[0], path, pixels=False).get("PatientID", "") or "").strip()
 
 
 def frames_of(file: Path) -> int:
@@ -101,15 +87,11 @@ def frames_of(file: Path) -> int:
 
 def shape_of(path: Path) -> tuple[int, int, int]:
     """Return columns, rows and slices of a series, from the header of one file."""
-    import pydicom
-
     files = series_files(path) if path.is_dir() else [path]
-    try:
-        head = pydicom.dcmread(files[0], stop_before_pixels=True)
+    with reading(path, "DICOM"):
+        head = document_of(files[0], path, pixels=False)
         frames = int(head.get("NumberOfFrames", 1) or 1) if len(files) == 1 else len(files)
         return int(head.Columns), int(head.Rows), frames
-    except Exception as error:  # as above
-        raise _unreadable(path, error) from None
 
 
 def _require_one_series(slices: Sequence[Any], files: Sequence[Path], path: Path, *, pixels: bool) -> None:
@@ -216,10 +198,8 @@ def _window(one: Any) -> tuple[float, float] | None:
 
 def _frame_values(one: Any, path: Path) -> NDArray[Any]:
     """Rescaled values of all frames, (column, row, frame)."""
-    try:
+    with reading(path, "DICOM"):
         stored = np.moveaxis(one.pixel_array, 0, -1).swapaxes(0, 1)
-    except Exception as error:  # of its decoders
-        raise _unreadable(path, error) from None
     slopes, intercepts = _scaling_of_frames(one, stored.shape[-1])
     if (slopes == 1).all() and (intercepts == 0).all():
         return np.asarray(stored)
@@ -258,8 +238,3 @@ def _of_frames(one: Any, path: Path, *, pixels: bool) -> Volume:
     one.ImageOrientationPatient, one.PixelSpacing = plane, spacing
     one.ImagePositionPatient = places[int(order[0])]
     return _volume(values[..., order], one, normal, positions[order])
-
-
-def _unreadable(path: Path, error: Exception) -> DatasetError:
-    reason = " ".join(str(error).split()) or type(error).__name__
-    return DatasetError(f"{path} cannot be read as DICOM: {reason}. Restore it from its source.", kind="image")

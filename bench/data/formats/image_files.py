@@ -214,7 +214,6 @@ def alpha_varies(path: Path) -> bool:
 
 
 def _valued(encoded: bytes, header: Header, path: Path) -> StoredMask:
-    """Return a mask of grey values or colours."""
     stored = _narrowed(_by_opencv(encoded, cv2.IMREAD_UNCHANGED, path))
     if stored.dtype not in (np.uint8, np.uint16):
         raise DatasetError(

@@ -88,13 +88,11 @@ class JsonStream:
             raise _unreadable(file, "it is text in UTF-16, and JSON is UTF-8; save it as that")
 
     def __enter__(self) -> JsonStream:
-        """Return the stream itself."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close the file."""
         self._stream.close()
 
     def peek(self) -> str:

@@ -12,9 +12,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.data.formats.image_files import read_mask
+from bench.dataset import GroundTruth
 from bench.errors import DatasetError
 from bench.records import IGNORE_LABEL, ClassSpec
-from bench.records.predictions import LabelMap
+from bench.records.predictions import LabelMap, SemanticMap
 
 FOLDER = Path(__file__).resolve().parent / "_labels"
 MAX_CLASSES = IGNORE_LABEL
@@ -83,6 +85,20 @@ def map_values(pixels: NDArray[Any], class_of: Mapping[int, int], *, file: Path,
         marks = [str(value) for value in values.tolist()]
         raise _outside("labels", "values", marks, _pixels_of(which, runs.lengths[strange]), file, known)
     return runs.filled(table[runs.values])
+
+
+def ground_truth_of_values(file: Path, class_of: Mapping[int, int], *, known: str, instead: str) -> GroundTruth:
+    """Read the ground truth of a mask that has one value a pixel.
+
+    Args:
+        file: The mask.
+        class_of, known: See `map_values`.
+        instead: End of the sentence `FILE holds colours`: what was expected, and what to do.
+
+    Raises:
+        DatasetError: If its pixels are colours, or a value is not in the table.
+    """
+    return GroundTruth(SemanticMap(map_values(read_mask(file).values(file, instead), class_of, file=file, known=known)))
 
 
 def map_colours(pixels: NDArray[np.uint8], class_of: Mapping[Rgb, int], *, file: Path, known: str) -> LabelMap:

@@ -20,14 +20,13 @@ from bench.data.formats.on_disk import Description, Entry, OnDisk, require_folde
 from bench.data.formats.pattern_ground_truth import BACKGROUND, MaskRule
 from bench.data.formats.pattern_options import PatternOptions
 from bench.data.formats.patterns import ImageWithMasks, Matches, is_pattern, match_folder, values_of
-from bench.data.formats.splits import group_keys
+from bench.data.formats.splits import group_keys, in_usual_order
 from bench.dataset import GroundTruth
 from bench.errors import DatasetError
 from bench.records import ClassSpec, TaskKind
 
 EXPECTED = "a folder with images and masks"
 OBTAIN = "Put your images and masks there."
-USUAL_ORDER = ("train", "val", "valid", "validation", "test")
 SHOWN = 3
 
 
@@ -74,7 +73,7 @@ def open_patterns(options: PatternOptions, splits_of: SplitsOf) -> OnDisk:
         tasks=tasks,
         source=f"images and masks in the folder {root.name}",
         licence="your own",
-        splits=tuple(sorted(entries, key=_usual_order)),
+        splits=in_usual_order(entries),
         decisive=ground_truths.decisive if reading is None else [ground_truths.decisive, reading.describe()],
         inferred=tuple(filter(None, [ground_truths.inferred, "" if reading is None else reading.describe()])),
         notes=(*left_out, *unlisted, *_unread(matches, root)),
@@ -91,10 +90,6 @@ class _GroundTruths:
     read: Callable[[Entry], GroundTruth]
     decisive: JsonValue
     inferred: str = ""
-
-
-def _usual_order(split: str) -> tuple[int, str]:
-    return (USUAL_ORDER.index(split) if split in USUAL_ORDER else len(USUAL_ORDER), split)
 
 
 def _without_bare_splits(matches: Matches, root: Path, images: str) -> tuple[Matches, tuple[str, ...]]:
@@ -126,8 +121,7 @@ def _require_pairs(matches: Matches, root: Path, images: str, masks: str) -> Non
     if told:
         raise DatasetError(
             f"folder: {root}: {'; '.join(told)}. The patterns are images: {images!r} and masks: {masks!r}. Correct "
-            "them, add what is missing, or move the rest away. What lies there is told by: bench data detect "
-            f"{root}"
+            f"them, add what is missing, or move the rest away. What lies there is told by: bench data detect {root}"
         )
 
 

@@ -158,8 +158,6 @@ def match_paths(paths: Sequence[str], root: Path, images: str, masks: str, *, lo
 
 
 class _MaskMatcher:
-    """Finds the image of a mask."""
-
     def __init__(self, images: str, masks: str, candidates: Mapping[str, Mapping[str, str]]) -> None:
         self._masks = masks
         placed = set(re.findall(r"\{(\w*)\}", images)) & set(re.findall(r"\{(\w*)\}", masks))

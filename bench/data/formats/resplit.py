@@ -31,7 +31,7 @@ from bench.data.formats.home import expanded
 from bench.data.formats.on_disk import Entry, OnDisk
 from bench.data.formats.splits import by_fraction, group_keys
 from bench.data.formats.stratify import stratified
-from bench.dataset import Dataset, groups_of
+from bench.dataset import Dataset, DatasetAround, groups_of
 from bench.errors import DatasetError, did_you_mean
 from bench.records import Record, as_json_dict, digest, void_of
 from bench.records.predictions import SemanticMap
@@ -160,25 +160,23 @@ class _Listed:
         return Entry(image_id, Path(image_id), group=groups[0] if groups else "")
 
 
-class ResplitMade:
+class ResplitMade(DatasetAround):
     """A data set that is made and not read, with other splits; all else is its own."""
 
     def __init__(self, dataset: Dataset, dealt: _Dealt, options: Resplit) -> None:
         """Keep all three; list nothing yet."""
-        self._dataset, self._dealt, self._options = dataset, dealt, options
-        self.classes, self.tasks = dataset.classes, dataset.tasks
-        self.source, self.licence = dataset.source, dataset.licence
-        self.image, self.target, self.size = dataset.image, dataset.target, dataset.size
+        super().__init__(dataset)
+        self._dealt, self._options = dealt, options
 
     def __getattr__(self, name: str) -> Any:
-        """Return what a data set may have or not: spacing, places, notes."""
-        if name.startswith("_"):
+        """Return what else a data set may have: its notes."""
+        if name.startswith("_") or name == "inner":
             raise AttributeError(name)
-        return getattr(self._dataset, name)
+        return getattr(self.inner, name)
 
     def splits(self) -> tuple[str, ...]:
         """Names of the splits, in order."""
-        return self._dealt.names() if self._options.deals else tuple(self._dataset.splits())
+        return self._dealt.names() if self._options.deals else self.inner.splits()
 
     def ids(self, split: str) -> tuple[str, ...]:
         """Image ids of a split, in the order of the data set."""
@@ -195,8 +193,8 @@ class ResplitMade:
 
     def fingerprint(self, split: str) -> str:
         """Hash of all that is dealt out, of how, and of the split."""
-        pool = self._options.pool or self._dataset.splits()
-        own = [self._dataset.fingerprint(one) for one in pool]
+        pool = self._options.pool or self.inner.splits()
+        own = [self.inner.fingerprint(one) for one in pool]
         return digest([*own, as_json_dict(self._options), split])
 
 
@@ -207,7 +205,6 @@ class _Dealt:
         self._dataset, self._options, self._root = dataset, options, root
 
     def names(self) -> tuple[str, ...]:
-        """Return names of the splits."""
         if self._options.folds is None:
             return tuple(self._options.fractions)
         return tuple(self._parts()) if self._options.fold is None else ("train", "val", "test")

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from bench.errors import DatasetError
+
+USUAL_ORDER = ("train", "val", "valid", "validation", "test")
+
+
+def in_usual_order(splits: Iterable[str]) -> tuple[str, ...]:
+    """Return names of splits as one trains, validates and tests; others behind them, by name."""
+    return tuple(sorted(splits, key=lambda split: ((*USUAL_ORDER, split).index(split), split)))
 
 
 def group_keys(names: Sequence[str], pattern: str | None, *, where: str) -> list[str]:
@@ -45,11 +52,18 @@ def compiled(pattern: str, *, where: str) -> re.Pattern[str]:
         raise DatasetError(f"{where}: {pattern!r} is not a regular expression: {error}.") from None
 
 
+def shuffled(keys: Iterable[str], *, seed: int) -> list[str]:
+    """Return keys in the order of the SHA-256 of seed and key, which no library's random numbers can change."""
+    return sorted(
+        keys, key=lambda key: (hashlib.sha256(f"{seed}:{key}".encode("utf-8", "surrogatepass")).digest(), key)
+    )
+
+
 def by_fraction(keys: Sequence[str], fractions: Mapping[str, float], *, seed: int, where: str) -> list[str]:
     """Split of each image.
 
-    Groups are put in the order of the SHA-256 of seed and key, which no library's random numbers
-    and no other image can change, and dealt out until each split has its share of the images.
+    Groups are put in the order of `shuffled`, which no other image can change, and dealt out until each split has its
+    share of the images.
 
     Args:
         keys: Group of each image.
@@ -65,9 +79,7 @@ def by_fraction(keys: Sequence[str], fractions: Mapping[str, float], *, seed: in
     sizes: dict[str, int] = {}
     for key in keys:
         sizes[key] = sizes.get(key, 0) + 1
-    order = sorted(
-        sizes, key=lambda key: (hashlib.sha256(f"{seed}:{key}".encode("utf-8", "surrogatepass")).digest(), key)
-    )
+    order = shuffled(sizes, seed=seed)
     names = list(fractions)
     if len(order) < len(names):
         raise DatasetError(

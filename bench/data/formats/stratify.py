@@ -6,13 +6,12 @@ here what is dealt are groups, and ties are broken by the SHA-256 of seed and gr
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data.formats.splits import by_fraction
+from bench.data.formats.splits import by_fraction, shuffled
 
 
 def stratified(
@@ -31,9 +30,7 @@ def stratified(
         DatasetError: If the shares do not sum to 1 or there are fewer groups than splits.
     """
     by_fraction(keys, fractions, seed=seed, where=where)  # refuses what cannot be dealt out
-    order = sorted(
-        set(keys), key=lambda key: (hashlib.sha256(f"{seed}:{key}".encode("utf-8", "surrogatepass")).digest(), key)
-    )
+    order = shuffled(set(keys), seed=seed)
     position = {key: index for index, key in enumerate(order)}
     group = np.array([position[key] for key in keys])
     images = np.bincount(group, minlength=len(order)).astype(np.float64)  # (G,)

@@ -15,8 +15,10 @@ such axes. One that says nothing stays as stored.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -25,7 +27,6 @@ from numpy.typing import NDArray
 
 from bench.errors import DatasetError
 from bench.records.array_files import mapped_array
-from bench.records.damage import ARRAY_DAMAGE
 
 FIX = 'pip install -c constraints.txt ".[medical]"'
 LPS = ("L", "P", "S")
@@ -77,9 +78,26 @@ def suffix_of(name: str) -> str:
     return ".nii.gz" if lower.endswith(".nii.gz") else Path(lower).suffix
 
 
-def needed(package: str, path: Path) -> DatasetError:
-    """Return the error for a package that is not installed."""
-    return DatasetError(f"{path} needs the package {package} to be read. Install it with: {FIX}")
+def package(name: str, path: Path, install: str = FIX) -> Any:
+    """Import what reads a file; raises `DatasetError` with the way to install it."""
+    try:
+        return import_module(name)
+    except ImportError:
+        called = {"nrrd": "pynrrd"}.get(name, name.partition(".")[0])
+        raise DatasetError(f"{path} needs the package {called} to be read. Install it with: {install}") from None
+
+
+@contextmanager
+def reading(path: Path, form: str) -> Iterator[None]:
+    """Turn whatever a damaged file makes the package that reads it raise into a `DatasetError` that names the file."""
+    try:
+        yield
+    except DatasetError:
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        told = f"{path} cannot be read as {form}: {reason}. Restore the file from its source."
+        raise DatasetError(told, kind="image") from None
 
 
 def stand_in(shape: Sequence[int], dtype: Any) -> NDArray[Any]:
@@ -97,11 +115,7 @@ def as_lps(volume: Volume, path: Path) -> Volume:
     """Return the volume with its axes towards left, posterior and superior, as far as it says how it lies."""
     if volume.affine is None:
         return volume
-    try:
-        import nibabel.orientations
-    except ImportError:
-        raise needed("nibabel", path) from None
-    orientations: Any = nibabel.orientations
+    orientations = package("nibabel.orientations", path)
     ornt = orientations.io_orientation(volume.affine)
     if np.isnan(ornt).any():
         raise DatasetError(f"{path}: its affine has an axis of length 0, so that it does not say how it lies.")
@@ -122,12 +136,9 @@ class Reader(Protocol):
 
 def read_nifti(path: Path, *, pixels: bool) -> Volume:
     """Read a NIfTI file; scaling of its header is applied."""
-    try:
-        import nibabel
-    except ImportError:
-        raise needed("nibabel", path) from None
-    try:
-        image: Any = nibabel.load(path)
+    nibabel = package("nibabel", path)
+    with reading(path, "NIfTI"):
+        image = nibabel.load(path)
         plain = np.dtype(image.get_data_dtype()).fields is None
         if not plain:
             raise ValueError("its voxels are colours or records; write one number a voxel")
@@ -135,8 +146,6 @@ def read_nifti(path: Path, *, pixels: bool) -> Volume:
         scaled = slope not in (None, 1.0) or inter not in (None, 0.0)
         dtype = np.dtype(np.float32) if scaled else image.get_data_dtype()
         values = np.asarray(image.dataobj, dtype=dtype) if pixels else stand_in(image.shape, dtype)
-    except Exception as error:  # whatever a damaged file makes nibabel or zlib raise
-        raise _unreadable(path, "NIfTI", error) from None
     while values.ndim > 4 and values.shape[-1] == 1:
         values = values[..., 0]
     values = values[..., 0] if values.ndim == 4 and values.shape[3] == 1 else values
@@ -157,18 +166,13 @@ def read_nifti(path: Path, *, pixels: bool) -> Volume:
 
 def read_nrrd(path: Path, *, pixels: bool) -> Volume:
     """Read an NRRD file."""
-    try:
-        import nrrd
-    except ImportError:
-        raise needed("pynrrd", path) from None
-    try:
+    nrrd = package("nrrd", path)
+    with reading(path, "NRRD"):
         if pixels:
             values, header = nrrd.read(str(path), index_order="F")
         else:
             header = nrrd.read_header(str(path))
             values = stand_in(header["sizes"], np.uint8 if header["type"] in NRRD_BYTES else np.float32)
-    except Exception as error:  # whatever a damaged file makes pynrrd raise
-        raise _unreadable(path, "NRRD", error) from None
     kinds = [str(kind).lower() for kind in header.get("kinds", [])] or ["domain"] * values.ndim
     directions = np.asarray(header.get("space directions", np.full((values.ndim, 3), np.nan)), dtype=np.float64)
     spatial = [i for i, kind in enumerate(kinds) if kind in ("domain", "space")]
@@ -197,12 +201,8 @@ def read_nrrd(path: Path, *, pixels: bool) -> Volume:
 
 def read_metaimage(path: Path, *, pixels: bool) -> Volume:
     """Read a MetaImage file; one whose header has no TransformMatrix is taken to lie as LPS, as ITK has it."""
-    try:
-        import SimpleITK
-    except ImportError:
-        raise needed("SimpleITK", path) from None
-    itk: Any = SimpleITK
-    try:
+    itk = package("SimpleITK", path)
+    with reading(path, "MetaImage"):
         reader = itk.ImageFileReader()
         reader.SetFileName(str(path))
         reader.SetImageIO("MetaImageIO")
@@ -216,8 +216,6 @@ def read_metaimage(path: Path, *, pixels: bool) -> Volume:
         else:
             is_byte = reader.GetPixelID() in (itk.sitkUInt8, itk.sitkVectorUInt8)
             values = stand_in((*size, *channels), np.uint8 if is_byte else np.float32)
-    except Exception as error:  # whatever a damaged file makes ITK raise
-        raise _unreadable(path, "MetaImage", error) from None
     if len(size) == 2:
         return Volume(np.expand_dims(values, 2), None, None, note="it holds one slice")
     if len(size) != 3:
@@ -230,20 +228,12 @@ def read_metaimage(path: Path, *, pixels: bool) -> Volume:
 
 def read_tiff_stack(path: Path, *, pixels: bool) -> Volume:
     """Read the pages of a TIFF as slices."""
-    try:
-        import tifffile
-    except ImportError:
-        raise DatasetError(
-            f'{path} needs the package tifffile to be read. Install it with: {FIX}, or pip install ".[bands]"'
-        ) from None
-    try:
-        with tifffile.TiffFile(path) as file:
-            series = file.series[0]
-            axes = series.axes
-            values = series.asarray() if pixels else stand_in(series.shape, series.dtype)
-            spacing = _tiff_spacing(file)
-    except Exception as error:  # whatever a damaged file makes tifffile raise
-        raise _unreadable(path, "TIFF", error) from None
+    tifffile = package("tifffile", path, f'{FIX}, or pip install ".[bands]"')
+    with reading(path, "TIFF"), tifffile.TiffFile(path) as file:
+        series = file.series[0]
+        axes = series.axes
+        values = series.asarray() if pixels else stand_in(series.shape, series.dtype)
+        spacing = _tiff_spacing(file)
     for position in reversed(range(len(axes))):
         if values.shape[position] == 1 and axes[position] not in "YX":
             values, axes = np.take(values, 0, axis=position), axes[:position] + axes[position + 1 :]
@@ -288,11 +278,9 @@ def _tiff_spacing(file: Any) -> tuple[float, float, float] | None:
 
 def read_npy_volume(path: Path, *, pixels: bool) -> Volume:
     """Read an array (slice, row, column[, channel])."""
-    try:
+    with reading(path, "NumPy array"):
         mapped = mapped_array(path)
         values = np.array(mapped) if pixels else mapped
-    except ARRAY_DAMAGE as error:
-        raise _unreadable(path, "NumPy array", error) from None
     if values.ndim not in (3, 4):
         raise DatasetError(f"{path} has the shape {values.shape}; (slice, row, column[, channel]) is expected.")
     return Volume(np.transpose(values, (2, 1, 0, *range(3, values.ndim))), None, None)
@@ -303,8 +291,3 @@ READERS: dict[str, Reader] = {
     ".mha": read_metaimage, ".mhd": read_metaimage,
     ".tif": read_tiff_stack, ".tiff": read_tiff_stack, ".npy": read_npy_volume,
 }  # fmt: skip
-
-
-def _unreadable(path: Path, form: str, error: Exception) -> DatasetError:
-    reason = " ".join(str(error).split()) or type(error).__name__
-    return DatasetError(f"{path} cannot be read as {form}: {reason}. Restore the file from its source.", kind="image")

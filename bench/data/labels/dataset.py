@@ -5,6 +5,7 @@ from __future__ import annotations
 from bench.data.corruptions.dataset import CorruptedDataset
 from bench.data.formats.by_name import open_dataset
 from bench.data.formats.encoding import encoded_image
+from bench.data.formats.on_disk import OnDisk
 from bench.data.labels.mapping import map_ground_truth
 from bench.data.labels.selection import selected
 from bench.dataset import Dataset, DatasetAround, GroundTruth
@@ -46,6 +47,12 @@ class MappedDataset(DatasetAround):
     def fingerprint(self, split: str) -> str:
         """Return a digest of the data set's fingerprint and of what is made of its classes."""
         return labelled_fingerprint(self.inner.fingerprint(split), self.labels)
+
+
+def on_disk(dataset: Dataset) -> OnDisk | None:
+    """Return the data set of files below any mapping of classes; None if it is not made of files."""
+    inner = dataset.inner if isinstance(dataset, MappedDataset) else dataset
+    return inner if isinstance(inner, OnDisk) else None
 
 
 def labelled_fingerprint(fingerprint: str, labels: Labels) -> str:

@@ -15,7 +15,7 @@ from bench.data.labels.dataset import MappedDataset
 from bench.data.labels.mapping import ClassTable
 from bench.data.labels.spaces import BACKGROUND, LabelSpace, label_space
 from bench.dataset import Dataset
-from bench.errors import BenchError, did_you_mean
+from bench.errors import BenchError, did_you_mean, few
 from bench.records import ClassSpec, ModelSpec, TaskKind, background_class, digest, void_id
 
 SYNONYMS = Path(__file__).resolve().parent / "synonyms.yaml"
@@ -193,7 +193,7 @@ def _with_nearest(names: Sequence[str], others: Sequence[str], most: int = 6) ->
     for name in names[:most]:
         near = difflib.get_close_matches(name, others, n=1, cutoff=0.6)
         shown.append(repr(name) + (f" (nearest: {near[0]!r})" if near else ""))
-    return ", ".join(shown) + (f" and {len(names) - most} more" if len(names) > most else "")
+    return few([*shown, *names[most:]], most)
 
 
 def classes_predicted(model: ModelSpec, dataset: Dataset) -> tuple[ClassSpec, ...]:

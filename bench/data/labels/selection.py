@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from bench.data.labels.mapping import ClassTable
 from bench.data.labels.spaces import BACKGROUND
-from bench.errors import BenchError, did_you_mean
+from bench.errors import BenchError, did_you_mean, few
 from bench.records import ClassSpec, Labels, void_id
 
 REST = "rest: ignore (their pixels are not scored), rest: background (they count as background) or rest: keep"
@@ -27,8 +27,8 @@ def selected(labels: Labels, classes: Sequence[ClassSpec]) -> ClassTable:
     others = [name for name in names if name not in goes_to]
     if labels.rest == "error" and others:
         raise BenchError(
-            f"labels: the data set's classes {_listed(others)} are in none of classes, merge and drop. Name them, or "
-            f"say what becomes of them: {REST}."
+            f"labels: the data set's classes {few(map(repr, others))} are in none of classes, merge and drop. Name "
+            f"them, or say what becomes of them: {REST}."
         )
     if labels.rest == "keep":
         goes_to |= {name: name for name in others}
@@ -55,7 +55,8 @@ def _spoken_for(labels: Labels, names: Sequence[str]) -> dict[str, str | None]:
     for where, old, new in said:
         if old not in names:
             raise BenchError(
-                f"{where}: the data set has no class {old!r}.{did_you_mean(old, names)} It has: {_listed(names, 40)}."
+                f"{where}: the data set has no class {old!r}.{did_you_mean(old, names)} It has: "
+                f"{few(map(repr, names), 40)}."
             )
         if old in goes_to:
             raise BenchError(f"{where}: class {old!r} has been given a place before; name it once.")
@@ -85,8 +86,8 @@ def _new_class(name: str, labels: Labels, classes: Sequence[ClassSpec], goes_to:
         things = [spec.name for spec in members if spec.is_thing]
         stuff = [spec.name for spec in members if not spec.is_thing]
         raise BenchError(
-            f"labels.merge.{name}: merges things ({_listed(things)}) with stuff ({_listed(stuff)}). Say what "
-            f"{name!r} is: things: [{name}] or stuff: [{name}]."
+            f"labels.merge.{name}: merges things ({few(map(repr, things))}) with stuff ({few(map(repr, stuff))}). Say "
+            f"what {name!r} is: things: [{name}] or stuff: [{name}]."
         )
     is_thing = name in labels.things if stated else members[0].is_thing
     is_background = not is_thing and any(spec.is_background for spec in members)
@@ -99,18 +100,8 @@ def _check_stated(labels: Labels, order: Sequence[str]) -> None:
             if name not in order:
                 raise BenchError(
                     f"labels.{where}: {name!r} is none of the new classes.{did_you_mean(name, order)} They are: "
-                    f"{_listed(order, 40)}."
+                    f"{few(map(repr, order), 40)}."
                 )
     both = sorted({*labels.things} & {*labels.stuff})
     if both:
         raise BenchError(f"labels: {both[0]!r} is in things and in stuff; a class is one of them.")
-
-
-def _listed(names: Sequence[str], most: int = 8) -> str:
-    """Return names in quotes, the first few of them.
-
-    >>> _listed(["a", "b", "c"], 2)
-    "'a', 'b' and 1 more"
-    """
-    shown = ", ".join(repr(name) for name in names[:most])
-    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"

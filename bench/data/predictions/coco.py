@@ -38,10 +38,9 @@ class CocoResults:
         if rows.count and not self._of_image:
             first = next(iter([*rows.strange, *rows.elsewhere]))
             raise BenchError(
-                f"{file}: none of its {rows.count} rows is of an image that is scored; the first is of {first}, "
-                "the images are "
-                f"{named(asked.ids)}. Say what its image_id mean by the option annotations: the JSON with 'images' and "
-                "'categories' that it was made for; or choose another data set or split"
+                f"{file}: none of its {rows.count} rows is of an image that is scored; the first is of {first}, the "
+                f"images are {named(asked.ids)}. Say what its image_id mean by the option annotations: the JSON with "
+                "'images' and 'categories' that it was made for; or choose another data set or split"
             )
         self._class_of = _categories(file, rows.categories, options, asked)
         missing = [image_id for image_id in asked.ids if image_id not in self._of_image]
@@ -65,8 +64,7 @@ class CocoResults:
             if other is not None and list(other) != list(size):
                 raise ShapeError(
                     f"{self._file}: a mask of image {image_id!r} has run lengths of {list(other)}, its image is "
-                    f"{list(size)} "
-                    "([height, width]). Resize masks to the image's own size before they are encoded"
+                    f"{list(size)} ([height, width]). Resize masks to the image's own size before they are encoded"
                 ) from None
             raise ShapeError(f"{self._file}: a mask of image {image_id!r}: {error}") from None
         return EncodedInstances(
@@ -97,7 +95,6 @@ class _OfImage:
         self.masks.append({"text": segmentation} if isinstance(segmentation, str) else segmentation)
 
     def segmentations(self) -> list[Any]:
-        """Return the masks as they are written."""
         return [{"size": self.size, "counts": one} if isinstance(one, str) else one for one in self.masks]
 
     def runs(self, size: Size) -> MaskRuns:
@@ -135,8 +132,7 @@ class _Rows:
         if self._boxes:
             raise BenchError(
                 f"{self._file}: {self._boxes} of {self.count} rows have no segmentation, as results of a detector of "
-                "boxes have none. Masks are "
-                "scored here; write them as run lengths or polygons"
+                "boxes have none. Masks are scored here; write them as run lengths or polygons"
             )
         if self._bad_scores:
             raise BenchError(
@@ -193,9 +189,8 @@ def _categories(file: Path, counts: Counter[str], options: Options, asked: Reque
         numbers = sorted(number for key in counts if (number := whole_number(key)) is not None)
         example = ", ".join(f"{spec.name}: {n}" for spec, n in zip(asked.classes, range(1, 3), strict=False))
         raise BenchError(
-            f"{file}: nothing says which classes its category_id {', '.join(map(str, numbers[:12]))} are. Give "
-            "the JSON with "
-            f"'images' and 'categories' by the option annotations, or say classes: {{{example}, …}}"
+            f"{file}: nothing says which classes its category_id {', '.join(map(str, numbers[:12]))} are. Give the "
+            f"JSON with 'images' and 'categories' by the option annotations, or say classes: {{{example}, …}}"
         )
     unknown = {key: n for key, n in counts.items() if key not in class_of}
     if unknown:
@@ -204,9 +199,8 @@ def _categories(file: Path, counts: Counter[str], options: Options, asked: Reque
             f"{key} = {asked.classes[c].name}" for key, c in list(class_of.items())[:12] if c < len(asked.classes)
         )
         raise BenchError(
-            f"{file}: {len(unknown)} values of category_id are no class: {told}. Known: {known}. If they are "
-            "positions in "
-            "a list of classes, say so by the option classes: {NAME: NUMBER}"
+            f"{file}: {len(unknown)} values of category_id are no class: {told}. Known: {known}. If they are positions "
+            "in a list of classes, say so by the option classes: {NAME: NUMBER}"
         )
     return class_of
 

@@ -96,7 +96,6 @@ class LabelMaps:
         return np.asarray(lookup[stored.pixels])
 
     def _by_palette(self, stored: StoredMask) -> LabelMap | None:
-        """Return indices whose palette has the classes' colours."""
         if stored.palette is None:
             return None
         class_of = [self._colours.get(colour) for colour in stored.palette]
@@ -150,9 +149,8 @@ def check_size(found: tuple[int, ...], size: Size, file: Path | str) -> None:
         )
         raise ShapeError(
             f"{file} is {found[0]} × {found[1]} pixels, its image {size.height} × {size.width} (height × "
-            f"width).{turned} "
-            "Predictions are scored at the image's own size and not resized here: resize logits or probabilities to it "
-            "before taking classes, and save again"
+            f"width).{turned} Predictions are scored at the image's own size and not resized here: resize logits or "
+            "probabilities to it before taking classes, and save again"
         )
 
 
@@ -182,9 +180,8 @@ def _nifti(file: Path) -> NDArray[Any]:
     flat = volume.reshape([side for side in volume.shape if side != 1] or [1])
     if flat.ndim != 2:
         raise ShapeError(
-            f"{file} is a volume of shape {volume.shape}; images are scored one slice at a time. Save each "
-            "slice as a file "
-            "of its own, named after its image"
+            f"{file} is a volume of shape {volume.shape}; images are scored one slice at a time. Save each slice as a "
+            "file of its own, named after its image"
         )
     if not (flat == np.floor(flat)).all() or flat.min(initial=0) < 0 or flat.max(initial=0) > 65535:
         raise ShapeError(f"{file} holds values that are no labels; save class numbers from 0 upwards")

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 from bench.data.formats.file_names import files_under, same_text
 from bench.data.predictions.requested import Requested
-from bench.errors import BenchError
+from bench.errors import BenchError, few
 from bench.records import Flag
 
-NAMED = 5
+named = partial(few, most=5)
 """This many of the missing or superfluous are named."""
 
 
@@ -58,13 +59,6 @@ def flags_of(
     return flags
 
 
-def named(items: Collection[str]) -> str:
-    """Return the first of some names, with how many more there are."""
-    listed = list(items)
-    more = len(listed) - NAMED
-    return ", ".join(listed[:NAMED]) + (f" and {more} more" if more > 0 else "")
-
-
 def match_files(root: Path, pattern: str | None, suffixes: Sequence[str], asked: Requested) -> Matched:
     """Match files below a folder with images.
 
@@ -92,8 +86,7 @@ def match_files(root: Path, pattern: str | None, suffixes: Sequence[str], asked:
         elif image_id in files:
             raise BenchError(
                 f"{root}: both {files[image_id].relative_to(root)} and {path.relative_to(root)} would be the "
-                "prediction "
-                f"of image {image_id!r}. Say which by a pattern, for example pattern: '{{id}}{path.suffix}'"
+                f"prediction of image {image_id!r}. Say which by a pattern, for example pattern: '{{id}}{path.suffix}'"
             )
         else:
             files[image_id] = path
@@ -136,18 +129,16 @@ def _nothing_fits(root: Path, names: Sequence[str], asked: Requested) -> BenchEr
     hint = f" Perhaps pattern: '{within[0].replace(first, '{id}', 1)}.*'." if within else ""
     return BenchError(
         f"{root}: none of its {len(names)} files is named after an image that is scored. The files are called "
-        f"{named(names)}; the images {named(asked.ids)}; the nearest to {first!r} is {near[0]!r}.{hint} Say "
-        "where the id "
-        "stands in the path by the option pattern, for example pattern: '{id}_pred.png', or choose another "
-        "data set or split"
+        f"{named(names)}; the images {named(asked.ids)}; the nearest to {first!r} is {near[0]!r}.{hint} Say where the "
+        "id stands in the path by the option pattern, for example pattern: '{id}_pred.png', or choose another data "
+        "set or split"
     )
 
 
 def refuse_missing(root: Path, missing: Sequence[str], total: int) -> BenchError:
     """Return the error for images without a prediction, of a format that has one for each."""
     return BenchError(
-        f"{root}: {len(missing)} of {total} images have no prediction: {named(missing)}. Make them, leave the "
-        "images out "
-        "of the split (max_images, or the data set's options), or count them as predictions of nothing by "
+        f"{root}: {len(missing)} of {total} images have no prediction: {named(missing)}. Make them, leave the images "
+        "out of the split (max_images, or the data set's options), or count them as predictions of nothing by "
         "missing: empty"
     )

@@ -55,11 +55,9 @@ class PanopticMaps:
         missing = [image_id for image_id in asked.ids if image_id not in self._rows]
         if not self._rows:
             raise BenchError(
-                f"{file}: none of its {len(document.rows)} rows is of an image that is scored: "
-                f"{named(strange)}; the "
-                f"images are {named(asked.ids)}. Say what its image_id mean by the option annotations, or "
-                "choose another "
-                "data set or split"
+                f"{file}: none of its {len(document.rows)} rows is of an image that is scored: {named(strange)}; the "
+                f"images are {named(asked.ids)}. Say what its image_id mean by the option annotations, or choose "
+                "another data set or split"
             )
         if missing and options.missing == "refuse":
             raise refuse_missing(file, missing, len(asked.ids))
@@ -105,10 +103,9 @@ class PanopticMaps:
         if known is None or any(key not in known for key in used):
             unknown = [key for key in used if known is None or key not in known]
             raise BenchError(
-                f"{self._file}: {len(unknown)} values of category_id are no class: {named(unknown)}. Its "
-                "'categories', the "
-                "option annotations or the option classes ({NAME: ID}) say what they are; the data set's classes are "
-                f"{named([spec.name for spec in self._asked.classes])}"
+                f"{self._file}: {len(unknown)} values of category_id are no class: {named(unknown)}. Its 'categories', "
+                "the option annotations or the option classes ({NAME: ID}) say what they are; the data set's "
+                f"classes are {named([spec.name for spec in self._asked.classes])}"
             )
         return known
 

@@ -110,10 +110,8 @@ class ProbabilityMaps:
                 check_size(sides, size, file)
             raise ShapeError(
                 f"{file} has the shape {shape}; expected ({self._channels}, {size.height}, {size.width}) or "
-                f"({size.height}, "
-                f"{size.width}, {self._channels}), a number for each of {self._channels} classes and each "
-                "pixel. Say which "
-                "classes the channels are by the option classes"
+                f"({size.height}, {size.width}, {self._channels}), a number for each of {self._channels} classes and "
+                "each pixel. Say which classes the channels are by the option classes"
             )
         return fits["first"]
 
@@ -135,9 +133,8 @@ class ProbabilityMaps:
             low, high = float(array.min(initial=0.0)), float(array.max(initial=0.0))
             if low < 0 or high > 1:
                 raise ShapeError(
-                    f"{file} holds numbers from {low:g} to {high:g}, which are no probabilities. If they are "
-                    "logits say "
-                    "threshold: 0, if they are of 255 say threshold: 127.5"
+                    f"{file} holds numbers from {low:g} to {high:g}, which are no probabilities. If they are logits "
+                    "say threshold: 0, if they are of 255 say threshold: 127.5"
                 )
             threshold = 0.5
         return np.where(array > threshold, front, 1 - front).astype(self._dtype)

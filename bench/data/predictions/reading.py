@@ -117,9 +117,8 @@ def _of_files(root: Path) -> Format:
     if ".txt" in found:
         return "yolo"
     raise BenchError(
-        f"{root} holds no predictions: expected PNG, TIFF, NIfTI or .npy label maps, .npy or .npz "
-        "probabilities, a JSON of "
-        "COCO results, panoptic PNGs with their JSON, or YOLO's text files"
+        f"{root} holds no predictions: expected PNG, TIFF, NIfTI or .npy label maps, .npy or .npz probabilities, a "
+        "JSON of COCO results, panoptic PNGs with their JSON, or YOLO's text files"
     )
 
 
@@ -127,9 +126,8 @@ def _of_json(file: Path) -> Format:
     found = _form_of(file)
     if found is None:
         raise BenchError(
-            f"{file} holds neither COCO results, a list of rows with image_id, category_id, segmentation and "
-            "score, nor "
-            "panoptic maps, 'annotations' with segments_info"
+            f"{file} holds neither COCO results, a list of rows with image_id, category_id, segmentation and score, "
+            "nor panoptic maps, 'annotations' with segments_info"
         )
     return found
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from bench.data.formats.coco_index import CocoIndex, coco_index
 from bench.data.formats.documents import read_json_object
 from bench.data.formats.file_names import same_text
-from bench.data.formats.on_disk import OnDisk
 from bench.data.formats.typed import VALUES, as_typed
+from bench.data.labels.dataset import on_disk
 from bench.data.labels.predictions import classes_predicted, place_of, places_of
 from bench.dataset import Dataset
 from bench.errors import BenchError, DatasetError, did_you_mean
@@ -86,17 +86,12 @@ def _listed(dataset: Dataset, split: str) -> Sequence[str]:
         return ()
 
 
-def _inner(dataset: Dataset) -> OnDisk | None:
-    inner = getattr(dataset, "unmapped", dataset)
-    return inner if isinstance(inner, OnDisk) else None
-
-
 def _index(dataset: Dataset, ids: Sequence[str], annotations: str | None) -> CocoIndex | None:
     if annotations is not None:
         if not Path(annotations).is_file():
             raise BenchError(f"there is no annotation file at {annotations}; correct the option annotations")
         return coco_index(Path(annotations))
-    files = _inner(dataset)
+    files = on_disk(dataset)
     if files is None or files.name != "coco" or not ids:
         return None
     first = next(iter(files.entry(ids[0]).ground_truths), None)
@@ -105,7 +100,7 @@ def _index(dataset: Dataset, ids: Sequence[str], annotations: str | None) -> Coc
 
 def _numbers(ids: Sequence[str], dataset: Dataset, index: CocoIndex, *, own: bool) -> dict[str, str]:
     """Return the number of each scored image in a file, which its `own` entries hold, or else file names tell."""
-    files = _inner(dataset)
+    files = on_disk(dataset)
     if own and files is not None:
         return {files.entry(image_id).key: image_id for image_id in ids}
     by_file = {Path(index.names[i].decode()).stem: index.key(i) for i in range(len(index))}
@@ -120,7 +115,7 @@ def _names(ids: Sequence[str], everything: Sequence[str], dataset: Dataset, inde
     Numbers in annotation files often begin anew in each split: one of a scored image is no other's.
     """
     found: dict[str, set[str]] = {}
-    files = _inner(dataset)
+    files = on_disk(dataset)
     by_file = {} if index is None else {Path(index.names[i].decode()).stem: index.key(i) for i in range(len(index))}
     scored = set(ids)
     stems = set() if files is None else {files.entry(image_id).image.stem for image_id in ids}

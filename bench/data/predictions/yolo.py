@@ -74,16 +74,14 @@ class YoloTexts:
             raise ShapeError(f"{where} is a box of a detector; masks are scored here. Predict with a -seg model")
         if len(numbers) % 2 or len(numbers) < 8:
             raise ShapeError(
-                f"{where} has {len(numbers)} numbers; expected a class, three or more pairs x y, and a "
-                "confidence, by which "
-                "detections are ranked. Predict again with save_conf=True"
+                f"{where} has {len(numbers)} numbers; expected a class, three or more pairs x y, and a confidence, by "
+                "which detections are ranked. Predict again with save_conf=True"
             )
         class_id, score = self._class_of.get(int(numbers[0])), numbers[-1]
         if class_id is None or numbers[0] % 1:
             raise ShapeError(
-                f"{where} is of class {numbers[0]:g}; known are {named([str(n) for n in sorted(self._class_of)])}. "
-                "Say the names "
-                "in the order of the model's classes by the option classes"
+                f"{where} is of class {numbers[0]:g}; known are {named([str(n) for n in sorted(self._class_of)])}. Say "
+                "the names in the order of the model's classes by the option classes"
             )
         corners = np.array(numbers[1:-1]).reshape(-1, 2)
         if not 0 <= score <= 1 or (np.abs(corners) > 2).any():

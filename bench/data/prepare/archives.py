@@ -153,7 +153,6 @@ def _require_safe(member: Member, archive: Path) -> None:
 
 
 def _require_own_folders(folder: Path, files: Sequence[Path]) -> None:
-    """Raise `BenchError` if a link that is there already would lead out of the folder."""
     for path in dict.fromkeys(place for file in files for place in (file, *file.parents)):
         if path.is_symlink() and path.is_relative_to(folder) and path != folder:
             raise BenchError(f"{path} is a link, through which something else would be overwritten. Move it away.")

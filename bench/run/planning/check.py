@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from bench.data.labels.dataset import open_labelled
+from bench.data.labels.dataset import on_disk, open_labelled
 from bench.data.labels.predictions import check_mapping
 from bench.data.labels.without_files import open_without_files
 from bench.data.predictions import ADAPTER as FROM_FILES
@@ -24,7 +24,7 @@ from bench.metric import load_metric, metric_error
 from bench.records import IGNORE_LABEL, Case, DatasetSpec, TaskKind
 from bench.run.planning.ability_checks import check_abilities, check_metrics
 from bench.run.planning.column_tables import check_tables
-from bench.run.planning.data_checks import check_notes, on_disk, sampled
+from bench.run.planning.data_checks import check_notes, sampled
 from bench.run.planning.option_checks import check_loggers, check_options
 from bench.run.planning.probability_checks import check_probabilities
 from bench.run.planning.search_checks import check_searches
@@ -236,8 +236,8 @@ def _check_completeness(
 
 def _outside(kind: TaskKind, names: Sequence[str], dataset: Dataset) -> str:
     """Return why metrics cannot be computed on a data set, and what to write."""
-    inner = getattr(dataset, "unmapped", dataset)
-    takes = "background" in option_names(getattr(inner, "name", ""))
+    files = on_disk(dataset)
+    takes = files is not None and "background" in option_names(files.name)
     settle = (
         "If all objects of its classes are annotated, say so by the data set's option background: NAME, for example "
         "background: outside (a name that no class has); these pixels then are that class, and what is found there "

@@ -24,7 +24,7 @@ from bench.data.formats.entries import decisive_files
 from bench.data.formats.on_disk import OnDisk
 from bench.data.formats.orientation import Frame, contradicted
 from bench.data.formats.poses import better_pose, pose_contrasts
-from bench.data.labels.dataset import MappedDataset
+from bench.data.labels.dataset import on_disk
 from bench.dataset import Dataset, GroundTruth
 from bench.errors import DatasetError
 from bench.records import Record, digest, void_of
@@ -38,12 +38,6 @@ SAMPLE_S = 2.0
 """Seconds after which it reads no further image of a data set."""
 HEADERS, HEADERS_S, TURNED = 1000, 0.3, 4
 """Headers opened in search of images that EXIF turns, seconds for it, and how many images of that kind are read."""
-
-
-def on_disk(dataset: Dataset) -> OnDisk | None:
-    """Return the data set of files behind a data set; None for one that is made."""
-    inner = dataset.inner if isinstance(dataset, MappedDataset) else dataset
-    return inner if isinstance(inner, OnDisk) else None
 
 
 @dataclass(frozen=True)

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import cv2
-import numpy as np
-
+from bench.data.exports.coco import panoptic_row
 from bench.data.predictions.writing.predicted import Predicted
 from bench.records import TaskKind
-from bench.records.png import write_png
 from bench.records.predictions import Panoptic
 
 KIND: TaskKind = "panoptic"
@@ -28,27 +24,8 @@ def write(predicted: Predicted, folder: Path) -> list[str]:
         for name, panoptic in (("predictions", found), ("ground_truth", predicted.ground_truth(image_id))):
             assert isinstance(panoptic, Panoptic)
             png = folder / name / f"{image_id}.png"
-            rows[name].append({"image_id": image["id"], "file_name": png.name, **_written(panoptic, png, categories)})
+            rows[name].append(panoptic_row(panoptic, png, image["id"], [row["id"] for row in categories]))
     for name, its in rows.items():
         document = {"images": images, "annotations": its, "categories": categories}
         (folder / f"{name}.json").write_text(json.dumps(document), encoding="utf-8")
     return []
-
-
-def _written(panoptic: Panoptic, png: Path, categories: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    ids = panoptic.segment_ids
-    write_png(png, np.stack([ids & 255, (ids >> 8) & 255, ids >> 16], axis=-1).astype(np.uint8))
-    infos = []
-    for segment in panoptic.segments:
-        mask = (ids == segment.id).astype(np.uint8)
-        infos.append(
-            {
-                "id": segment.id,
-                "category_id": categories[segment.class_id]["id"],
-                "iscrowd": int(segment.crowd),
-                "area": int(mask.sum()),
-                "bbox": list(cv2.boundingRect(mask)),
-                **({} if segment.score is None else {"score": segment.score}),
-            }
-        )
-    return {"segments_info": infos}

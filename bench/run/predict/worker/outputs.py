@@ -23,7 +23,7 @@ from bench.data.formats.tint import mixed, palette_of, rims
 from bench.errors import BenchError
 from bench.records import ClassSpec, background_class
 from bench.records.colours import object_colours
-from bench.records.png import encode_png
+from bench.records.png import encode_png, rgb_of_ids
 from bench.records.predictions import Instances, LabelMap, Panoptic, Prediction, RgbImage, SemanticMap
 from bench.records.run_lengths import run_lengths
 from bench.records.store.files import write_atomically
@@ -52,10 +52,8 @@ def _masks(prediction: Prediction, name: str, classes: tuple[ClassSpec, ...]) ->
         ids = prediction.labels
         return [("mask", ".png", encode_png(ids)), ("palette", "_palette.png", _palette_png(ids, classes))]
     if isinstance(prediction, Panoptic):
-        ids32 = prediction.segment_ids
-        rgb = np.stack([ids32 & 255, (ids32 >> 8) & 255, ids32 >> 16], axis=-1).astype(np.uint8)
         return [
-            ("mask", ".png", encode_png(rgb)),
+            ("mask", ".png", encode_png(rgb_of_ids(prediction.segment_ids))),
             ("segments", ".json", _json({"image": name, "segments_info": _segments(prediction, classes)})),
         ]
     if isinstance(prediction, Instances):

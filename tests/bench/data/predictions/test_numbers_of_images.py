@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from bench.data.formats.by_name import open_dataset
+from bench.data.labels.dataset import MappedDataset
 from bench.data.predictions.requested import asked
-from bench.records import ModelSpec
+from bench.records import Labels, ModelSpec
 from tests.bench.datasets.coco_projects import LAYOUT, project
 
 MODEL = ModelSpec(
@@ -36,7 +37,7 @@ def test_an_image_goes_by_its_number_in_the_file_of_its_split(tmp_path, alike, a
     for split in ("train", "val", "test") if alike else ():
         for k in range(3):
             (root / split / f"{split}_{k}.png").rename(root / split / f"{k}.png")
-    dataset = open_dataset("coco", {"root": str(root), **LAYOUT})
+    dataset = MappedDataset(open_dataset("coco", {"root": str(root), **LAYOUT}), Labels(merge={"any": ("cell", "rod")}))
     found = asked(MODEL, dataset, "test", None, annotations=None)
     first = 1 if anew else 300
     assert [found.numbers[str(first + k)] for k in range(3)] == list(dataset.ids("test"))
