@@ -36,6 +36,8 @@ READ = 24
 ENOUGH = 5
 """Images from which on it is said that values look different."""
 MOST_CLASSES = 40
+MOST_ABOVE = 3
+"""Folders of patients, scenes or films lie at most so far above those of images and masks."""
 DIGITS = re.compile(r"\d+")
 
 
@@ -82,10 +84,10 @@ def _candidates(pictures: Sequence[str]) -> Iterator[tuple[str, str]]:
     """Yield patterns worth trying: folders of images beside folders of masks, then both in one folder."""
     if any(re.search(r"\d\d_GT/SEG/man_seg\d+\.tif$", path) for path in pictures):  # the Cell Tracking Challenge
         yield "{group}/t{id}.tif", "{group}_GT/SEG/man_seg{id}.tif"
-    for groups in (True, False):
+    for above in (1, 0, MOST_ABOVE):
         of_folder: dict[str, list[str]] = defaultdict(list)
         for path in pictures:
-            of_folder[_abstract(path, groups=groups)].append(path)
+            of_folder[_abstract(path, above)].append(path)
         yield from _of_folders(of_folder)
     named = [path for path in pictures if MASK_NAME.search(PurePosixPath(path).stem) and _suffix(path) in MASK_SUFFIXES]
     rest = sorted(set(pictures) - set(named))
@@ -118,9 +120,9 @@ def _of_folders(of_folder: Mapping[str, list[str]]) -> Iterator[tuple[str, str]]
             yield from _paired(photographs, others, folder, folder)
 
 
-def _abstract(path: str, *, groups: bool) -> str:
+def _abstract(path: str, above: int) -> str:
     """Return the folder of a path with its split as a placeholder, and without what lies below a folder of images or
-    masks.
+    masks; its group lies at most so many folders above these, 0 for none.
     """
     kept: list[str] = []
     for part in path.split("/")[:-1]:
@@ -139,10 +141,10 @@ def _abstract(path: str, *, groups: bool) -> str:
         end = words[-1]
         after = kept[end + 1 :]
         kept = kept[: end + 1] + [part for part in after[:1] if part == "{split}"]
-    return "/".join(_with_groups(kept, path) if groups else kept)
+    return "/".join(_with_groups(kept, path, above) if above else kept)
 
 
-def _with_groups(kept: list[str], path: str) -> list[str]:
+def _with_groups(kept: list[str], path: str, above: int) -> list[str]:
     """Folders that are neither splits nor words become groups, or the id where the image is called so too."""
     stem = PurePosixPath(path).stem
     last = kept[-1] if kept else ""
@@ -150,6 +152,9 @@ def _with_groups(kept: list[str], path: str) -> list[str]:
     if named and len(kept) >= 2 and kept[-2] not in ("{split}",) and _many_like(kept[-2]):
         place = "{id}" if stem == kept[-2] or (_is_mask_word(last) and len(kept[-2]) > 20) else "{group}"
         return [*kept[:-2], place, last]
+    numbered = [at for at, part in enumerate(kept[:-1]) if part != "{split}" and _many_like(part)] if named else []
+    if numbered and numbered[-1] >= len(kept) - 1 - above:
+        return [*kept[: numbered[-1]], "{group}", *kept[numbered[-1] + 1 :]]
     if kept and not named and last != "{split}" and _many_like(last):
         return [*kept[:-1], "{group}"]
     return kept

@@ -27,7 +27,7 @@ Publications: Lin et al., ECCV 2014; Kirillov et al., CVPR 2019; Caesar et al., 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache, partial
 from pathlib import Path, PurePath
 from typing import Literal
@@ -37,7 +37,7 @@ from numpy.typing import NDArray
 from pydantic import Field, JsonValue
 
 from bench.data.formats.coco_checks import Crowds, WithoutMask, checked_objects, exporter_roots, used_categories
-from bench.data.formats.coco_classes import background_is_a_category, background_spec, classes_of
+from bench.data.formats.coco_classes import background_is_a_category, background_spec, classes_of, told_of_other_ids
 from bench.data.formats.coco_documents import CocoAnnotation
 from bench.data.formats.coco_doubts import ORDER_OPTION, doubts_of
 from bench.data.formats.coco_ground_truth import (
@@ -182,17 +182,16 @@ class _Reader:
         self._options, self._files = options, files
         self._by_rows = options.run_lengths == "rows"
         self._index = lru_cache(maxsize=None)(self._read_index)
-        self._categories: dict[str, str] = {}
+        self._first: CocoIndex | None = None
+        self._renumbered: dict[str, list[str]] = {}
+        self._class_ids = lru_cache(maxsize=None)(self._ids_of_classes)
         self._notes: dict[str, list[str]] = {}
         self._last: tuple[str, list[CocoAnnotation], MaskRuns] | None = None
         smallest = self._index(min(files, key=lambda split: (files[split].stat().st_size, split)))
-        self._roots = exporter_roots(smallest.categories, used_categories(smallest))
-        self._categories = smallest.names_of_categories
-        self.classes = self._label_space(smallest)
-        names = [c.name for c in self.classes]
-        self._class_of = {
-            i: names.index(name) for i, name in self._categories.items() if name in names and i not in self._roots
-        }
+        roots = exporter_roots(smallest.categories, used_categories(smallest))
+        self._roots = {smallest.names_of_categories[i] for i in roots}
+        self.classes = self._label_space(smallest, roots)
+        self._first = smallest
         self._split_of: dict[Path, str] = {file: split for split, file in files.items()}
 
     def notes(self, split: str) -> tuple[str, ...]:
@@ -206,7 +205,7 @@ class _Reader:
         if not len(kept):
             raise DatasetError(f"coco: {index.state.file} lists no image that has a ground truth. Add images to it.")
         names = [name.decode() for name in index.names[kept].tolist()]
-        notes = self._notes[split] = self._checked(index)
+        notes = self._notes[split] = [*self._renumbered.get(split, ()), *self._checked(index)]
         folder = _place(options, options.images, split)
         places = ImagePlaces([folder, root_of(options.root)])
         absent: list[int] = []
@@ -246,12 +245,13 @@ class _Reader:
         """Notes on the annotations; raises `DatasetError` for what an option has to settle."""
         if self._options.truth != "instances":
             return []
-        used = np.array([i in self._class_of for i in (row["id"] for row in index.categories)], dtype=np.bool_)
+        class_of = self._class_ids(index.state.file)
+        used = np.array([class_of.get(row["id"]) is not None for row in index.categories], dtype=np.bool_)
         chosen = np.append(used, True)[index.category]  # of no category: -1 takes the appended one
         options = self._options
         notes = checked_objects(index, chosen, without_mask=options.without_mask, crowds=options.crowds)
         if self._roots:
-            names = ", ".join(repr(self._categories[i]) for i in sorted(self._roots))
+            names = ", ".join(map(repr, sorted(self._roots)))
             notes.append(f"{index.state.file.name}: the exporter's root category {names} is no class and left out")
         if (index.row_offset >= 0).any():
             notes.append(
@@ -317,7 +317,10 @@ class _Reader:
     def _unchecked(self, index: CocoIndex, entry: Entry, class_ids: Sequence[int]) -> tuple[int, ...]:
         """Classes whose detections are not judged in an image unless they fit an object, see `federated`."""
         row = index.row(entry.key)
-        return () if row is None else unchecked_classes(row, class_ids, self._class_of)
+        if row is None:
+            return ()
+        known = self._class_ids(index.state.file).items()
+        return unchecked_classes(row, class_ids, {category: one for category, one in known if one is not None})
 
     def panoptic_of(self, entry: Entry) -> GroundTruth:
         """Segments of the PNG, and the two other forms that follow from them."""
@@ -372,24 +375,30 @@ class _Reader:
 
     def _class_id(self, category: str | None, index: CocoIndex) -> int | None:
         """Class id of an annotation or segment, None if its category was not asked for."""
-        if category is None or category in self._roots or category not in self._categories:
+        class_of = self._class_ids(index.state.file)
+        if category is None or category not in class_of:
             raise DatasetError(
                 f"{index.state.file}: category_id {category} is not among its categories. Fix the file.", kind="labels"
             )
-        return self._class_of.get(category)
+        return class_of[category]
+
+    def _ids_of_classes(self, file: Path) -> dict[str, int | None]:
+        """Return category id in a file -> class id, None for one that was not asked for; without the roots."""
+        place = {spec.name: class_id for class_id, spec in enumerate(self.classes)}
+        named = self._index(self._split_of[file]).names_of_categories
+        return {category: place.get(name) for category, name in named.items() if name not in self._roots}
 
     def _read_index(self, split: str) -> CocoIndex:
         index = coco_index(self._files[split])
-        if self._categories and index.names_of_categories != self._categories:
-            raise DatasetError(
-                f"{index.state.file} has other categories than the other splits. All splits need the same."
-            )
+        if self._first is None or index.names_of_categories == self._first.names_of_categories:
+            return index
+        self._renumbered[split] = [told_of_other_ids(index, self._first)]
         return index
 
-    def _label_space(self, index: CocoIndex) -> tuple[ClassSpec, ...]:
+    def _label_space(self, index: CocoIndex, roots: Collection[str]) -> tuple[ClassSpec, ...]:
         options = self._options
         things = {"instances": True, "stuff": False}.get(options.truth)
-        classes = classes_of(index, roots=self._roots, wanted=options.classes, all_things=things)
+        classes = classes_of(index, roots=roots, wanted=options.classes, all_things=things)
         if options.background is None or options.truth != "instances":
             return classes
         if options.background in [spec.name for spec in classes]:

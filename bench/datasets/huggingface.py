@@ -32,7 +32,7 @@ from bench.data.formats.documents import read_json
 from bench.data.formats.hf_tables import Tables, class_names, find_tables, item_of, kind_of, read_row
 from bench.data.formats.image_files import decode_image, decode_mask
 from bench.data.formats.image_headers import encoded_size, read_bytes
-from bench.data.formats.label_tables import MAX_CLASSES, map_values, palette_colour
+from bench.data.formats.label_tables import MAX_CLASSES, map_values, named_classes
 from bench.data.formats.on_disk import Description, Entry, OnDisk, require_folder, root_of
 from bench.data.formats.rasters import SegmentationError, painted, segmentation_masks, stacked
 from bench.data.formats.splits import in_usual_order
@@ -215,11 +215,7 @@ def _label_space(
     if not names or len(names) > MAX_CLASSES:
         raise DatasetError(f"huggingface: {len(names)} classes; expected 1 to {MAX_CLASSES}.")
     stuff = names if columns.mask is not None else [background]
-    offset = 0 if names[0] == "background" else 1
-    classes = tuple(
-        ClassSpec(name=name, is_thing=name not in stuff, colour=palette_colour(index + offset))
-        for index, name in enumerate(names)
-    )
+    classes = named_classes(names, things={*names} - {*stuff})
     class_of = {named[name]: index for index, name in enumerate(names) if name in named}
     return classes, class_of if options.void is None else {**class_of, options.void: IGNORE_LABEL}
 

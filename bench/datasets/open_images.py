@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from bench.data.formats.file_names import files_under
 from bench.data.formats.image_files import read_mask
 from bench.data.formats.image_headers import image_size
-from bench.data.formats.label_tables import palette_colour
+from bench.data.formats.label_tables import named_classes
 from bench.data.formats.on_disk import Description, Entry, OnDisk, missing, require_folder, root_of
 from bench.data.formats.rasters import painted, stacked
 from bench.dataset import GroundTruth
@@ -92,7 +92,7 @@ def open_dataset(options: Options) -> OnDisk:
         if name not in known:
             raise DatasetError(f"open_images: no class named {name!r} has masks.{did_you_mean(name, known)}")
     chosen = options.classes or tuple(known)
-    classes = tuple(ClassSpec(name=n, is_thing=True, colour=palette_colour(i + 1)) for i, n in enumerate(chosen))
+    classes = named_classes(chosen, things=chosen, background=None)
     reader = _Reader(root, splits, {known[name]: index for index, name in enumerate(chosen)}, classes)
     description = Description(
         name="open_images",

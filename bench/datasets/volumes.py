@@ -37,7 +37,7 @@ from pydantic import Field, JsonValue, model_validator
 
 from bench.data.formats.bands import Depth, Percentiles
 from bench.data.formats.dicom_labels import label_kind, left_out, region_names
-from bench.data.formats.label_tables import MAX_CLASSES, palette_colour
+from bench.data.formats.label_tables import MAX_CLASSES, named_classes
 from bench.data.formats.on_disk import Description, Entry, OnDisk, require_folder, root_of
 from bench.data.formats.splits import by_fraction, group_keys, in_usual_order
 from bench.data.formats.volume_places import Case, cases_in, files_of
@@ -259,12 +259,7 @@ def _label_space(cases: tuple[Case, ...], options: Options) -> tuple[tuple[Class
     names = [name for name, value in named.items() if value != options.void]
     if not names or len(names) > MAX_CLASSES:
         raise DatasetError(f"volumes: {len(names)} classes; expected 1 to {MAX_CLASSES}.")
-    things = options.masks_hold == "instances"
-    colours = [palette_colour(index if "background" in names else index + 1) for index in range(len(names))]
-    classes = tuple(
-        ClassSpec(name=name, is_thing=things and name == options.object_class, colour=colour)
-        for name, colour in zip(names, colours, strict=True)
-    )
+    classes = named_classes(names, things=[options.object_class] if options.masks_hold == "instances" else ())
     class_of = {named[name]: index for index, name in enumerate(names)}
     return classes, class_of if options.void is None else {**class_of, options.void: IGNORE_LABEL}
 

@@ -11,7 +11,7 @@ from bench.data.formats.coco_documents import CocoCategory
 from bench.data.formats.coco_index import CocoIndex
 from bench.data.formats.coco_rows import colour
 from bench.data.formats.label_tables import palette_colour
-from bench.errors import DatasetError, did_you_mean
+from bench.errors import DatasetError, did_you_mean, few
 from bench.records import ClassSpec
 
 FREQUENCIES: dict[str, Literal["rare", "common", "frequent"]] = {"r": "rare", "c": "common", "f": "frequent"}
@@ -65,6 +65,21 @@ def _by_name(categories: Sequence[CocoCategory], file: Path) -> dict[str, CocoCa
     if twice:
         raise DatasetError(f"{file} has two categories of one name, {twice[0]!r}. Rename or merge them.")
     return {row["name"]: row for row in categories}
+
+
+def told_of_other_ids(index: CocoIndex, first: CocoIndex) -> str:
+    """Return what to note of a split whose categories have other ids; raises `DatasetError` for other names."""
+    own, others = (Counter(one.names_of_categories.values()) for one in (index, first))
+    if own != others:
+        more, fewer = ((one - other).elements() for one, other in ((own, others), (others, own)))
+        raise DatasetError(
+            f"{index.state.file} has other categories than the other splits: {few(more) or 'none'} where "
+            f"{first.state.file.name} has {few(fewer) or 'none'}. All splits need the same names."
+        )
+    return (
+        f"{index.state.file.name}: its category ids are not those of {first.state.file.name}; classes go by their "
+        "names, which agree"
+    )
 
 
 def background_is_a_category(background: str, classes: Iterable[ClassSpec], file: Path) -> DatasetError:

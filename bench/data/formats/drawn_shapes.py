@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data.formats.label_tables import MAX_CLASSES, palette_colour
+from bench.data.formats.label_tables import MAX_CLASSES, named_classes
 from bench.data.formats.rasters import stacked
 from bench.dataset import GroundTruth
 from bench.errors import DatasetError
@@ -90,11 +90,7 @@ def shape_classes(labels: Sequence[str], options: ShapeOptions, where: str) -> S
     if not names or len(names) >= MAX_CLASSES:
         raise DatasetError(f"{where} has {len(names)} labels; expected 1 to {MAX_CLASSES - 1}.")
     stuff = {*options.stuff, options.background}
-    offset = 0 if names[0] == options.background else 1
-    classes = tuple(
-        ClassSpec(name=name, is_thing=name not in stuff, colour=palette_colour(index + offset))
-        for index, name in enumerate(names)
-    )
+    classes = named_classes(names, things={*names} - stuff, background=options.background)
     class_of = {**{name: i for i, name in enumerate(names)}, **dict.fromkeys(options.void, IGNORE_LABEL)}
     return ShapeClasses(
         classes, class_of, IGNORE_LABEL if options.background is None else names.index(options.background)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -53,10 +53,19 @@ def palette_colour(index: int) -> Rgb:
     return channels[0], channels[1], channels[2]
 
 
-def named_classes(names: Sequence[str], *, things: Sequence[str] = ()) -> tuple[ClassSpec, ...]:
-    """Return classes in the order of their names, coloured by the VOC palette; `things` are countable."""
+def named_classes(
+    names: Sequence[str], *, things: Collection[str] = (), background: str | None = "background"
+) -> tuple[ClassSpec, ...]:
+    """Return classes in the order of their names, coloured by the VOC palette, whose first is black.
+
+    Args:
+        names: Their names.
+        things: Names of those that are countable.
+        background: Name of the class that is black if it is the first; without it none is.
+    """
+    shift = not names or names[0] != background
     return tuple(
-        ClassSpec(name=name, is_thing=name in things, colour=palette_colour(index + ("background" not in names)))
+        ClassSpec(name=name, is_thing=name in things, colour=palette_colour((index + shift) % 256))
         for index, name in enumerate(names)
     )
 

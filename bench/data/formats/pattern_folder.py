@@ -15,7 +15,7 @@ from bench.data.formats.class_lists import read_classes
 from bench.data.formats.file_names import id_of
 from bench.data.formats.folder_classes import FolderTable
 from bench.data.formats.folder_reading import decisive, declared_bands, folder_table, labelled
-from bench.data.formats.label_tables import MAX_CLASSES, palette_colour
+from bench.data.formats.label_tables import MAX_CLASSES, named_classes
 from bench.data.formats.on_disk import Description, Entry, OnDisk, require_folder, root_of
 from bench.data.formats.pattern_ground_truth import BACKGROUND, MaskRule
 from bench.data.formats.pattern_options import PatternOptions
@@ -202,11 +202,7 @@ def _ground_truths(
     }
     names = _class_names(Counter(of_file.values()), options)
     class_of = {name: index for index, name in enumerate(names)}
-    things = options.masks_hold != "classes"
-    classes = tuple(
-        ClassSpec(name=name, is_thing=things and index > 0, colour=palette_colour(index) if index else (0, 0, 0))
-        for index, name in enumerate(names)
-    )
+    classes = named_classes(names, things=names[1:] if options.masks_hold != "classes" else ())
     rule = MaskRule(options.masks_hold, class_of, of_file, options.threshold, options.class_order is not None)
     return _GroundTruths(classes, rule.ground_truth, [options.masks_hold, options.threshold, list(names), rule.on_top])
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.data.formats.label_tables import palette_colour, read_table
+from bench.data.formats.label_tables import named_classes, read_table, rgb_of
 from bench.errors import BenchError, did_you_mean
 from bench.records import ClassSpec
 
@@ -45,7 +45,7 @@ def label_space(trained_on: str | Sequence[str]) -> LabelSpace:
         twice = sorted({name for name in trained_on if list(trained_on).count(name) > 1})
         if twice:
             raise BenchError(f"trained_on names the class {twice[0]!r} twice; each class has a name of its own")
-        return LabelSpace("its own list", _classes(trained_on, [name != BACKGROUND for name in trained_on]))
+        return LabelSpace("its own list", named_classes(trained_on, things={*trained_on} - {BACKGROUND}))
     makers = {
         "coco_things": lambda: _coco(things_only=True),
         "coco_91": _coco_91,
@@ -66,14 +66,6 @@ def label_space(trained_on: str | Sequence[str]) -> LabelSpace:
 Parts = tuple[tuple[ClassSpec, ...], frozenset[str]]
 
 
-def _classes(names: Sequence[str], things: Sequence[bool]) -> tuple[ClassSpec, ...]:
-    shift = BACKGROUND not in names  # the first colour of the palette is black
-    return tuple(
-        ClassSpec(name=name, is_thing=bool(thing), colour=palette_colour((index + shift) % 256))
-        for index, (name, thing) in enumerate(zip(names, things, strict=True))
-    )
-
-
 def _coco_rows() -> list[dict[str, str]]:
     with COCO.open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
@@ -82,7 +74,8 @@ def _coco_rows() -> list[dict[str, str]]:
 def _coco(*, things_only: bool) -> Parts:
     """80 things, or these and 53 kinds of stuff, without the holes between COCO's own ids."""
     rows = [row for row in _coco_rows() if row["is_thing"] == "1" or not things_only]
-    return _classes([row["name"] for row in rows], [row["is_thing"] == "1" for row in rows]), frozenset()
+    things = [row["name"] for row in rows if row["is_thing"] == "1"]
+    return named_classes([row["name"] for row in rows], things=things), frozenset()
 
 
 def _coco_91() -> Parts:
@@ -90,17 +83,16 @@ def _coco_91() -> Parts:
     name_of = {int(row["id"]): row["name"] for row in _coco_rows() if row["is_thing"] == "1"} | {0: BACKGROUND}
     names = [name_of.get(index, f"unused {index}") for index in range(91)]
     unused = frozenset(name for name in names if name not in name_of.values())
-    return _classes(names, [name != BACKGROUND and name not in unused for name in names]), unused
+    return named_classes(names, things={*names} - unused - {BACKGROUND}), unused
 
 
 def _voc() -> Parts:
     names = [row["name"] for row in read_table("voc")]
-    return _classes(names, [name != BACKGROUND for name in names]), frozenset()
+    return named_classes(names, things={*names} - {BACKGROUND}), frozenset()
 
 
 def _ade20k() -> Parts:
-    names = [row["name"] for row in read_table("ade20k")]
-    return _classes(names, [False] * len(names)), frozenset()
+    return named_classes([row["name"] for row in read_table("ade20k")]), frozenset()
 
 
 def _cityscapes() -> Parts:
@@ -108,10 +100,5 @@ def _cityscapes() -> Parts:
         (row for row in read_table("cityscapes") if row["train_id"] != "255"), key=lambda r: int(r["train_id"])
     )
     return tuple(
-        ClassSpec(
-            name=row["name"],
-            is_thing=row["has_instances"] == "1",
-            colour=(int(row["red"]), int(row["green"]), int(row["blue"])),
-        )
-        for row in rows
+        ClassSpec(name=row["name"], is_thing=row["has_instances"] == "1", colour=rgb_of(row)) for row in rows
     ), frozenset()

@@ -84,6 +84,8 @@ LAYOUTS = {
     "beginnings of both": ("images/img_{0}.png", "labels/lbl_{0}.png"),
     "arrays": ("images/p{0}.png", "masks/p{0}.npy"),
     "a folder a patient": ("TCGA_{group}/TCGA_{group}_{0}.tif", "TCGA_{group}/TCGA_{group}_{0}_mask.tif"),
+    "a folder a patient, above slices": ("patient_{group}/slice/images/{0}.png", "patient_{group}/slice/masks/{0}.png"),
+    "a numbered folder, above all": ("release_2/data/images/{0}.png", "release_2/data/masks/{0}.png"),
     "names with dots and spaces": ("images/p {0}.v1.png", "masks/p {0}.v1.png"),
 }
 

@@ -255,6 +255,26 @@ def test_segments_in_only_one_of_png_and_json_are_named(exported, tmp_path):
         opened(copy, truth="panoptic").target("000000000021")
 
 
+def test_splits_whose_category_ids_differ_are_read_by_the_names(exported, tmp_path):
+    def renumber(document):
+        other = {row["id"]: 100 + position for position, row in enumerate(reversed(document["categories"]))}
+        for row in document["categories"]:
+            row["id"] = other[row["id"]]
+        for row in document["annotations"]:
+            row["category_id"] = other[row["category_id"]]
+
+    plain, renumbered = (
+        opened(exported.folder),
+        opened(rewritten(exported, tmp_path, renumber, "instances_train2017.json")),
+    )
+    assert renumbered.classes == plain.classes
+    for image_id in plain.ids("train"):
+        assert labels(renumbered.target(image_id)) == labels(plain.target(image_id))
+        assert objects(renumbered.target(image_id).instances) == objects(plain.target(image_id).instances)
+    assert any("its category ids are not those of" in note for note in renumbered.notes("train"))
+    assert not any("category ids" in note for note in renumbered.notes("val"))
+
+
 def test_splits_with_other_categories_are_refused(exported, tmp_path):
     copy = rewritten(exported, tmp_path, lambda d: d["categories"][0].update(name="disk"), "instances_train2017.json")
     with pytest.raises(DatasetError, match=r"instances_train2017\.json has other categories than the other splits"):
