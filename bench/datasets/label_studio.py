@@ -30,7 +30,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from bench.data.formats.doubts import Doubt
-from bench.data.formats.drawn_shapes import Shape, ShapeClasses, ShapeOptions, shape_classes
+from bench.data.formats.drawn_shapes import Shape, ShapeClasses, ShapeOptions, classes_in_use
 from bench.data.formats.file_names import files_under, id_of
 from bench.data.formats.image_files import read_mask
 from bench.data.formats.image_headers import image_size
@@ -49,7 +49,7 @@ from bench.data.formats.label_studio_units import Units, in_percent, require_per
 from bench.data.formats.on_disk import Description, Entry, OnDisk, missing, require_folder, root_of
 from bench.data.formats.splits import by_fraction, group_keys
 from bench.dataset import GroundTruth
-from bench.errors import DatasetError, did_you_mean
+from bench.errors import DatasetError
 from bench.records import Size, TaskKind
 
 SOURCE = "annotations of Label Studio, https://labelstud.io"
@@ -99,7 +99,7 @@ def open_dataset(options: Options) -> OnDisk:
     tasks = [task for task in listed.tasks if options.pngs is None or task.number in pngs]
     labels = {one.label for found in pngs.values() for one in found}
     labels |= {region.label for task in tasks for region in task.regions} if options.pngs is None else set()
-    space = _label_space(labels, file, options)
+    space = classes_in_use(dict.fromkeys(labels, file), options.classes, options, str(file))
     images = _images(tasks, root, file)
     note = "" if options.coordinates or pngs else require_percent(tasks, images, file)
     if options.coordinates == "pixels":
@@ -151,17 +151,6 @@ def _file(root: Path, options: Options) -> Path:
         told = ", ".join(path.name for path in found[:5]) or "none"
         raise DatasetError(f"label_studio: {root} should hold one JSON, but holds {told}. Name it by the option file.")
     return found[0]
-
-
-def _label_space(labels: set[str], file: Path, options: Options) -> ShapeClasses:
-    for label in sorted(labels - {*options.ignore_labels, *options.void, options.background or ""}):
-        if options.classes is not None and label not in options.classes:
-            raise DatasetError(
-                f"{file}: the label {label!r} is not among classes: {', '.join(options.classes)}."
-                f"{did_you_mean(label, options.classes)} Correct it, or add it to classes, void or ignore_labels.",
-                kind="labels",
-            )
-    return shape_classes(options.classes or sorted(labels), options, str(file))
 
 
 def _images(tasks: list[Task], root: Path, file: Path) -> dict[str, Path]:

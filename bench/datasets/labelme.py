@@ -32,7 +32,7 @@ from pydantic import Field
 from bench.data.formats.boxes import box_around, edge_doubts
 from bench.data.formats.documents import read_json_object
 from bench.data.formats.doubts import Doubt
-from bench.data.formats.drawn_shapes import Shape, ShapeClasses, ShapeOptions, shape_classes
+from bench.data.formats.drawn_shapes import Shape, ShapeClasses, ShapeOptions, classes_in_use
 from bench.data.formats.embedded import decode_embedded
 from bench.data.formats.file_names import files_under, id_of
 from bench.data.formats.image_files import IMAGE_SUFFIXES
@@ -42,7 +42,7 @@ from bench.data.formats.patterns import visible_files
 from bench.data.formats.splits import USUAL_ORDER, by_fraction, group_keys, in_usual_order
 from bench.data.formats.typed import LABELME, LabelMeDocument, as_typed
 from bench.dataset import GroundTruth
-from bench.errors import DatasetError, did_you_mean
+from bench.errors import DatasetError
 from bench.records import Size, TaskKind
 
 SOURCE = "annotations of LabelMe, https://github.com/wkentaro/labelme"
@@ -128,16 +128,7 @@ def _label_space(documents: Mapping[Path, LabelMeDocument], options: Options) ->
     for file, document in documents.items():
         for shape in document["shapes"]:
             seen.setdefault(str(shape.get("label")), file)
-    apart = {*options.ignore_labels, *options.void, options.background}
-    found = sorted(label for label in seen if label not in apart)
-    for label in found:
-        if options.classes is not None and label not in options.classes:
-            raise DatasetError(
-                f"{seen[label]}: the label {label!r} is not among classes: {', '.join(options.classes)}."
-                f"{did_you_mean(label, options.classes)} Correct it, or add it to classes, void or ignore_labels.",
-                kind="labels",
-            )
-    return shape_classes(options.classes or found, options, "labelme: the data set")
+    return classes_in_use(seen, options.classes, options, "labelme: the data set")
 
 
 def _numbered(names: Sequence[str]) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from bench.data.formats.label_tables import MAX_CLASSES, named_classes
 from bench.data.formats.rasters import stacked
 from bench.dataset import GroundTruth
-from bench.errors import DatasetError
+from bench.errors import DatasetError, did_you_mean
 from bench.records import IGNORE_LABEL, ClassSpec, Record, Size
 from bench.records.predictions import SemanticMap
 
@@ -75,6 +76,25 @@ class ShapeClasses:
                 class_ids[key] = class_id
         instances = stacked(list(masks.values()), list(class_ids.values()), [False] * len(masks), size)
         return GroundTruth(SemanticMap(labels), instances)
+
+
+def classes_in_use(
+    seen: Mapping[str, Path], declared: Sequence[str] | None, options: ShapeOptions, where: str
+) -> ShapeClasses:
+    """Return the label space of labels, each with a file that has it: those declared, or all of them by name.
+
+    Raises:
+        DatasetError: If a label is not among those that are declared.
+    """
+    found = sorted(set(seen) - {*options.ignore_labels, *options.void, options.background or ""})
+    for label in found:
+        if declared is not None and label not in declared:
+            raise DatasetError(
+                f"{seen[label]}: the label {label!r} is not among classes: {', '.join(declared)}."
+                f"{did_you_mean(label, declared)} Correct it, or add it to classes, void or ignore_labels.",
+                kind="labels",
+            )
+    return shape_classes(declared or found, options, where)
 
 
 def shape_classes(labels: Sequence[str], options: ShapeOptions, where: str) -> ShapeClasses:
