@@ -17,14 +17,14 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Literal
 
-import numpy as np
 from pydantic import Field
 
+from bench.data.formats.rasters import instances_from_panoptic
 from bench.data.formats.shapes_scene import COLOURS, GENERATOR_VERSION, PRESETS, STUFF, Scene, draw_scene
 from bench.dataset import GroundTruth
 from bench.errors import DatasetError
 from bench.records import ClassSpec, Record, Size, TaskKind, as_json_dict, digest
-from bench.records.predictions import Instances, Panoptic, RgbImage, SemanticMap
+from bench.records.predictions import Panoptic, RgbImage, SemanticMap
 
 SOURCE = "drawn from a seed by bench/datasets/shapes.py"
 LICENCE = "the images are free of rights, as is anything made with them"
@@ -103,10 +103,11 @@ class Shapes:
     def target(self, image_id: str) -> GroundTruth:
         """Return the scene's ground truth in all three forms."""
         scene = self._scene(image_id)
+        panoptic = Panoptic(scene.segment_ids.copy(), scene.segments)
         return GroundTruth(
             semantic=SemanticMap(scene.labels.copy()),
-            instances=_instances(scene),
-            panoptic=Panoptic(scene.segment_ids.copy(), scene.segments),
+            instances=instances_from_panoptic(panoptic, self.classes),
+            panoptic=panoptic,
         )
 
     def size(self, image_id: str) -> Size:  # noqa: ARG002 - all scenes have one size
@@ -123,15 +124,3 @@ class Shapes:
         _, split, number = image_id.split("-")
         options = self._options
         return draw_scene(options.size, options.preset, options.seed, SPLITS.index(split), int(number))
-
-
-def _instances(scene: Scene) -> Instances:
-    """Visible masks of the things, in painting order."""
-    things = [s for s in scene.segments if s.class_id not in STUFF]
-    ids = np.array([s.id for s in things], dtype=np.int32)
-    return Instances(
-        masks=scene.segment_ids[None] == ids[:, None, None],
-        class_ids=np.array([s.class_id for s in things], dtype=np.int64),
-        scores=np.ones(len(things), dtype=np.float64),
-        crowd=np.array([s.crowd for s in things], dtype=np.bool_),
-    )

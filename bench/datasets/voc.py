@@ -34,12 +34,20 @@ from bench.data.formats.image_files import read_mask
 from bench.data.formats.label_tables import map_values, named_classes, palette_colour, read_table
 from bench.data.formats.on_disk import Description, Entry, OnDisk, missing, require_folder, root_of
 from bench.data.formats.sources import Archive, Part, Preparation
-from bench.data.formats.voc_labelmap import NAME, all_there, entries_of, lists_of, read_labelmap, without_suffix
-from bench.data.formats.voc_own_classes import BORDER, Signs, indices_of, not_vocs, objects_of, own_indices, signs_of
+from bench.data.formats.voc_labelmap import NAME, entries_of, lists_of, read_labelmap, without_suffix
+from bench.data.formats.voc_labelmap import OBTAIN as OBTAIN_OWN
+from bench.data.formats.voc_own_classes import (
+    BORDER,
+    Signs,
+    indices_of,
+    not_vocs,
+    own_indices,
+    signs_of,
+    with_objects_of,
+)
 from bench.dataset import GroundTruth
 from bench.errors import DatasetError
 from bench.records import IGNORE_LABEL, ClassSpec, Record, TaskKind
-from bench.records.predictions import SemanticMap
 
 SOURCE = "Pascal VOC 2012 segmentation (Everingham et al., IJCV 2015), http://host.robots.ox.ac.uk/pascal/VOC/voc2012"
 LICENCE = "images from Flickr, under Flickr's terms of use; annotations free for research"
@@ -145,9 +153,12 @@ def open_dataset(options: Options) -> OnDisk:
         decisive=[options.augmented, with_objects],
     )
     folders = [masks, "SegmentationObject"] if with_objects else [masks]
-    return OnDisk(
-        description, lambda split: _entries(root, lists[split], folders), partial(_ground_truth, len(classes))
-    )
+
+    def entries(split: str) -> list[Entry]:
+        # trainaug.txt of some sources has two columns, image and mask; the image's name is the stem of the first.
+        return entries_of(root, lists[split], folders, OBTAIN, lambda line: Path(line.split()[0]).stem)
+
+    return OnDisk(description, entries, partial(_ground_truth, len(classes)))
 
 
 def _open_named(root: Path, names: Sequence[str], origin: str) -> OnDisk:
@@ -178,7 +189,7 @@ def _open_own(
             if split not in lists
         ),
     )
-    return OnDisk(description, lambda split: entries_of(root, lists[split], folders), ground_truth)
+    return OnDisk(description, lambda split: entries_of(root, lists[split], folders, OBTAIN_OWN), ground_truth)
 
 
 def signs_in(root: Path, lists: Sequence[Path] = (), masks: str = "SegmentationClass") -> Signs:
@@ -209,23 +220,12 @@ def _has_masks(file: Path, masks: Path) -> bool:
     )
 
 
-def _entries(root: Path, file: Path, folders: list[str]) -> list[Entry]:
-    # trainaug.txt of some sources has two columns, image and mask; the image's name is the stem of the first.
-    names = [Path(line.split()[0]).stem for line in read_lines(file)]
-    entries = [
-        Entry(name, root / "JPEGImages" / f"{name}.jpg", tuple(root / folder / f"{name}.png" for folder in folders))
-        for name in names
-    ]
-    return all_there(entries, file, OBTAIN)
-
-
 def _ground_truth(num_classes: int, entry: Entry) -> GroundTruth:
     class_of = {**{index: index for index in range(num_classes)}, BORDER: IGNORE_LABEL}
     known = f"VOC has the indices 0 to {num_classes - 1} and {BORDER} for borders. Restore the file from its source."
     _refuse_other_palette(entry.ground_truths[0], num_classes)
     labels = map_values(indices_of(entry.ground_truths[0]), class_of, file=entry.ground_truths[0], known=known)
-    instances = objects_of(labels, entry.ground_truths[1]) if len(entry.ground_truths) > 1 else None
-    return GroundTruth(semantic=SemanticMap(labels), instances=instances)
+    return with_objects_of(labels, entry)
 
 
 def _refuse_other_palette(path: Path, num_classes: int) -> None:

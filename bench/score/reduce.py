@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.data.formats.rasters import instances_from_panoptic
 from bench.errors import BenchError
 from bench.records import ClassSpec, TaskKind, background_class, label_dtype, void_id, void_of
 from bench.records.predictions import (
@@ -131,19 +132,3 @@ def painted(instances: Instances, num_classes: int = 0) -> Painting:
         labels[instances.masks[index]] = instances.class_ids[index]
         scores[instances.masks[index]] = instances.scores[index]
     return Painting(labels, scores)
-
-
-def instances_from_panoptic(panoptic: Panoptic, classes: Sequence[ClassSpec]) -> Instances:
-    """Make every thing segment an instance; stuff and void are left out.
-
-    A panoptic map gives each pixel away once and usually leaves out unsure segments, so an AP of
-    it lies below that of the instances it was made from.
-    """
-    things = [segment for segment in panoptic.segments if classes[segment.class_id].is_thing]
-    ids = np.array([segment.id for segment in things], dtype=np.int32)
-    return Instances(
-        masks=panoptic.segment_ids[None] == ids[:, None, None],
-        class_ids=np.array([segment.class_id for segment in things], dtype=np.int64),
-        scores=np.array([1.0 if s.score is None else s.score for s in things], dtype=np.float64),
-        crowd=np.array([segment.crowd for segment in things], dtype=np.bool_),
-    )

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.exports import Exported
-from bench.data.formats.rasters import stacked
+from bench.data.formats.rasters import instances_from_panoptic
 from bench.dataset import Dataset, GroundTruth
 from bench.errors import DatasetError
 from bench.records import IGNORE_LABEL, ClassSpec
@@ -76,10 +76,7 @@ def objects_of(ground_truth: GroundTruth, classes: Sequence[ClassSpec], *, form:
             f"{form}: the source has no instances, only classes of pixels, and this format is about objects. "
             "Export it as folder, voc or ade20k."
         )
-    ids = ground_truth.panoptic.segment_ids
-    things = [s for s in ground_truth.panoptic.segments if classes[s.class_id].is_thing]
-    masks = [ids == s.id for s in things]
-    return stacked(masks, [s.class_id for s in things], [s.crowd for s in things], ground_truth.panoptic.size)
+    return instances_from_panoptic(ground_truth.panoptic, classes)
 
 
 def mapped(labels: LabelMap, values: Sequence[int], *, void: int) -> NDArray[np.uint8]:

@@ -15,7 +15,7 @@ from bench.errors import DatasetError
 IGNORED = "__ignore__"
 """LabelMe's name of what is not scored: the value 255, not a class."""
 
-LABELMAP = re.compile(r"^\s*(.+?)\s*:\s*(\d+)\s*,\s*(\d+)\s*,\s*(\d+)\s*:.*$")
+LABELMAP = re.compile(r"^\s*(.+?)\s*:\s*(\d+)\s*,\s*(\d+)\s*,\s*(\d+)\s*(:.*)?$")
 
 
 def read_classes(path: Path, void: int | Literal["none"] | None = None) -> FolderTable:
@@ -35,7 +35,7 @@ def read_classes(path: Path, void: int | Literal["none"] | None = None) -> Folde
     if names is not None:
         rows = [FolderClass(name=name, value=value) for value, name in enumerate(names)]
     else:
-        rows = _of_csv(path) if suffix == ".csv" else _of_labelmap(path)
+        rows = _of_csv(path) if suffix == ".csv" else labelmap_rows(path)
     if void is None:
         void = "none" if names is None else 255
     try:
@@ -72,13 +72,17 @@ def _is_value(text: str, most: int = 65535) -> bool:
     return number is not None and number <= most
 
 
-def _of_labelmap(path: Path) -> list[FolderClass]:
-    """Return lines of `name:r,g,b:parts:actions`."""
+def labelmap_rows(path: Path) -> list[FolderClass]:
+    """Return names and colours of a labelmap.txt, lines of `name:r,g,b:parts:actions`.
+
+    Raises:
+        DatasetError: If a line is of another form.
+    """
     found = []
     for line in read_lines(path):
         match = LABELMAP.match(line)
-        if match is None or not all(_is_value(text, most=255) for text in match.groups()[1:]):
+        if match is None or not all(_is_value(text, most=255) for text in match.groups()[1:4]):
             raise DatasetError(f"{path}: expected lines of name:r,g,b:: such as cell:128,0,0::; found {line!r}.")
-        red, green, blue = (int(text) for text in match.groups()[1:])
+        red, green, blue = (int(text) for text in match.groups()[1:4])
         found.append(FolderClass(name=match.group(1), colour=(red, green, blue)))
     return found

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from bench.data.formats.coco_rows import LEAST_NUMBERS, nested
 from bench.data.formats.polygons import FARTHEST, Corners, compiled_runs, corners_of, polygon_runs
-from bench.records import Size, label_dtype, void_id
+from bench.records import ClassSpec, Size, label_dtype, void_id
 from bench.records.instances import EncodedInstances
 from bench.records.mask_runs import MaskRuns, lengths_of_texts, texts_of_lengths
-from bench.records.predictions import Instances, LabelMap
+from bench.records.predictions import Instances, LabelMap, Panoptic
 from bench.records.run_kernels import KERNELS
 
 
@@ -204,4 +204,20 @@ def stacked_runs(runs: MaskRuns, class_ids: Sequence[int], crowd: Sequence[bool]
         class_ids=np.array(class_ids, dtype=np.int64),
         scores=np.ones(len(class_ids), dtype=np.float64),
         crowd=np.array(crowd, dtype=np.bool_),
+    )
+
+
+def instances_from_panoptic(panoptic: Panoptic, classes: Sequence[ClassSpec]) -> Instances:
+    """Make every thing segment an instance; stuff and void are left out.
+
+    A panoptic map gives each pixel away once and usually leaves out unsure segments, so an AP of
+    it lies below that of the instances it was made from.
+    """
+    things = [segment for segment in panoptic.segments if classes[segment.class_id].is_thing]
+    ids = np.array([segment.id for segment in things], dtype=np.int32)
+    return Instances(
+        masks=panoptic.segment_ids[None] == ids[:, None, None],
+        class_ids=np.array([segment.class_id for segment in things], dtype=np.int64),
+        scores=np.array([1.0 if s.score is None else s.score for s in things], dtype=np.float64),
+        crowd=np.array([segment.crowd for segment in things], dtype=np.bool_),
     )

@@ -9,22 +9,24 @@ Masks hold these colours, as RGB or as a palette; objects are told apart by thei
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data.formats.documents import read_lines, whole_number
+from bench.data.formats.class_lists import labelmap_rows
+from bench.data.formats.documents import read_lines
 from bench.data.formats.file_names import files_under
 from bench.data.formats.image_files import IMAGE_SUFFIXES, read_mask
 from bench.data.formats.label_tables import MAX_CLASSES, Rgb, map_colours, pack_rgb
 from bench.data.formats.on_disk import Entry, missing
-from bench.data.formats.rasters import stacked
+from bench.data.formats.voc_own_classes import objects_of
 from bench.dataset import GroundTruth
 from bench.errors import DatasetError
-from bench.records import IGNORE_LABEL, ClassSpec, Size
-from bench.records.predictions import Instances, LabelMap, SemanticMap
+from bench.records import IGNORE_LABEL, ClassSpec
+from bench.records.predictions import SemanticMap
 
 NAME = "labelmap.txt"
 BORDER: Rgb = (224, 224, 192)
@@ -55,47 +57,19 @@ class LabelMapFile:
         known = f"{self.file.name} names {', '.join(f'{c.name} {c.colour}' for c in self.classes[:8])}. {OBTAIN}"
         pixels = _colours(entry.ground_truths[0])
         labels = map_colours(pixels, self.class_of, file=entry.ground_truths[0], known=known)
-        objects = self._objects(labels, entry.ground_truths[1]) if len(entry.ground_truths) > 1 else None
-        return GroundTruth(semantic=SemanticMap(labels), instances=objects)
-
-    def _objects(self, labels: LabelMap, file: Path) -> Instances:
-        numbers = pack_rgb(_colours(file))
-        if numbers.shape != labels.shape:
-            raise DatasetError(
-                f"{file} has {numbers.shape} pixels, the mask of classes {labels.shape} (height, width). {OBTAIN}",
-                kind="size",
-            )
-        border = (BORDER[0] << 16) | (BORDER[1] << 8) | BORDER[2]
-        masks, class_ids = [], []
-        for number in np.unique(numbers[(numbers != 0) & (numbers != border)]).tolist():
-            mask = numbers == number
-            counts = np.bincount(labels[mask & (labels != IGNORE_LABEL)], minlength=1)
-            class_id = int(counts.argmax())
-            if not counts.any() or not self.classes[class_id].is_thing:
-                colour = (number >> 16, number >> 8 & 255, number & 255)
-                raise DatasetError(
-                    f"{file}: the object of colour {colour} lies on background or border in SegmentationClass. "
-                    f"{OBTAIN}",
-                    kind="labels",
-                )
-            masks.append(mask)
-            class_ids.append(class_id)
-        return stacked(masks, class_ids, [False] * len(masks), Size(*labels.shape))
+        if len(entry.ground_truths) == 1:
+            return GroundTruth(SemanticMap(labels))
+        things = {index for index, spec in enumerate(self.classes) if spec.is_thing}
+        numbers, border = pack_rgb(_colours(entry.ground_truths[1])), int(pack_rgb(np.array(BORDER, dtype=np.uint8)))
+        objects = objects_of(labels, numbers, entry.ground_truths[1], border=border, things=things)
+        return GroundTruth(SemanticMap(labels), instances=objects)
 
 
 def read_labelmap(file: Path) -> LabelMapFile:
     """Read labelmap.txt; raises `DatasetError` with the line for a colour or name that is none, or given twice."""
     classes: list[ClassSpec] = []
-    for line in read_lines(file):
-        name, _, rest = line.partition(":")
-        numbers = rest.split(":")[0].split(",")
-        if (
-            not name
-            or len(numbers) != 3
-            or not all((whole_number(n.strip()) or 0) < 256 and whole_number(n.strip()) is not None for n in numbers)
-        ):
-            raise DatasetError(f"{file}: {line!r} is not of the form name:red,green,blue:parts:actions.")
-        colour = (int(numbers[0]), int(numbers[1]), int(numbers[2]))
+    for row in labelmap_rows(file):
+        name, colour = row.name, row.colour or BLACK
         twice = next((spec for spec in classes if colour == spec.colour or name == spec.name), None)
         if twice is not None:
             raise DatasetError(f"{file}: {name!r} has the name or the colour {colour} of {twice.name!r}. Change one.")
@@ -123,38 +97,39 @@ def lists_of(folder: Path) -> dict[str, Path]:
     return {name: found[name] for name in names}
 
 
-def entries_of(root: Path, file: Path, folders: list[str]) -> list[Entry]:
-    """Return images of a list, with a suffix of any kind; raises `DatasetError` if files are missing."""
-    images = {path.relative_to(root / "JPEGImages").with_suffix("").as_posix(): path for path in _images(root)}
-    names = [without_suffix(line) for line in read_lines(file)]
+def without_suffix(line: str) -> str:
+    """Return a line of a list as the name of an image."""
+    name = line.replace("\\", "/").strip("/")
+    return str(Path(name).with_suffix("").as_posix()) if Path(name).suffix.lower() in IMAGE_SUFFIXES else name
+
+
+def entries_of(
+    root: Path, file: Path, folders: list[str], obtain: str, name_of: Callable[[str], str] = without_suffix
+) -> list[Entry]:
+    """Return images of a list, with a suffix of any kind; raises `DatasetError` if there are none or files are missing.
+
+    Args:
+        root: The folder with JPEGImages.
+        file: The list.
+        folders: Folders of the masks.
+        obtain: How to get what is missing, a sentence.
+        name_of: Line of the list -> name of an image below JPEGImages.
+    """
+    pictures = files_under(root / "JPEGImages")
+    images = {path.relative_to(root / "JPEGImages").with_suffix("").as_posix(): path for path in pictures}
     entries = [
         Entry(
             name.replace("/", "__"),
             images.get(name, root / "JPEGImages" / f"{name}.jpg"),
             tuple(root / folder / f"{name}.png" for folder in folders),
         )
-        for name in names
+        for name in map(name_of, read_lines(file))
     ]
-    return all_there(entries, file, OBTAIN)
-
-
-def all_there(entries: list[Entry], file: Path, obtain: str) -> list[Entry]:
-    """Return the entries of a list of images, if there are any and all of their files; raises `DatasetError`."""
     absent = [path for entry in entries for path in (entry.image, *entry.ground_truths) if not path.is_file()]
     if absent or not entries:
         what = f"{len(absent)} files of the {len(entries)} images in {file.name} are missing, this being the first"
         raise missing("voc", absent[0] if absent else file, what if absent else "a list of image names", obtain)
     return entries
-
-
-def _images(root: Path) -> list[Path]:
-    return files_under(root / "JPEGImages")
-
-
-def without_suffix(line: str) -> str:
-    """Return a line of a list as the name of an image."""
-    name = line.replace("\\", "/").strip("/")
-    return str(Path(name).with_suffix("").as_posix()) if Path(name).suffix.lower() in IMAGE_SUFFIXES else name
 
 
 def _colours(path: Path) -> NDArray[np.uint8]:

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import re
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -183,8 +184,7 @@ class OwnIndices:
             f"{BORDER} is void. Add the name, or fix the mask."
         )
         labels = map_values(pixels, class_of, file=path, known=known)
-        objects = objects_of(labels, entry.ground_truths[1]) if len(entry.ground_truths) > 1 else None
-        return GroundTruth(semantic=SemanticMap(labels), instances=objects)
+        return with_objects_of(labels, entry)
 
     def _require_order(self, mask: StoredMask, path: Path) -> None:
         """Raise `DatasetError` where a colour is another index here than in the first mask."""
@@ -231,9 +231,27 @@ def indices_of(path: Path) -> NDArray[np.uint8]:
     )
 
 
-def objects_of(labels: LabelMap, file: Path) -> Instances:
-    """Return the objects of SegmentationObject, each of the class of most of its pixels; raises `DatasetError`."""
-    numbers = indices_of(file)
+def with_objects_of(labels: LabelMap, entry: Entry) -> GroundTruth:
+    """Return a ground truth of classes, and of the objects of a second mask of indices where there is one."""
+    masks = [objects_of(labels, indices_of(file), file) for file in entry.ground_truths[1:]]
+    return GroundTruth(semantic=SemanticMap(labels), instances=masks[0] if masks else None)
+
+
+def objects_of(
+    labels: LabelMap, numbers: NDArray[Any], file: Path, *, border: int = BORDER, things: Collection[int] | None = None
+) -> Instances:
+    """Return the objects of SegmentationObject, each of the class of most of its pixels.
+
+    Args:
+        labels: Class ids, (H, W).
+        numbers: Index or packed colour of the object of each pixel, (H, W); 0 for none.
+        file: File of these.
+        border: Number of borders, which are no object.
+        things: Class ids of things; None takes all but 0.
+
+    Raises:
+        DatasetError: If it is of another size, or an object lies on no thing.
+    """
     if numbers.shape != labels.shape:
         raise DatasetError(
             f"{file} has {numbers.shape[0]} × {numbers.shape[1]} pixels, the mask of classes {labels.shape[0]} × "
@@ -241,14 +259,15 @@ def objects_of(labels: LabelMap, file: Path) -> Instances:
             kind="size",
         )
     masks, class_ids = [], []
-    for number in np.unique(numbers[(numbers != 0) & (numbers != BORDER)]).tolist():
+    for number in np.unique(numbers[(numbers != 0) & (numbers != border)]).tolist():
         mask = numbers == number
         counts = np.bincount(labels[mask & (labels != IGNORE_LABEL)], minlength=1)
         class_id = int(counts.argmax())
-        if class_id == 0:
+        if not counts.any() or (class_id == 0 if things is None else class_id not in things):
+            told = number if things is None else f"of colour {(number >> 16, number >> 8 & 255, number & 255)}"
             raise DatasetError(
-                f"{file}: object {number} lies on background or border in SegmentationClass. "
-                "Restore both from their source.",
+                f"{file}: object {told} lies on background or border in SegmentationClass. Restore both from their "
+                "source.",
                 kind="labels",
             )
         masks.append(mask)

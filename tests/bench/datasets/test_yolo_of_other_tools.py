@@ -173,7 +173,7 @@ def test_voc_layout_with_a_labelmap_has_its_classes_objects_and_lists(tmp_path, 
     ("labelmap", "message"),
     [
         (LABELMAP.replace("51,221,255", "250,50,83"), "'rod' has the name or the colour"),
-        (LABELMAP.replace("51,221,255", "51,221"), "is not of the form name:red,green,blue"),
+        (LABELMAP.replace("51,221,255", "51,221"), "expected lines of name:r,g,b::"),
         (
             LABELMAP.replace("rod:51,221,255", "rod:1,2,3"),
             r"has colours outside the table: RGB 51,221,255 \(4 pixels\)",

@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from bench.data.formats.rasters import instances_from_panoptic
 from bench.errors import BenchError
 from bench.records import ClassSpec
 from bench.records.predictions import Instances, Panoptic, Segment, SemanticMap
 from bench.score.reduce import (
     RULES,
     background_class,
-    instances_from_panoptic,
     reaches,
     reduced,
     semantic_from,
