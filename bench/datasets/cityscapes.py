@@ -38,10 +38,10 @@ from bench.data.formats.file_names import files_under
 from bench.data.formats.image_files import read_mask
 from bench.data.formats.label_tables import ground_truth_of_values, map_values, read_table, rgb_of
 from bench.data.formats.on_disk import Description, Entry, OnDisk, missing, require_folder, root_of
-from bench.data.formats.rasters import stacked
+from bench.data.formats.rasters import instances_from_panoptic
 from bench.dataset import GroundTruth
 from bench.errors import DatasetError
-from bench.records import IGNORE_LABEL, ClassSpec, Record, Size, TaskKind
+from bench.records import IGNORE_LABEL, ClassSpec, Record, TaskKind
 from bench.records.predictions import Instances, Panoptic, Segment, SemanticMap
 
 SOURCE = "Cityscapes, fine annotations (Cordts et al., CVPR 2016), https://www.cityscapes-dataset.com"
@@ -223,11 +223,5 @@ def _objects(values: NDArray[Any], labels: Labels, file: Path, known: str) -> tu
         segment = segments.setdefault(key, Segment(value or UNLABELED_SEGMENT, class_id, crowd))
         segment_of[index] = segment.id
     ids = segment_of[position].reshape(values.shape)
-    things = [segment for segment in segments.values() if labels.classes[segment.class_id].is_thing]
-    masks = [ids == segment.id for segment in things]
-    size = Size(*values.shape)
-    instances = stacked(masks, [s.class_id for s in things], [s.crowd for s in things], size)
-    return (
-        instances.changed(void=ids == 0),
-        Panoptic(ids, tuple(segments.values())),
-    )
+    panoptic = Panoptic(ids, tuple(segments.values()))
+    return instances_from_panoptic(panoptic, labels.classes).changed(void=ids == 0), panoptic

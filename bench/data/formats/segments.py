@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from bench.data.formats.image_files import read_mask
 from bench.data.formats.label_tables import Runs, pack_rgb, runs_of
-from bench.data.formats.rasters import stacked
+from bench.data.formats.rasters import instances_from_panoptic
 from bench.dataset import GroundTruth
 from bench.errors import DatasetError
-from bench.records import ClassSpec, Size, label_dtype, void_id
+from bench.records import ClassSpec, label_dtype, void_id
 from bench.records.predictions import Panoptic, Segment, SemanticMap
 
 
@@ -52,12 +52,11 @@ class SegmentMap:
             [class_of.get(i, void_id(len(classes))) for i in self.numbers.tolist()], dtype=label_dtype(len(classes))
         )
         ids = self.runs.filled(kept[self.which])
-        things = [s for s in segments if classes[s.class_id].is_thing]
-        masks = [ids == s.id for s in things]
+        panoptic = Panoptic(ids, tuple(segments))
         return GroundTruth(
             semantic=SemanticMap(self.runs.filled(labels[self.which])),
-            instances=stacked(masks, [s.class_id for s in things], [s.crowd for s in things], Size(*ids.shape)),
-            panoptic=Panoptic(ids, tuple(segments)),
+            instances=instances_from_panoptic(panoptic, classes),
+            panoptic=panoptic,
         )
 
 
