@@ -62,7 +62,6 @@ def best_patterns(paths: Sequence[str], root: Path, *, lossy: bool = False) -> P
 
     Args:
         paths: Paths below the root.
-        root: The folder.
         lossy: True if JPEG masks count.
     """
     pictures = [path for path in paths if _suffix(path) in (*IMAGE_SUFFIXES, *MASK_SUFFIXES)]

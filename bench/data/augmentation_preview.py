@@ -63,7 +63,6 @@ def preview(prepared: Prepared, out: Path, *, images: int) -> list[Sheet]:
 
     Args:
         prepared: The suite.
-        out: Folder for the sheets.
         images: Training images a sheet shows at most, taken at a fixed stride.
 
     Raises:

@@ -114,10 +114,8 @@ def check(
 
     Args:
         choice, dataset: The data set, and how it was chosen.
-        splits: Splits to check.
         cache: Folder that remembers what was seen.
         jobs: Processes; None = one for each core.
-        console: Console for the bar.
     """
     findings: list[Finding] = []
     images: list[Listed] = []

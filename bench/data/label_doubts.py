@@ -31,7 +31,6 @@ def doubts_of_splits(dataset: Dataset, images: Sequence[Listed], rows: dict[str,
     """Yield findings about labels that follow from many images.
 
     Args:
-        dataset: Data set that the images are of.
         images: Images in the order of the splits.
         rows: Rows of `inspect`, by image id.
     """

@@ -37,9 +37,6 @@ def preview(dataset: Dataset, splits: Sequence[str], path: Path, *, images: int)
     The legend has the classes that occur.
 
     Args:
-        dataset: Data set to draw.
-        splits: Splits to draw images of.
-        path: PNG to write.
         images: Images on the sheet, at most, but for those that EXIF turns.
 
     Raises:

@@ -36,8 +36,6 @@ def draw(
     """Write the picture as a PNG.
 
     Args:
-        path: File to write.
-        classes: The label space.
         pixels, images: Pixels and images of each class.
         areas: Pixels of each object; None where the ground truth has no objects.
         sizes: Size -> number of images.

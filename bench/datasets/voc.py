@@ -198,7 +198,6 @@ def signs_in(root: Path, lists: Sequence[Path] = (), masks: str = "SegmentationC
     Args:
         root: The folder with JPEGImages.
         lists: Lists of images; where none of them is there, any.
-        masks: Folder of the masks.
     """
     there = [file for file in lists if file.is_file()] or sorted((root / "ImageSets" / "Segmentation").glob("*.txt"))
     # trainaug.txt of some sources has two columns, image and mask.

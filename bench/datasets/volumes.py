@@ -152,11 +152,8 @@ def of_cases(name: str, cases: tuple[Case, ...], options: Options, root: Path, *
     """Return the data set of some volumes; `images`, `masks` and `channels` of the options are not used.
 
     Args:
-        name: Name of the data set in a suite.
         cases: Cases of the data set; those without a split are dealt out.
-        options: Options by which they are read.
         root: Folder below which `group` is searched.
-        licence: Terms of the data.
     """
     opened = _looked_at(cases, options)
     classes, class_of = _label_space(cases, options)

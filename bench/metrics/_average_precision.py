@@ -145,7 +145,6 @@ def precision_without(
         matched, ignored: Bits of each detection, one for each threshold, by falling score, (D,).
         units: Unit that each detection is left out with, -1 for none, (D,).
         positives: True objects that are left without each unit, (U,).
-        thresholds: Number of thresholds, T.
     """
     count = len(positives)
     precision, recall = (np.full((count, thresholds), np.nan) for _ in range(2))

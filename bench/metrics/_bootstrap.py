@@ -77,7 +77,6 @@ def resampled_sums(statistics: NDArray[np.int64] | NDArray[np.float64], *, seed:
 
     Args:
         statistics: One row per image, shape (N, ...).
-        seed: Seed of the units.
 
     Returns:
         Sums, shape (units, ...); exact for counts, because they stay far below 2^53.
@@ -99,7 +98,6 @@ def left_out_interval(
     """Return the 95 % interval of a score, cut to the values that it can take.
 
     Args:
-        value: Score over all images.
         left_out: Score with each unit left out, (units,).
         bounds: The smallest and the largest value, None = no limit.
     """

@@ -18,7 +18,6 @@ def cap_flags(rows: NDArray[np.float64], *, name: str, most: int, of_all_classes
 
     Args:
         rows: Rows of all images, see `bench.metrics._matching`, shape (rows, 8).
-        name: Name of the metric at its usual cap.
         most: Detections that count, of an image and a class.
         of_all_classes: True if they are counted over all classes of an image.
     """

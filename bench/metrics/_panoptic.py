@@ -164,7 +164,6 @@ def match(
         target, predicted: Give the classes; the latter's ids must be below `num_classes`.
         counts: Counts of `count_pairs`.
         ious: IoU by which pairs match, shape (true segments, predicted segments).
-        num_classes: Number of classes, K.
 
     Returns:
         float64, (K, 4): sum of the IoUs of the matches, matches, false positives, false negatives.

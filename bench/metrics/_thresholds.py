@@ -77,7 +77,6 @@ def curve(counts: Sums, classes: Sequence[ClassSpec]) -> list[tuple[float, float
 
     Args:
         counts: Pixels by level, (K, 256, 2).
-        classes: The label space.
     """
     nothing = background_class(classes)
     kept = np.array([class_id != nothing for class_id in range(len(classes))])
@@ -131,7 +130,6 @@ def threshold_metric(
     """Make a metric of what is called from a threshold on.
 
     Args:
-        name, label, definition: Name, heading and definition of the metric.
         formula: Sums, (..., K, 5) -> a value for each class, (..., K).
     """
 

@@ -64,7 +64,6 @@ def precision_recall(counts: Counts, classes: Sequence[ClassSpec]) -> list[tuple
 
     Args:
         counts: Pixels by level, (K, 256, 2).
-        classes: The label space.
     """
     walked = np.flip(np.asarray(counts, dtype=np.float64), axis=-2).cumsum(axis=-2)
     true_positives, called = walked[..., POSITIVE], walked.sum(axis=-1)

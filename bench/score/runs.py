@@ -95,9 +95,7 @@ def scoring_of(
     """Return what is to be computed of a case; None where its scores are up to date.
 
     Args:
-        run: The run it belongs to.
         plan: Plan with the metrics, the task and the seed.
-        planned: The case.
         predictions: Folder of its stored predictions.
         again: True scores even if scores of these predictions by these metric versions are there.
     """
@@ -112,9 +110,7 @@ def score_planned_case(
     """Score one case from its stored predictions, unless its scores are up to date.
 
     Args:
-        run: The run it belongs to.
         plan: Plan with the metrics, the task and the seed.
-        planned: The case.
         predictions: Folder of its stored predictions.
         again: Score even if scores of these predictions by these metric versions are there.
 

@@ -61,14 +61,10 @@ def score_case(
     """Score the stored predictions of a case.
 
     Args:
-        case: Case, which names the split and the number of its images.
         task: Form of the stored predictions, and the suite's classes. Predictions of a model with
             `trained_on` are mapped to these by name before anything else is done with them.
-        dataset: Data set of the case, opened.
         predictions_folder: Folder with the predictions that `save_prediction` wrote, one stem per image id.
         metric_names: Names of the metrics, in the order of the scores.
-        predict_key: Content key of the predictions.
-        seed: Seed of the bootstrap.
         validation: Folder of the probabilities on which thresholds are chosen, where they are not beside the
             predictions.
 
@@ -152,7 +148,6 @@ def observe_all(
     """Observe every image once; metrics with the same statistic share what the first observes.
 
     Args:
-        metrics: Metrics that are scored.
         task: Form of the predictions, and the label space.
         dataset: Data set with the ground truth, in the same label space.
         image_ids: Ids of the images, in the order of the statistics.

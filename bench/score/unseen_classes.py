@@ -66,7 +66,6 @@ def unseen_flag(score: Score, classes: Sequence[ClassSpec], shown: NDArray[np.bo
 
     Args:
         score: The score, with its value per class.
-        classes: The label space.
         shown: True for each class that the ground truth of the scored images shows, bool, (K,).
     """
     if shown is None or score.value is None:

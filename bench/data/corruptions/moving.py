@@ -22,8 +22,6 @@ def moved_ground_truth(
     """Return a ground truth whose pixels are moved: void from outside, and without objects that are moved out.
 
     Args:
-        ground_truth: Ground truth of the image before.
-        move: Moves what its pixels hold.
         spacing: Distance of pixels before -> after.
     """
     semantic, instances, panoptic = ground_truth.semantic, ground_truth.instances, ground_truth.panoptic

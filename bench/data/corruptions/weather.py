@@ -92,7 +92,6 @@ def plasma(side: int, decay: float, rng: np.random.Generator) -> NDArray[np.floa
     Args:
         side: A power of two.
         decay: Factor by which the noise shrinks at each finer step.
-        rng: Random numbers.
     """
     cloud = np.zeros((side, side))
     step, shake = side, 100.0

@@ -33,10 +33,8 @@ def class_map(
     """Return the position among the format's classes of each source class.
 
     Args:
-        source: Classes of the source.
         known: Names of the format's classes.
         names: Source class -> class of the format; None takes equal names, or the table above.
-        form: Name of the format.
 
     Raises:
         DatasetError: If a class has no counterpart, with both sides.

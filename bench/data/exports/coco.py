@@ -177,8 +177,6 @@ def panoptic_row(
 
     Args:
         panoptic: Its segments; scores are written where they have any.
-        png: The file.
-        number: Id of the image in the JSON.
         categories: Category id of each class; None counts them from 1.
 
     Raises:

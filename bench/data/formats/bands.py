@@ -207,7 +207,6 @@ def measured_ranges(reading: BandReading, images: Sequence[Path], wanted: Percen
     Args:
         reading: Without ranges.
         images: Images of the training split.
-        wanted: The percentiles.
 
     Raises:
         DatasetError: If an image cannot be read, or all pixels of a band are alike.

@@ -73,8 +73,6 @@ def edge_doubts(outlines: Iterable[tuple[str, Box | None]], size: Size, image: s
 
     Args:
         outlines: Name of each object for messages, and the box around its corners; None where it has none.
-        size: Size of the image.
-        image: Its name, for the example.
     """
     named = list(outlines)
     found: dict[tuple[str, str], list[str]] = defaultdict(list)

@@ -20,7 +20,6 @@ def open_dataset(name: str, options: dict[str, JsonValue]) -> Dataset:
     """Open a data set by name.
 
     Args:
-        name: Name of its module in `bench.datasets`.
         options: The data set's own, those of `Resplit` where its splits are to be made anew, `orientation`, and those
             of `BandOptions`.
 

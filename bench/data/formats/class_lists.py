@@ -22,7 +22,6 @@ def read_classes(path: Path, void: int | Literal["none"] | None = None) -> Folde
     """Read a file of classes in the form that its name says: .csv, .txt, or else classes.yaml.
 
     Args:
-        path: The file.
         void: The value that is not scored; None leaves 255 void for a list of names, and none for the other two.
 
     Raises:

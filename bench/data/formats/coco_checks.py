@@ -31,7 +31,6 @@ def exporter_roots(categories: Sequence[CocoCategory], used: NDArray[np.bool_]) 
     Roboflow writes one in front of the classes. COCO's `person`, which is its own super-category, is none.
 
     Args:
-        categories: Categories of the file.
         used: True for each category that has an annotation, bool, (categories,).
     """
     # Two rows of one id would hide each other; the label space refuses them by their names.
@@ -57,7 +56,6 @@ def checked_objects(
     """Refuse what an option has to settle, and tell what is read otherwise than it is written.
 
     Args:
-        index: Index of the file.
         chosen: The annotations that are used, bool, (A,).
         without_mask, crowds: The options of these names; None where the suite says nothing.
 

@@ -29,7 +29,6 @@ def classes_of(
     """Return the classes of a file.
 
     Args:
-        index: The file.
         roots: Ids of categories that are no classes, see `coco_checks.exporter_roots`.
         wanted: Names of the classes that are used, in order; None takes all.
         all_things: True if classes are things; None where each category says it of itself.

@@ -144,12 +144,6 @@ RESULT = TypeAdapter(CocoResult)
 def as_row(adapter: TypeAdapter[T], row: Any, what: str, file: Path) -> T:
     """Return a row as its type.
 
-    Args:
-        adapter: Adapter of the type.
-        row: The row as the JSON holds it.
-        what: The row in words, for the message.
-        file: File that holds the row.
-
     Raises:
         DatasetError: Naming the first value that is of another type, and how many further ones are.
     """

@@ -46,10 +46,7 @@ def doubts_of(
     """Return what is to be doubted of the annotations of an image.
 
     Args:
-        annotations: Annotations that are drawn.
         masks: Masks of the annotations, bool, (N, H, W).
-        size: Size of the image.
-        image: Its name, for the example.
         order_advice: Advice on run lengths of rows; None where an option says in which order they are.
     """
     found: dict[tuple[str, str], list[object]] = defaultdict(list)

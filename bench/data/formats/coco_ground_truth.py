@@ -46,9 +46,6 @@ def images_missing(names: Sequence[str], total: int, file: Path, folder: Path, o
     """Return the error for images that an annotation file names and that are not there.
 
     Args:
-        names: Names of the missing images.
-        total: Images that the file names.
-        file: The annotation file.
         folder: Folder that was searched first.
         obtain: Way to get COCO's own images; None where these are another project's.
     """
@@ -113,7 +110,6 @@ def unchecked_classes(row: CocoImage, present: Collection[int], class_of: Mappin
     in `neg_category_ids`; of the categories in `not_exhaustive_category_ids` further objects may be there.
 
     Args:
-        row: Row of the image.
         present: Class ids of its objects.
         class_of: Category id -> class id.
     """
@@ -127,9 +123,6 @@ def runs_of(annotations: Sequence[CocoAnnotation], size: Size, file: Path, image
     """Return masks of annotations of one image; raises `DatasetError` naming the one that is none.
 
     Args:
-        annotations: Annotations of one image.
-        size: Size of it.
-        file, image: Names for the message.
         by_rows: True if run lengths go along the rows.
     """
     try:

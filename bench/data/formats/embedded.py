@@ -42,7 +42,6 @@ def decode_embedded(encoded: bytes, size: Size, flags: int) -> NDArray[Any]:
     Args:
         encoded: Content of a PNG, or of another format that Pillow and OpenCV know.
         size: Size of the image that it belongs to, in pixels.
-        flags: Flags with which OpenCV decodes it.
 
     Returns:
         Pixels as OpenCV has them, (h, w) or (h, w, channels).

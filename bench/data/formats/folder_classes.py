@@ -137,7 +137,6 @@ def read_class_file(path: Path, void: int | Literal["none"] | None = None) -> Fo
     """Read classes.yaml: a list of names (value = position), or `classes` and `void`.
 
     Args:
-        path: The file.
         void: The option of that name; None leaves 255 void for a list, and the file's own word otherwise.
 
     Raises:

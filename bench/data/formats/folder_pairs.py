@@ -35,7 +35,6 @@ def paired(images: FilesBelow, folder: Path, suffix: str, *, lossy: bool) -> Pai
 
     Args:
         images: The images, with all other files of their folder.
-        folder: Folder of the masks.
         suffix: Text that follows the image's name in the name of its mask.
         lossy: True if JPEG masks count, because they are cut at a threshold.
 

@@ -157,7 +157,6 @@ def read_row(file: Path, part: int, row: int, columns: tuple[str, ...]) -> dict[
         file: Parquet, or an Arrow stream.
         part: Row group, or record batch.
         row: Index of the row within that part.
-        columns: Names of the columns that are wanted.
 
     Raises:
         DatasetError: If the file cannot be read.

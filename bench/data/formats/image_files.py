@@ -81,7 +81,6 @@ class StoredMask:
         """Return the pixels of a mask that has one value each, (H, W).
 
         Args:
-            file: Its file, for the message.
             instead: End of the sentence `FILE holds colours`: what was expected, and what to do.
 
         Raises:
@@ -129,8 +128,6 @@ def glance(encoded: bytes, path: Path, *, least: int) -> ImageSummary:
     All coded data of a JPEG are read, but its pixels are made at a fraction of its size, which is faster.
 
     Args:
-        encoded: Content of the file.
-        path: File that the content is from, for messages.
         least: Pixels that the smaller side keeps at least, where the image has them.
 
     Raises:
@@ -152,7 +149,6 @@ def read_mask(path: Path, *, lossy: bool = False, alpha: Literal["refuse", "keep
     """Read a mask as stored, see `StoredMask`.
 
     Args:
-        path: Its file.
         lossy: Take a JPEG too, whose values are not labels.
         alpha: Treatment of transparency that varies: refused, because a class may hide in it, or kept.
 

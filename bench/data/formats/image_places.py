@@ -98,7 +98,6 @@ def refuse_one_file_twice(found: Mapping[str, Path | str], where: str) -> None:
 
     Args:
         found: Name of an image in the annotations -> its file.
-        where: The annotations, for the message.
     """
     first: dict[Path | str, str] = {}
     twice = [(name, other, path) for name, path in found.items() if (other := first.setdefault(path, name)) != name]

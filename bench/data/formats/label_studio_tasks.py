@@ -229,8 +229,6 @@ def region_doubts(regions: Iterable[Region], size: Size, image: str) -> list[Dou
 
     Args:
         regions: Regions that could be drawn.
-        size: Size of the image.
-        image: Its name, for the example.
     """
     percent = Size(100, 100)
     outlines: list[tuple[str, Box | None]] = []

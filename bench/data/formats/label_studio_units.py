@@ -57,9 +57,7 @@ def require_percent(tasks: Sequence[Task], images: Mapping[str, Path], file: Pat
     """Return what to note of the units, nothing where they are certain.
 
     Args:
-        tasks: Tasks of an export.
         images: Number of a task -> its image.
-        file: The export, for messages.
 
     Raises:
         DatasetError: If the numbers are pixels, or may be.

@@ -59,7 +59,6 @@ def named_classes(
     """Return classes in the order of their names, coloured by the VOC palette, whose first is black.
 
     Args:
-        names: Their names.
         things: Names of those that are countable.
         background: Name of the class that is black if it is the first; without it none is.
     """
@@ -76,7 +75,6 @@ def map_values(pixels: NDArray[Any], class_of: Mapping[int, int], *, file: Path,
     Args:
         pixels: Stored values, integers from 0, any shape.
         class_of: Stored value -> class id or `IGNORE_LABEL`.
-        file: The mask, for the message.
         known: Values that the table has, and its source, for the message.
 
     Raises:
@@ -100,7 +98,6 @@ def ground_truth_of_values(file: Path, class_of: Mapping[int, int], *, known: st
     """Read the ground truth of a mask that has one value a pixel.
 
     Args:
-        file: The mask.
         class_of, known: See `map_values`.
         instead: End of the sentence `FILE holds colours`: what was expected, and what to do.
 

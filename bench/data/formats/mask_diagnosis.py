@@ -40,8 +40,6 @@ def inferred_table(masks: Sequence[Path], folder: Path, void: Void) -> FolderTab
     """Make a table from what the masks hold; reads every mask once.
 
     Args:
-        masks: Their files.
-        folder: Folder of the masks, for messages.
         void: Void as the user set it; 255 is void only where this says so.
 
     Raises:

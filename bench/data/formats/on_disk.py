@@ -109,9 +109,6 @@ class OnDisk:
         """Keep the description; list and read nothing. Raises `DatasetError` if two classes have one name.
 
         Args:
-            description: Description of the format.
-            list_split: Function that returns the entries of a split.
-            read_ground_truth: Function that returns the ground truth of an entry.
             notes: Function that returns sentences on what of a split was left out, guessed or converted.
             pictures: Reads the images; None where each is a file of its own.
             doubts: Function that returns where the ground truth of an entry disagrees with itself; None where it is
@@ -273,7 +270,6 @@ class OnDisk:
         """Return the fingerprint of the first images of a split, with the hashes of files from elsewhere.
 
         Args:
-            split: One of the splits.
             hashes_of: Files -> SHA-256 of each, in their order.
             max_images: None takes all images.
         """

@@ -127,8 +127,6 @@ def undecided(
     """Return the error for a turned image whose labels may fit it as shown or as stored.
 
     Args:
-        image: Its file.
-        orientation: EXIF orientation of the file.
         sizes: The frames whose size the labels have.
         contrasts: Frame -> contrast along the outlines, where it is known.
     """

@@ -67,7 +67,6 @@ def polygon_runs(objects: Sequence[Sequence[Corners]], size: Size) -> MaskRuns:
     Args:
         objects: Closed polygons of each object, which may leave the image. Where a polygon crosses itself the even-odd
             rule decides, so a line walked there and back leaves no trace.
-        size: Size of the masks.
     """
     polygons = [corners for one in objects for corners in one]
     if not polygons:
@@ -92,7 +91,6 @@ def compiled_runs(corners: Corners, lengths: NDArray[np.int64], counts: Sequence
         corners: Corners of all polygons, one after the other.
         lengths: Number of corners of each polygon.
         counts: Number of polygons of each object.
-        size: Size of the masks.
     """
     turns = _compiled_turns(corners, lengths, size)
     if len(counts) == len(lengths) and min(counts, default=1) == 1:

@@ -14,7 +14,6 @@ def require_published_names(
     """Raise `DatasetError` if no image has a name as the published ones have.
 
     Args:
-        dataset: Name of the data set.
         names: Names of images, without suffix.
         published: Regular expression of published names.
         example: A published name.

@@ -57,8 +57,6 @@ def segmentation_runs(segmentations: Sequence[object], size: Size, *, by_rows: b
     """Masks of the `segmentation` of COCO annotations of one image: polygons, run lengths, or run lengths as text.
 
     Args:
-        segmentations: The `segmentation` of each annotation.
-        size: Size of the image.
         by_rows: True if run lengths go along the rows, as some writers have it, and not down the columns.
 
     Returns:

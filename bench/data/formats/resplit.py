@@ -84,7 +84,6 @@ def parted(
     """Return options of the data set itself, and those that say other splits; None where there are none of these.
 
     Args:
-        options: Options as in a suite.
         own: Names of the data set's own options; those of the two that it understands itself stay with it.
 
     >>> parted({"root": "x", "split_by": "fraction"}, ["root"])

@@ -23,7 +23,6 @@ def group_keys(names: Sequence[str], pattern: str | None, *, where: str) -> list
         names: Paths of images below their folder.
         pattern: Regular expression searched in each name; its first group, or else the whole match,
             is the key. None makes every image a group of its own.
-        where: Name for messages.
 
     Raises:
         DatasetError: If the pattern is no regular expression, or a name does not match.
@@ -68,8 +67,6 @@ def by_fraction(keys: Sequence[str], fractions: Mapping[str, float], *, seed: in
     Args:
         keys: Group of each image.
         fractions: Split -> share of the images; sums to 1.
-        seed: Another seed gives other splits.
-        where: Name for messages.
 
     Raises:
         DatasetError: If the shares do not sum to 1 or there are fewer groups than splits.

@@ -23,8 +23,6 @@ def stratified(
         keys: Group of each image, (N,).
         presence: True for each class that an image has, bool, (N, K).
         fractions: Split -> share; sums to 1.
-        seed: Another seed gives other splits.
-        where: Name for messages.
 
     Raises:
         DatasetError: If the shares do not sum to 1 or there are fewer groups than splits.

@@ -29,7 +29,6 @@ def as_typed(adapter: TypeAdapter[T], value: object, where: str, advice: str) ->
 
     Args:
         adapter: Adapter of the type; keys that it does not name stay as they are.
-        value: Value as the JSON holds it.
         where: File, and the part of it, for the message.
         advice: Advice to the user, a sentence.
 

@@ -110,8 +110,6 @@ def entries_of(
 
     Args:
         root: The folder with JPEGImages.
-        file: The list.
-        folders: Folders of the masks.
         obtain: How to get what is missing, a sentence.
         name_of: Line of the list -> name of an image below JPEGImages.
     """

@@ -60,7 +60,6 @@ def signs_of(root: Path, names: Sequence[str], known: Sequence[str], folder: str
         root: The folder with JPEGImages.
         names: Names of images, without suffix.
         known: Names of VOC's classes, in the order of their indices.
-        folder: Folder of the masks.
     """
     sample = [path.as_posix() for path in evenly([Path(name) for name in names], LOOKED_AT)]
     objects = {name: found for name in sample if (found := object_names(root / "Annotations" / f"{name}.xml"))}
@@ -245,7 +244,6 @@ def objects_of(
     Args:
         labels: Class ids, (H, W).
         numbers: Index or packed colour of the object of each pixel, (H, W); 0 for none.
-        file: File of these.
         border: Number of borders, which are no object.
         things: Class ids of things; None takes all but 0.
 

@@ -150,7 +150,6 @@ class Slices:
         """Keep how slices are made.
 
         Args:
-            axis: Axis along which volumes are cut.
             grey: Rule for the values that become black and white.
             case_of: `image` of an entry -> its volumes.
         """

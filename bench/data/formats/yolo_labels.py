@@ -41,7 +41,6 @@ def compare_labels(images: ListedImages, label_folders: Mapping[str, str]) -> La
     """Look for the label file of each image; each folder is listed once.
 
     Args:
-        images: Images of a split.
         label_folders: Folder of images -> folder of their labels.
     """
     left = {place: {n for n in names_in(place) if n[-4:].lower() == ".txt"} for place in {*label_folders.values()}}
@@ -104,7 +103,6 @@ def label_notes(images: ListedImages, files: LabelFiles, *, leave_out: bool) -> 
     """Count label files that fit no image, and images without one.
 
     Args:
-        images: Images of a split.
         files: Label files that `compare_labels` found.
         leave_out: True if files that fit no image are known to be of none.
 
@@ -167,7 +165,6 @@ def label_rows(file: Path, num_classes: int, origin: str) -> list[LabelRow]:
     """Read a label file; one that is not there has no rows.
 
     Args:
-        file: The file.
         num_classes: Classes are numbered from 0 to below this.
         origin: File that names them, for messages.
 

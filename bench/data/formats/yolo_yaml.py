@@ -187,7 +187,6 @@ def read_data_yaml(file: Path, root: Path) -> DataYaml:
     """Read a data YAML.
 
     Args:
-        file: The YAML.
         root: Folder in which a relative `path` is looked for, after the folder of the YAML and before the working
             folder.
 

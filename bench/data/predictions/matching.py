@@ -63,7 +63,6 @@ def match_files(root: Path, pattern: str | None, suffixes: Sequence[str], asked:
     """Match files below a folder with images.
 
     Args:
-        root: The folder.
         pattern: Path of a file below it, with `{id}`; None takes every file with one of the suffixes.
         suffixes: Suffixes in lower case, with their dots; `.nii.gz` is one.
         asked: Images that predictions are wanted of, with their names.

@@ -55,8 +55,6 @@ def asked(
 
     Args:
         model: Model whose `trained_on` is the label space of the predictions, if it is not the data set's.
-        dataset: Dataset of the case.
-        split: Split that is scored.
         max_images: Largest number of its images; None for all.
         annotations: COCO file with the ids of images and categories; None for the data set's own.
 

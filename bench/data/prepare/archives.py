@@ -74,7 +74,6 @@ def unpack(archive: Path, folder: Path, *, only: Sequence[str] = (), advance: Ad
         archive: A tar (plain, or compressed by gzip, bzip2 or xz) or zip file.
         folder: Folder for the files, made if it is not there.
         only: Patterns of wanted members, as in `fnmatch`; `*` matches `/`. None = all.
-        advance: Advance for a bar.
 
     Returns:
         Paths of the wanted files, in the order of the archive.

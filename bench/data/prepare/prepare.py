@@ -91,7 +91,6 @@ def planned(name: str, folder: Path, wanted: Sequence[str], *, mirror: str | Non
     """Return what is to be fetched; touches nothing.
 
     Args:
-        name: Data set.
         folder: New, empty, or begun by this command.
         wanted: Parts; none = those that are fetched by default.
         mirror: Address of a folder that holds the archives under their file names.
@@ -128,10 +127,7 @@ def carry_out(plan: Plan, *, keep_archives: bool, console: Console, patience: Re
     """Fetch and unpack what is missing; returns the plan with what is there now.
 
     Args:
-        plan: Plan from `planned`.
         keep_archives: True keeps archives when their part is complete.
-        console: Console for bars, and a line per archive.
-        patience: Patience with a failing connection.
 
     Raises:
         BenchError: If an archive cannot be fetched, has another checksum than published, cannot be

@@ -79,7 +79,6 @@ def block_interval(values: NDArray[np.generic], percent: float, *, seed: int) ->
     Args:
         values: Samples in the order in which they were taken, at least one.
         percent: Percentile between 0 and 100.
-        seed: Seed of the resampling.
     """
     # Hours of samples need fewer draws.
     draws = min(DRAWS, max(200, _MAX_DRAWN // len(values)))

@@ -68,7 +68,6 @@ def estimate(value: float, left_out: NDArray[np.float64]) -> Estimate | None:
     """Return a score, or a difference of two, with its standard error.
 
     Args:
-        value: Score of all images.
         left_out: Scores with each unit left out, shape (units,); nan where it is then undefined.
 
     Returns:
@@ -92,8 +91,6 @@ def joint_draws(
     Args:
         values: Scores of all images, shape (models,).
         left_out: Scores with each unit left out, shape (models, units).
-        seed: Seed of the draws.
-        draws: Number of draws.
     """
     n = left_out.shape[1]
     deviations = np.nan_to_num(left_out - np.nanmean(left_out, axis=1, keepdims=True))  # (models, units)

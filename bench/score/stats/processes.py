@@ -62,7 +62,6 @@ def latency_interval(processes: Samples, percent: float, *, seed: int) -> Interv
     Args:
         processes: Samples of each process.
         percent: Percentile between 0 and 100.
-        seed: Seed of the draws.
 
     Returns:
         An interval that holds the percentile of the pooled samples. That of a single process says nothing about other

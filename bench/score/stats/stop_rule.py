@@ -20,7 +20,6 @@ class WarmUp:
         """Start empty.
 
         Args:
-            measurement: The protocol's numbers.
             min_s: Least seconds of warm-up on this kind of device.
             buckets: Image shapes that will be timed; each must have been seen twice.
         """
@@ -97,7 +96,6 @@ def unmet_conditions(total_ns: Sequence[int], elapsed_s: float, measurement: Mea
     Args:
         total_ns: End-to-end samples so far.
         elapsed_s: Seconds of sampling so far.
-        measurement: The protocol's numbers.
     """
     m, count = measurement, len(total_ns)
     unmet = []
