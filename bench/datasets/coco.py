@@ -27,7 +27,7 @@ Publications: Lin et al., ECCV 2014; Kirillov et al., CVPR 2019; Caesar et al., 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache, partial
 from pathlib import Path, PurePath
 from typing import Literal
@@ -188,9 +188,9 @@ class _Reader:
         self._notes: dict[str, list[str]] = {}
         self._last: tuple[str, list[CocoAnnotation], MaskRuns] | None = None
         smallest = self._index(min(files, key=lambda split: (files[split].stat().st_size, split)))
-        roots = exporter_roots(smallest.categories, used_categories(smallest))
-        self._roots = {smallest.names_of_categories[i] for i in roots}
-        self.classes = self._label_space(smallest, roots)
+        self._roots = exporter_roots(smallest.categories, used_categories(smallest))
+        self._names = smallest.names_of_categories
+        self.classes = self._label_space(smallest)
         self._first = smallest
         self._split_of: dict[Path, str] = {file: split for split, file in files.items()}
 
@@ -251,7 +251,7 @@ class _Reader:
         options = self._options
         notes = checked_objects(index, chosen, without_mask=options.without_mask, crowds=options.crowds)
         if self._roots:
-            names = ", ".join(map(repr, sorted(self._roots)))
+            names = ", ".join(repr(self._names[i]) for i in sorted(self._roots))
             notes.append(f"{index.state.file.name}: the exporter's root category {names} is no class and left out")
         if (index.row_offset >= 0).any():
             notes.append(
@@ -386,19 +386,23 @@ class _Reader:
         """Return category id in a file -> class id, None for one that was not asked for; without the roots."""
         place = {spec.name: class_id for class_id, spec in enumerate(self.classes)}
         named = self._index(self._split_of[file]).names_of_categories
-        return {category: place.get(name) for category, name in named.items() if name not in self._roots}
+        roots = self._roots
+        if named != self._names:
+            names = {self._names[category] for category in roots} - place.keys()
+            roots = {category for category, name in named.items() if name in names}
+        return {category: place.get(name) for category, name in named.items() if category not in roots}
 
     def _read_index(self, split: str) -> CocoIndex:
         index = coco_index(self._files[split])
-        if self._first is None or index.names_of_categories == self._first.names_of_categories:
+        if self._first is None or index.names_of_categories == self._names:
             return index
         self._renumbered[split] = [told_of_other_ids(index, self._first)]
         return index
 
-    def _label_space(self, index: CocoIndex, roots: Collection[str]) -> tuple[ClassSpec, ...]:
+    def _label_space(self, index: CocoIndex) -> tuple[ClassSpec, ...]:
         options = self._options
         things = {"instances": True, "stuff": False}.get(options.truth)
-        classes = classes_of(index, roots=roots, wanted=options.classes, all_things=things)
+        classes = classes_of(index, roots=self._roots, wanted=options.classes, all_things=things)
         if options.background is None or options.truth != "instances":
             return classes
         if options.background in [spec.name for spec in classes]:
