@@ -37,7 +37,7 @@ from numpy.typing import NDArray
 from pydantic import Field, JsonValue
 
 from bench.data.formats.coco_checks import Crowds, WithoutMask, checked_objects, exporter_roots, used_categories
-from bench.data.formats.coco_classes import background_is_a_category, background_spec, classes_of, told_of_other_ids
+from bench.data.formats.coco_classes import background_is_a_category, background_spec, classes_of, note_of_other_ids
 from bench.data.formats.coco_documents import CocoAnnotation
 from bench.data.formats.coco_doubts import ORDER_OPTION, doubts_of
 from bench.data.formats.coco_ground_truth import (
@@ -396,7 +396,7 @@ class _Reader:
         index = coco_index(self._files[split])
         if self._first is None or index.names_of_categories == self._names:
             return index
-        self._renumbered[split] = [told_of_other_ids(index, self._first)]
+        self._renumbered[split] = [note_of_other_ids(index, self._first)]
         return index
 
     def _label_space(self, index: CocoIndex) -> tuple[ClassSpec, ...]:

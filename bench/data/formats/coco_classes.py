@@ -66,7 +66,7 @@ def _by_name(categories: Sequence[CocoCategory], file: Path) -> dict[str, CocoCa
     return {row["name"]: row for row in categories}
 
 
-def told_of_other_ids(index: CocoIndex, first: CocoIndex) -> str:
+def note_of_other_ids(index: CocoIndex, first: CocoIndex) -> str:
     """Return what to note of a split whose categories have other ids; raises `DatasetError` for other names."""
     own, others = (Counter(one.names_of_categories.values()) for one in (index, first))
     if own != others:
