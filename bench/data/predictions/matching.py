@@ -14,8 +14,9 @@ from bench.data.predictions.requested import Requested
 from bench.errors import BenchError, few
 from bench.records import Flag
 
-named = partial(few, most=5)
+NAMED = 5
 """This many of the missing or superfluous are named."""
+named = partial(few, most=NAMED)
 
 
 @dataclass(frozen=True)
