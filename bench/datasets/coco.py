@@ -37,7 +37,7 @@ from numpy.typing import NDArray
 from pydantic import Field, JsonValue
 
 from bench.data.formats.coco_checks import Crowds, WithoutMask, checked_objects, exporter_roots, used_categories
-from bench.data.formats.coco_classes import background_is_a_category, background_spec, classes_of, note_of_other_ids
+from bench.data.formats.coco_classes import background_spec, classes_of, ids_of_classes, note_of_other_ids
 from bench.data.formats.coco_documents import CocoAnnotation
 from bench.data.formats.coco_doubts import ORDER_OPTION, doubts_of
 from bench.data.formats.coco_ground_truth import (
@@ -384,27 +384,17 @@ class _Reader:
 
     def _ids_of_classes(self, file: Path) -> dict[str, int | None]:
         """Return category id in a file -> class id, None for one that was not asked for; without the roots."""
-        place = {spec.name: class_id for class_id, spec in enumerate(self.classes)}
         named = self._index(self._split_of[file]).names_of_categories
-        roots = self._roots
-        if named != self._names:
-            names = {self._names[category] for category in roots} - place.keys()
-            roots = {category for category, name in named.items() if name in names}
-        return {category: place.get(name) for category, name in named.items() if category not in roots}
+        return ids_of_classes(named, self._names, self._roots, self.classes)
 
     def _read_index(self, split: str) -> CocoIndex:
         index = coco_index(self._files[split])
-        if self._first is None or index.names_of_categories == self._names:
-            return index
-        self._renumbered[split] = [note_of_other_ids(index, self._first)]
+        if self._first is not None and index.names_of_categories != self._names:
+            self._renumbered[split] = [note_of_other_ids(index, self._first)]
         return index
 
     def _label_space(self, index: CocoIndex) -> tuple[ClassSpec, ...]:
         options = self._options
         things = {"instances": True, "stuff": False}.get(options.truth)
-        classes = classes_of(index, roots=self._roots, wanted=options.classes, all_things=things)
-        if options.background is None or options.truth != "instances":
-            return classes
-        if options.background in [spec.name for spec in classes]:
-            raise background_is_a_category(options.background, classes, index.state.file)
-        return (*classes, background_spec(options.background))
+        background = options.background if options.truth == "instances" else None
+        return classes_of(index, roots=self._roots, wanted=options.classes, all_things=things, background=background)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -24,7 +24,12 @@ def background_spec(name: str) -> ClassSpec:
 
 
 def classes_of(
-    index: CocoIndex, *, roots: Collection[str], wanted: Sequence[str] | None, all_things: bool | None
+    index: CocoIndex,
+    *,
+    roots: Collection[str],
+    wanted: Sequence[str] | None,
+    all_things: bool | None,
+    background: str | None = None,
 ) -> tuple[ClassSpec, ...]:
     """Return the classes of a file.
 
@@ -32,6 +37,7 @@ def classes_of(
         roots: Ids of categories that are no classes, see `coco_checks.exporter_roots`.
         wanted: Names of the classes that are used, in order; None takes all.
         all_things: True if classes are things; None where each category says it of itself.
+        background: Name of the class of pixels in no object, the last one; None for none.
 
     Raises:
         DatasetError: If there are no categories, two of one name, or not those that are wanted.
@@ -44,7 +50,7 @@ def classes_of(
                 f"coco: no class named {name!r}.{did_you_mean(name, rows)} {file.name} has: {', '.join(rows)}"
             )
     colours = {name: palette_colour(position) for position, name in enumerate(rows, start=1)}
-    return tuple(
+    classes = tuple(
         ClassSpec(
             name=name,
             is_thing=rows[name].get("isthing", True) if all_things is None else all_things,
@@ -53,6 +59,27 @@ def classes_of(
         )
         for name in wanted or tuple(rows)
     )
+    if background in [spec.name for spec in classes]:
+        raise _background_is_a_category(str(background), classes, file)
+    return classes if background is None else (*classes, background_spec(background))
+
+
+def ids_of_classes(
+    named: Mapping[str, str], first: Mapping[str, str], roots: Collection[str], classes: Sequence[ClassSpec]
+) -> dict[str, int | None]:
+    """Return category id -> class id by the names, None for one that was not asked for; without the roots.
+
+    Args:
+        named: Category id -> name, of a file.
+        first: The same of the file that the classes are of.
+        roots: Ids in that file of categories that are no classes.
+        classes: The label space.
+    """
+    place = {spec.name: class_id for class_id, spec in enumerate(classes)}
+    if named != first:
+        names = {first[category] for category in roots} - place.keys()
+        roots = {category for category, name in named.items() if name in names}
+    return {category: place.get(name) for category, name in named.items() if category not in roots}
 
 
 def _by_name(categories: Sequence[CocoCategory], file: Path) -> dict[str, CocoCategory]:
@@ -81,7 +108,7 @@ def note_of_other_ids(index: CocoIndex, first: CocoIndex) -> str:
     )
 
 
-def background_is_a_category(background: str, classes: Iterable[ClassSpec], file: Path) -> DatasetError:
+def _background_is_a_category(background: str, classes: Iterable[ClassSpec], file: Path) -> DatasetError:
     """Return the error for an option `background` that names a category."""
     others = ", ".join(spec.name for spec in classes if spec.name != background)
     return DatasetError(
