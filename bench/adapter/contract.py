@@ -104,6 +104,7 @@ class TrainingResult:
         self_reported: The framework's own validation scores.
         data_wait_s: Seconds of `train_s` in which the training waited for batches, or made them itself; None = not
             known.
+        validation_s: Seconds between the steps, for validations and checkpoints, in this process; None = not known.
     """
 
     weights: Path
@@ -113,6 +114,7 @@ class TrainingResult:
     not_honoured: dict[str, str]
     self_reported: dict[str, float]
     data_wait_s: float | None = None
+    validation_s: float | None = None
 
 
 class DeviceTimer(Protocol):

@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING
 from bench.cli.deprecated import Renamed
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from bench.records.store.layout import RunFolder
     from bench.records.store.views import RunView
     from bench.run.environments.interpreters import Interpreters
     from bench.run.executor import Executor
@@ -59,6 +62,21 @@ def add_run_choice(parser: ArgumentParser) -> None:
 def add_case(parser: ArgumentParser) -> None:
     """Add the flags that say which cases."""
     parser.add_argument("--case", metavar="PATTERN", help="only cases with this id or model label; * and ? allowed")
+
+
+def print_progress(line: str) -> None:
+    """Say what goes on, on standard error; standard output is for what was asked for."""
+    print(line, file=sys.stderr)
+
+
+def opened_run(options: Namespace) -> tuple[RunFolder, Path]:
+    """Return the run that a command reads, and the folder of all results; fetched first where they are at a URL."""
+    from bench.records.store.runs import open_run
+    from bench.run.remote.working import local_results
+
+    suite = getattr(options, "suite", None)
+    results = local_results(options.results, options.run, suite, print_progress)
+    return open_run(results, options.run, suite), results
 
 
 def add_selection(parser: ArgumentParser) -> None:
@@ -206,4 +224,4 @@ def search_adapters_of(run: RunView, adapters: Iterable[str]) -> None:
     from bench.records.store.invocation import find_adapters
 
     for folder in find_adapters(run, adapters):
-        print(f"adapters: also searching {folder}, which the run was started with", file=sys.stderr)
+        print_progress(f"adapters: also searching {folder}, which the run was started with")

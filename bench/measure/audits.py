@@ -1,7 +1,8 @@
 """Checks that a timing is what it claims to be, without knowing the framework.
 
 Each audit looks twice before it speaks: a first suspicion is measured again, because a busy
-machine can imitate one of these defects once, but hardly twice in a row.
+machine can imitate one of these defects once, but hardly twice in a row. The first look compares a few
+passes with what was sampled already; only the second takes pairs of its own.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import itertools
 import random
 import time
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -34,37 +36,42 @@ CACHE_BAND = (0.9, 1.1)
 """Same image over new images: a ratio of medians outside this band is flagged."""
 
 
-def forgotten_synchronisation(adapter: Adapter, images: Sequence[RgbImage], clock: Clock) -> Flag | None:
+class TimedAgain(NamedTuple):
+    """A batch that was sampled when the model had seen it before; `stage_ns` only under the staged clock."""
+
+    images: Sequence[RgbImage]
+    total_ns: int
+    stage_ns: tuple[int, int, int]
+
+
+def forgotten_synchronisation(
+    adapter: Adapter, images: Sequence[RgbImage], clock: Clock, sampled: Sequence[TimedAgain] = ()
+) -> Flag | None:
     """Return what is wrong if a stage's work was still in flight when it claimed to be done.
 
     After `synchronize` the device must be idle. If it is not, an idle gap lets the unfinished work
     drain, and the stage after the gap gets faster than without the gap. An honest stage does not.
+
+    Args:
+        adapter: The model.
+        images: Batch of the second look.
+        clock: Host clock.
+        sampled: Batches under the staged clock; a few of them once more, with gaps, are the first look. Where there
+            are too few, both looks are the same.
     """
-    total_s = end_to_end(adapter, images, clock).total_ns / 1e9
-    gap_s = min(max(1.2 * total_s, 0.002), 2.0)
-    pairs = _affordable(GAP_PAIRS, 2 * total_s + 2 * gap_s)
+    first = sampled[: GAP_PAIRS[0]] if len(sampled) >= GAP_PAIRS[0] else ()
+    total_ns = max((one.total_ns for one in first), default=0) or end_to_end(adapter, images, clock).total_ns
+    gap_s = min(max(1.2 * total_ns / 1e9, 0.002), 2.0)
 
-    def suspect() -> tuple[str, str] | None:
-        """Return the stage whose work was in flight, and what was seen of it; None if there is none."""
-        without, with_gap = [], []
-        for _ in range(pairs):
-            without.append(staged(adapter, images, clock).stage_ns)
-            with_gap.append(staged(adapter, images, clock, pause=lambda: time.sleep(gap_s)).stage_ns)
-        before = np.median(np.array(without, dtype=np.float64), axis=0)
-        after = np.median(np.array(with_gap, dtype=np.float64), axis=0)
-        drop = before - after
-        for stage, culprit in ((1, "preprocess"), (2, "infer")):
-            if drop[stage] > MIN_DROP_OF_STAGE * before[stage] and drop[stage] > MIN_DROP_OF_TOTAL * before.sum():
-                victim = ("preprocess", "infer", "postprocess")[stage]
-                return (
-                    culprit,
-                    f"{victim} took {before[stage] / 1e6:.2f} ms, but {after[stage] / 1e6:.2f} ms after a pause",
-                )
-        return None
+    def with_gaps(batch: Sequence[RgbImage]) -> tuple[int, int, int] | None:
+        return staged(adapter, batch, clock, pause=lambda: time.sleep(gap_s)).stage_ns
 
-    if suspect() is None:
-        return None
-    found = suspect()
+    def look() -> tuple[str, str] | None:
+        pairs = _affordable(GAP_PAIRS, 2 * total_ns / 1e9 + 2 * gap_s)
+        return _in_flight([(staged(adapter, images, clock).stage_ns, with_gaps(images)) for _ in range(pairs)])
+
+    suspicion = _in_flight([(one.stage_ns, with_gaps(one.images)) for one in first]) if first else look()
+    found = None if suspicion is None else look()
     if found is None:
         return None
     culprit, seen = found
@@ -75,7 +82,25 @@ def forgotten_synchronisation(adapter: Adapter, images: Sequence[RgbImage], cloc
     )
 
 
-def cached_answers(adapter: Adapter, images: Sequence[RgbImage], batch_size: int, clock: Clock) -> Flag | None:
+def _in_flight(pairs: Sequence[tuple[object, object]]) -> tuple[str, str] | None:
+    """Return the stage whose work was in flight, and what was seen of it; None if there is none.
+
+    Args:
+        pairs: Nanoseconds of the three stages, without and with gaps between them.
+    """
+    before, after = np.median(np.array(pairs, dtype=np.float64), axis=0)
+    drop = before - after
+    for stage, culprit in ((1, "preprocess"), (2, "infer")):
+        if drop[stage] > MIN_DROP_OF_STAGE * before[stage] and drop[stage] > MIN_DROP_OF_TOTAL * before.sum():
+            victim = ("preprocess", "infer", "postprocess")[stage]
+            seen = f"{victim} took {before[stage] / 1e6:.2f} ms, but {after[stage] / 1e6:.2f} ms after a pause"
+            return culprit, seen
+    return None
+
+
+def cached_answers(
+    adapter: Adapter, images: Sequence[RgbImage], batch_size: int, clock: Clock, sampled: Sequence[TimedAgain] = ()
+) -> Flag | None:
     """Return what is wrong if an image that was just seen is answered faster, or slower, than a new one.
 
     New images are earlier ones of the same shape, and with as many prompts, with one pixel changed, so
@@ -83,16 +108,29 @@ def cached_answers(adapter: Adapter, images: Sequence[RgbImage], batch_size: int
     the machine only ever add time, and to some batches more than to others; so the fastest batches must
     differ as the medians do, and which of a pair comes first is drawn: a fixed order can fall in step
     with a neighbour's time slices.
-    """
-    first = images[0]
-    alike = [image for image in images if work(image) == work(first)]
-    pairs = _affordable(CACHE_PAIRS, 2 * end_to_end(adapter, [first] * batch_size, clock).total_ns / 1e9)
 
-    rng = random.Random("cache audit")
+    Args:
+        adapter: The model.
+        images: The timed images.
+        batch_size: Images of a batch.
+        clock: Host clock.
+        sampled: Batches under the end-to-end clock, which the model had seen; some of them once more, changed, are
+            the first look. Where there are too few, both looks are the same.
+    """
     salts = itertools.count(time.perf_counter_ns())
 
-    def suspect() -> float | None:
+    def suspicion() -> bool:
+        """Return whether sampled batches took longer, or less long, than the same ones changed, at the median."""
+        changed = [[_variant(image, salt=next(salts)) for image in one.images] for one in sampled[: CACHE_PAIRS[0]]]
+        new = [end_to_end(adapter, batch, clock).total_ns for batch in changed]
+        ratio = np.median([one.total_ns / ns for one, ns in zip(sampled, new, strict=False)])
+        return not CACHE_BAND[0] <= ratio <= CACHE_BAND[1]
+
+    def look() -> float | None:
         """Return the ratio of the medians, same over new; None if that or the ratio of minima is within the band."""
+        first, rng = images[0], random.Random("cache audit")
+        alike = [image for image in images if work(image) == work(first)]
+        pairs = _affordable(CACHE_PAIRS, 2 * end_to_end(adapter, [first] * batch_size, clock).total_ns / 1e9)
         same: list[int] = []
         new: list[int] = []
         for pair in range(pairs):
@@ -104,9 +142,8 @@ def cached_answers(adapter: Adapter, images: Sequence[RgbImage], batch_size: int
         faster, slower = max(ratio, of_fastest) < CACHE_BAND[0], min(ratio, of_fastest) > CACHE_BAND[1]
         return ratio if (faster or slower) and not _overlap(same, new) else None
 
-    if suspect() is None:
-        return None
-    ratio = suspect()
+    suspected = suspicion() if len(sampled) >= CACHE_PAIRS[0] else look() is not None
+    ratio = look() if suspected else None
     if ratio is None:
         return None
     return Flag(

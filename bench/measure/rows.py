@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from random import SystemRandom
 from typing import Any
 
 import numpy as np
@@ -54,6 +55,15 @@ class Rows:
         timed = list(zip(self.clock, self.total_ns, strict=True))
         whole = [total for clock, total in timed if clock == END_TO_END]
         return whole, [total for clock, total in timed if clock != END_TO_END]
+
+    def timed_again(self, clock: int) -> list[int]:
+        """Return positions of samples of a clock whose batch had been timed before, in an order that is drawn."""
+        seen, found = set(), []
+        for position, (by, first) in enumerate(zip(self.clock, self.image_index, strict=True)):
+            if by == clock and first in seen:
+                found.append(position)
+            seen.add(first)
+        return SystemRandom().sample(found, len(found))
 
     def elapsed_s(self) -> float:
         """Seconds of the blocks that count."""

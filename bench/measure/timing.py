@@ -3,57 +3,51 @@
 from __future__ import annotations
 
 import os
-import random
 import resource
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from random import SystemRandom
 
 import numpy as np
 
 from bench.adapter import Adapter
-from bench.measure.audits import ClockAudit, cached_answers, forgotten_synchronisation, implausible_device_time
+from bench.measure.audits import (
+    ClockAudit,
+    TimedAgain,
+    cached_answers,
+    forgotten_synchronisation,
+    implausible_device_time,
+)
 from bench.measure.counters import Edge, between, read_edge
 from bench.measure.devices import allowed_cores
 from bench.measure.elsewhere import Helpers, work_moved_between_clocks, work_outside_the_clock
 from bench.measure.hooks import Hooks
 from bench.measure.interference import RepeatBudget, interference, process_times, used_by
-from bench.measure.outputs import checked
+from bench.measure.phases import during
 from bench.measure.push_through import Pushed, push_through
 from bench.measure.rounds import Rounds
 from bench.measure.rows import Rows, block_flags
 from bench.measure.stages import BatchTime, Clock, end_to_end, no_garbage_collection, staged
 from bench.measure.telemetry import Telemetry
+from bench.measure.timed_images import ImageSource, TimedImages
 from bench.measure.unchanged import InputWatch
 from bench.measure.unseen_images import UnseenImages
 from bench.measure.witness import Witness
-from bench.records import Flag, Interference, Job, Measurement
-from bench.records.predictions import Prediction, RgbImage
+from bench.records import Flag, Interference, Job
+from bench.records.predictions import Prediction
 from bench.records.store.samples import END_TO_END, STAGED, Samples
 from bench.score.stats.stop_rule import WarmUp, next_check, unmet_conditions
 
 LEAST_QUIET_BLOCKS = 3
 """Fewest undisturbed blocks that stand for the model on a busy machine."""
+AUDITED = 1 / 3
+"""Share of the processes of a case, beside its first, in which gaps and changed images are tried; which, is drawn."""
 COOL_DOWN_S = 1.0
 """Pause after a block in which the GPU slowed down."""
 
 Counters = Callable[[tuple[int, ...]], Edge]
 """Reads the machine's counters for some cores; `read_edge` outside tests."""
-
-
-class ImageSource(Protocol):
-    """Images without their ground truth."""
-
-    ids: tuple[str, ...]
-
-    def image(self, image_id: str) -> RgbImage:
-        """Return the image, uint8, (H, W, 3)."""
-        ...
-
-    def encoded(self, image_id: str) -> bytes:
-        """Return the image as a file's content; asked for only where the timed path begins there."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -101,44 +95,27 @@ def time_model(
     Raises:
         ShapeError: If a prediction breaks the contract.
     """
-    assert job.measurement is not None
-    session = _Session(adapter, source, job, job.measurement, telemetry, clock, counters)
-    return session.run()
+    return _Session(adapter, source, job, telemetry, clock, counters).run()
 
 
 class _Session:
     """State of one timing job."""
 
     def __init__(
-        self,
-        adapter: Adapter,
-        source: ImageSource,
-        job: Job,
-        measurement: Measurement,
-        telemetry: Telemetry,
-        clock: Clock,
-        counters: Counters,
+        self, adapter: Adapter, source: ImageSource, job: Job, telemetry: Telemetry, clock: Clock, counters: Counters
     ) -> None:
-        self._adapter, self._job, self._m = adapter, job, measurement
+        assert job.measurement is not None
+        self._adapter, self._job, self._m = adapter, job, job.measurement
         self._telemetry, self._clock, self._counters = telemetry, clock, counters
         self._cores = allowed_cores()
         self._clock_audit = ClockAudit(clock)
-        self._ids = _shuffled(source.ids, measurement)
-        self._images: list[RgbImage] = []
-        self._decode_ns: list[int] = []
-        self._encoded: list[bytes] = []
-        for image_id in self._ids:
-            start = clock()
-            self._images.append(source.image(image_id))
-            self._decode_ns.append(clock() - start)
-            if measurement.input == "file":
-                self._encoded.append(source.encoded(image_id))
-        self._inputs = InputWatch(self._images, self._ids, job.model.label)
+        self._images = TimedImages(source, job, self._m, clock)
+        self._inputs = InputWatch(self._images.arrays, self._images.ids, job.model.label)
         self._flags: list[Flag] = []
         self._invalid: list[Flag] = []
-        self._witness = Witness(self._ids, measurement.audit_fraction, measurement.order_seed, self._check)
-        self._never_seen = UnseenImages(adapter, self._images, job.target.batch_size, clock)
-        self._rounds = Rounds(-(-len(self._ids) // job.target.batch_size))
+        self._witness = Witness(self._images.ids, self._m.audit_fraction, self._m.order_seed, self._images.checked)
+        self._never_seen = UnseenImages(adapter, self._images.arrays, job.target.batch_size, clock)
+        self._rounds = Rounds(self._images.batches)
         self._watched_from: tuple[int, Edge] | None = None
         self._hooks = Hooks()
 
@@ -164,55 +141,45 @@ class _Session:
         doubts = tuple(self._flags), tuple(self._invalid)
         return Timed(samples, self._witness.kept, *doubts, steady_s, seen, pushed.peak_device_bytes)
 
+    @during("push_through")
     def _push_through(self) -> Pushed:
         if not self._m.pipelined_s:
             return Pushed(peak_device_bytes=self._adapter.peak_device_bytes())
         pushed = push_through(
             self._adapter,
-            self._batch,
+            self._images.batch,
             self._clock,
             self._m.pipelined_s,
             batches=self._rounds.batches,
-            encoded=self._bytes if self._encoded else None,
-            keep=lambda number: self._witness.chose(self._indices(number)),
+            encoded=self._images.bytes_of if self._images.encoded else None,
+            keep=lambda number: self._witness.chose(self._images.positions(number)),
             device=self._job.target.device,
         )
         self._flags += pushed.flags
         for number, read in pushed.kept:
-            self._witness.look(read, self._indices(number))
+            self._witness.look(read, self._images.positions(number))
         return pushed
 
     def _time(self, kind: int, number: int) -> BatchTime:
         timed_by = end_to_end if kind == END_TO_END else staged
-        encoded = self._bytes(number) if self._encoded else None
-        timed = timed_by(self._adapter, self._batch(number), self._clock, encoded=encoded)
-        self._inputs.after_batch(self._indices(number))
+        encoded = self._images.bytes_of(number) if self._images.encoded else None
+        timed = timed_by(self._adapter, self._images.batch(number), self._clock, encoded=encoded)
+        self._inputs.after_batch(self._images.positions(number))
         if not timed.read.plain:
-            self._check(timed.predictions, self._indices(number))
+            self._images.checked(timed.predictions, self._images.positions(number))
         return timed
 
-    def _batch(self, number: int) -> list[RgbImage]:
-        return [self._images[i] for i in self._indices(number)]
-
-    def _bytes(self, number: int) -> list[bytes]:
-        return [self._encoded[i] for i in self._indices(number)]
-
-    def _indices(self, number: int) -> list[int]:
-        return self._indices_from(number * self._job.target.batch_size)
-
-    def _indices_from(self, first: int) -> list[int]:
-        return [(first + i) % len(self._images) for i in range(self._job.target.batch_size)]
-
+    @during("warm_up")
     def _warm_up(self) -> WarmUp:
         m = self._m
         min_s = m.warm_up_s(self._job.target.device)
-        shapes = sorted({image.shape[:2] for image in self._images})
+        shapes = sorted({image.shape[:2] for image in self._images.arrays})
         rule = WarmUp(m, min_s=min_s, buckets=shapes)
         number = 0
         while rule.unmet() and not rule.capped() and not (rule.overdue() and self._busy_meanwhile(rule)):
             timed = self._time(END_TO_END, number)
-            self._check(timed.predictions, self._indices(number))
-            rule.add(timed.total_ns, [image.shape[:2] for image in self._batch(number)])
+            self._images.checked(timed.predictions, self._images.positions(number))
+            rule.add(timed.total_ns, [image.shape[:2] for image in self._images.batch(number)])
             number += 1
         if rule.unmet():
             self._flag(
@@ -239,6 +206,7 @@ class _Session:
         self._watched_from = count, end
         return between(edge, end, len(self._cores)).disturbed
 
+    @during("sample")
     def _sample(self) -> Rows:
         """Sample in blocks until the stop rule holds for the samples that will be used.
 
@@ -332,69 +300,75 @@ class _Session:
         rows.stage_ns.append(timed.stage_ns or (0, 0, 0))
         rows.decode_ns.append(timed.decode_ns or 0)
         rows.device_ns.append(-1 if timed.device_ns is None else timed.device_ns)
-        rows.image_index.append(self._indices(number)[0])
+        rows.image_index.append(self._images.positions(number)[0])
         rows.block.append(block)
         rows.switches.append(after.ru_nivcsw - before.ru_nivcsw)
         rows.faults.append(after.ru_majflt - before.ru_majflt)
-        self._never_seen.timed(self._indices(number), timed.predictions)
-        self._witness.after_batch(timed.read, self._indices(number))
+        self._never_seen.timed(self._images.positions(number), timed.predictions)
+        self._witness.after_batch(timed.read, self._images.positions(number))
 
+    @during("audit")
     def _audit_what_was_not_timed(self) -> None:
         """Predict audited images that a short run did not come to."""
         for index in self._witness.missing:
-            number = next(n for n in range(len(self._images)) if index in self._indices(n))
-            self._witness.look(self._time(END_TO_END, number).read, self._indices(number))
+            number = next(n for n in range(len(self._images.ids)) if index in self._images.positions(n))
+            self._witness.look(self._time(END_TO_END, number).read, self._images.positions(number))
         self._never_seen.enough()
 
     def _flag(self, name: str, seen: str, advice: str = "") -> None:
         self._flags.append(Flag(name=name, seen=seen, advice=advice))
 
+    @during("audit")
     def _audit(self, rows: Rows) -> None:
         stages = [(d, s[1]) for d, s in zip(rows.device_ns, rows.stage_ns, strict=True) if d >= 0]
         for doubt, refused in (self._clock_audit.verdict(), self._never_seen.verdict(self._alike_ns(rows))):
             if doubt is not None:
                 (self._invalid if refused else self._flags).append(doubt)
         wrong = (
-            forgotten_synchronisation(self._adapter, self._batch(0), self._clock),
             implausible_device_time([d for d, _ in stages], [s for _, s in stages]),
             work_outside_the_clock(rows.outside_ns, rows.total_ns) or work_moved_between_clocks(*rows.by_clock()),
             self._witness.verdict(),
             self._hooks.verdict(),
         )
         self._invalid += [reason for reason in wrong if reason is not None]
-        cached = cached_answers(self._adapter, self._images, self._job.target.batch_size, self._clock)
-        if cached is not None:
-            self._flags.append(cached)
+        # These look for what an adapter's code does, in every process alike, with passes of their own.
+        if self._job.replicate == 0 or SystemRandom().random() < AUDITED:
+            self._audit_with_passes(rows)
+
+    def _audit_with_passes(self, rows: Rows) -> None:
+        adapter, images, clock = self._adapter, self._images, self._clock
+        forgot = forgotten_synchronisation(adapter, images.batch(0), clock, self._again(rows, STAGED))
+        size, again = self._job.target.batch_size, self._again(rows, END_TO_END)
+        cached = cached_answers(adapter, images.arrays, size, clock, again)
+        self._invalid += [] if forgot is None else [forgot]
+        self._flags += [] if cached is None else [cached]
+
+    def _again(self, rows: Rows, clock: int) -> list[TimedAgain]:
+        """Return batches that were timed again, with their times; none where the path began at files."""
+        return [
+            TimedAgain(self._images.beginning_with(rows.image_index[row]), rows.total_ns[row], rows.stage_ns[row])
+            for row in ([] if self._images.encoded else rows.timed_again(clock))
+        ]
 
     def _alike_ns(self, rows: Rows) -> list[int]:
         """End-to-end samples of batches that are like those of images never seen; none where they began at files."""
-        if self._encoded:
+        if self._images.encoded:
             return []
         return [
             total
             for clock, total, first in zip(rows.clock, rows.total_ns, rows.image_index, strict=True)
-            if clock == END_TO_END and self._never_seen.positions.issuperset(self._indices_from(first))
+            if clock == END_TO_END and self._never_seen.positions.issuperset(self._images.positions_from(first))
         ]
-
-    def _check(self, predictions: object, indices: Sequence[int]) -> list[Prediction]:
-        return checked(predictions, [self._images[i] for i in indices], [self._ids[i] for i in indices], self._job)
 
     def _as_samples(self, rows: Rows, warm_up: WarmUp, pushed: Pushed) -> Samples:
         return Samples(
             **rows.arrays(),
-            image_ids=np.array(self._ids, dtype=np.str_),
+            image_ids=np.array(self._images.ids, dtype=np.str_),
             batch_size=np.array(self._job.target.batch_size, dtype=np.int64),
             warmup_ns=np.array(warm_up.total_ns, dtype=np.int64),
-            decode_ns=np.array(self._decode_ns, dtype=np.int64),
+            decode_ns=np.array(self._images.decode_ns, dtype=np.int64),
             pipelined_ns=np.array(pushed.wall_ns, dtype=np.int64),
             pipelined_images=np.array(pushed.images, dtype=np.int64),
             audit_index=np.array(self._witness.positions, dtype=np.int32),
-            stage_decode_ns=np.array(rows.decode_ns if self._encoded else [], dtype=np.int64),
+            stage_decode_ns=np.array(rows.decode_ns if self._images.encoded else [], dtype=np.int64),
         )
-
-
-def _shuffled(ids: Sequence[str], measurement: Measurement) -> list[str]:
-    """The images that are timed, in the order the protocol's seed gives."""
-    order = list(ids)
-    random.Random(f"order/{measurement.order_seed}").shuffle(order)
-    return order[: measurement.images]

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.adapter import Adapter
+from bench.measure.phases import during
 from bench.measure.stages import Clock, end_to_end
 from bench.records import Flag
 from bench.records.predictions import Prediction, RgbImage, SemanticMap
@@ -65,6 +66,7 @@ class UnseenImages:
         while len(self._total_ns) < (LEAST if self._clock() - start < LONG_NS else FEWEST):
             self._time()
 
+    @during("audit")
     def _time(self) -> None:
         batch = [self._made_up() for _ in range(self._batch_size)]
         timed = end_to_end(self._adapter, batch, self._clock)

@@ -148,6 +148,10 @@ class JobFacts(Record):
         kept_bytes: Size of the stored probabilities of both splits; None where none were stored.
         quantisation_error: Largest difference between a stored probability and the model's own.
         predict_s: Seconds for all of them after the first batch: loading, predicting, storing.
+        phases_s: Seconds of the job by what it did: `import`, `data` (opening, loading), `build`, `train` (steps),
+            `validate` (with checkpoints), `warm_up`, `sample`, `push_through`, `predict`, `audit`, `store`, `other`,
+            and the kind of a job that is none of these; the start and
+            the end of its process are what `wall_s` has beyond them.
         versions: Package -> version, as the worker's interpreter has them.
         device_name: Name of the device, as the framework gives it.
         host_rss_peak_bytes: Largest resident memory of the worker process (VmHWM).
@@ -183,6 +187,7 @@ class JobFacts(Record):
     export_s: float | None = None
     predicted_images: int | None = None
     predict_s: float | None = None
+    phases_s: dict[str, float] = {}
     kept_bytes: int | None = None
     quantisation_error: float | None = None
     versions: dict[str, str] = {}

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Protocol
 
 from bench.errors import BenchError
+from bench.measure.phases import PHASES, during
 from bench.records import Job, JobKind
 from bench.records.store import layout
 from bench.records.store.job_folders import JobFolders
@@ -284,7 +285,8 @@ class Runner:
 
     def _take_note(self) -> None:
         """Wait for the next that happens, and let those go on that have waited for it."""
-        event = self._executor.wait()
+        with during("start"):
+            event = self._executor.wait()
         if isinstance(event, Notice):
             self._console.note(event.line)
         elif isinstance(event, Started):
@@ -293,6 +295,7 @@ class Runner:
             self._try_elsewhere(event)
         else:
             outcome = self._settling.settled(event)
+            PHASES.move(outcome.wall_s, "start", "jobs")
             if any(flag.name == WROTE_ELSEWHERE for flag in outcome.facts.flags):
                 self._done.clear()
             self._carried_out += 1

@@ -12,6 +12,7 @@ from concurrent.futures import BrokenExecutor, Future
 from dataclasses import dataclass
 
 from bench.errors import BenchError
+from bench.measure.phases import during
 from bench.run.executor import Executor, Helpers
 from bench.run.helpers import end_processes
 from bench.score.runs import Scoring
@@ -94,12 +95,14 @@ class Scorer:
                 self._tell("further cases are scored several at once")
         return self._helpers
 
+    @during("score")
     def _here(self, asked: _Asked) -> None:
         began = time.monotonic()
         told = compute(asked.scoring)
         self._spent_s += time.monotonic() - began
         self._settle(asked, told)
 
+    @during("score")
     def _ended(self, future: Future[str | None]) -> None:
         asked = self._flying.pop(future)
         try:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from bench.measure.phases import during
 from bench.records import Job
 from bench.records.store import layout
 from bench.records.store.files import write_atomically, write_record
@@ -124,6 +125,7 @@ class RunRecorder:
         for trouble in export_case(self.run, self.results, case.case.id, self.loggers):
             self.warn(trouble)
 
+    @during("report")
     def report(self) -> None:
         """Write the report of what has been run so far."""
         self.write_report(self.view())

@@ -134,12 +134,15 @@ class ForkServers:
         self._fresh = FreshInterpreters(self._leash)
         self._servers: dict[Key, _Server] = {}
         self._expected: Counter[tuple[str, bool]] = Counter()
+        self._examples: dict[tuple[str, bool], Job] = {}
         self._refused: set[Key] = set()
         self._said: set[str] = set()
 
     def expect(self, jobs: Iterable[Job]) -> None:
         """Take note of the jobs that are going to be run: a parent for one job alone would gain nothing."""
-        self._expected.update(_kind(job) for job in jobs if why_fresh(job) is None)
+        forked = [job for job in jobs if why_fresh(job) is None]
+        self._expected.update(map(_kind, forked))
+        self._examples |= {_kind(job): job for job in forked}
 
     def run(self, job: Job, python: Path, *, folder: Path, log: Path, timeout_s: float, tell: Tell) -> ProcessEnd:
         """Run the worker of a job until it ends or is over its limit."""
@@ -168,26 +171,45 @@ class ForkServers:
 
     def _server(self, job: Job, python: Path, folder: Path, tell: Tell) -> _Server | None:
         """Return the parent for a job, started if it pays; None where the job is to be a fresh interpreter."""
-        environment = _environment(job, folder)
-        key = Key(python, *_kind(job), job.cpu_affinity, tuple(sorted(environment.items())))
-        if key in self._refused:
-            return None
+        key, environment = _key(job, python, folder)
+        if key not in self._servers and key not in self._refused and self._expected[_kind(job)] > 1:
+            started = [self._started(key, environment, tell)]
+            predicts = self._examples.get((job.model.adapter, False))
+            if job.kind == "train" and predicts is not None and self._most > 1:
+                # The parent of what comes next imports beside this one, before either has a job.
+                here = {"cpu_affinity": job.cpu_affinity, "gpus": job.gpus}
+                started.append(self._started(*_key(predicts.model_copy(update=here), python, folder), tell))
+            for server in started[::-1]:
+                if server is not None:
+                    self._await(server, tell)
         server = self._servers.pop(key, None)
-        if server is None:
-            if self._expected[_kind(job)] < 2:
-                return None
-            refusal = _why_not_now()
-            if refusal is None:
-                server = _Server(key, environment, self._leash)
-                refusal = server.refusal
-            if server is None or refusal is not None:
-                self._refused.add(key)
-                self._say(str(refusal), tell)
-                return None
-        self._servers[key] = server  # the last one is the one used last
+        if server is not None:
+            self._servers[key] = server  # the last one is the one used last
         while len(self._servers) > self._most:
             self._drop(next(iter(self._servers.values())))
         return server
+
+    def _started(self, key: Key, environment: Mapping[str, str], tell: Tell) -> _Server | None:
+        """Return a parent that has begun to import; None where there is one, it would not pay, or it cannot be."""
+        if key in self._servers or key in self._refused or self._expected[key.adapter, key.training] < 2:
+            return None
+        refusal = _why_not_now()
+        if refusal is None:
+            self._servers[key] = _Server(key, environment)
+            return self._servers[key]
+        self._refuse(key, refusal, tell)
+        return None
+
+    def _await(self, server: _Server, tell: Tell) -> None:
+        """Wait until a parent has imported; it is not used if it cannot fork."""
+        refusal = server.refusal(self._leash)
+        if refusal is not None:
+            self._drop(server)
+            self._refuse(server.key, refusal, tell)
+
+    def _refuse(self, key: Key, refusal: str, tell: Tell) -> None:
+        self._refused.add(key)
+        self._say(refusal, tell)
 
     def _drop(self, server: _Server) -> None:
         self._servers.pop(server.key, None)
@@ -235,6 +257,12 @@ def _environment(job: Job, folder: Path) -> dict[str, str]:
     return {**inherited_environment(job), RESULTS: str(results_of(folder))}
 
 
+def _key(job: Job, python: Path, folder: Path) -> tuple[Key, dict[str, str]]:
+    """Return the parent that a job needs, and its variables."""
+    environment = _environment(job, folder)
+    return Key(python, *_kind(job), job.cpu_affinity, tuple(sorted(environment.items()))), environment
+
+
 def _kind(job: Job) -> tuple[str, bool]:
     """Return jobs that import the same."""
     return job.model.adapter, job.kind == "train"
@@ -255,8 +283,8 @@ def _why_not_now() -> str | None:
 class _Server:
     """A process that has imported, and waits for jobs to fork."""
 
-    def __init__(self, key: Key, environment: Mapping[str, str], leash: WorkerStopper) -> None:
-        """Start it and wait until it has imported; `refusal` says if it cannot fork."""
+    def __init__(self, key: Key, environment: Mapping[str, str]) -> None:
+        """Start it; it imports from now on."""
         self.key = key
         self._needed: set[str] = set()
         ours, theirs = socket.socketpair()
@@ -275,16 +303,14 @@ class _Server:
                 pass_fds=(theirs.fileno(),),
             )
         self._answers = ours.makefile("r", encoding="utf-8")
-        try:
-            with leash.holds(self._process.pid):
-                answer = self._answer()
-        except BaseException:
-            self.close()
-            raise
-        died = f"a parent for workers of {key.adapter} could not be started: {self._last_line()}"
-        self.refusal: str | None = died if answer is None else answer.get("refused")
-        if self.refusal is not None:
-            self.close()
+
+    def refusal(self, leash: WorkerStopper) -> str | None:
+        """Wait until it has imported; return why it cannot fork, or None."""
+        with leash.holds(self._process.pid):
+            answer = self._answer()
+        died = f"a parent for workers of {self.key.adapter} could not be started: {self._last_line()}"
+        told: str | None = died if answer is None else answer.get("refused")
+        return told
 
     def run(self, folder: Path, log: Path, timeout_s: float, leash: WorkerStopper) -> ProcessEnd | None:
         """Fork a worker and wait for its end; None if there was no fork.

@@ -104,29 +104,6 @@ def scoring_of(
     return Scoring(run, planned, plan.metrics, plan.seed, predictions, validation_of(run, plan, planned.case))
 
 
-def score_planned_case(
-    run: RunFolder, plan: Plan, planned: PlannedCase, predictions: Path, *, again: bool = False
-) -> CaseScores:
-    """Score one case from its stored predictions, unless its scores are up to date.
-
-    Args:
-        plan: Plan with the metrics, the task and the seed.
-        predictions: Folder of its stored predictions.
-        again: Score even if scores of these predictions by these metric versions are there.
-
-    Raises:
-        BenchError: If predictions are missing or damaged.
-    """
-    scoring = scoring_of(run, plan, planned, predictions, again=again)
-    if scoring is None:
-        scores = read_scores(run, planned.case.id).scores
-        assert scores is not None
-        return scores
-    scores = scoring.compute()
-    scoring.record()
-    return scores
-
-
 def validation_of(run: RunFolder, plan: Plan, case: Case) -> Path | None:
     """Return the folder of the probabilities that choose the thresholds of a case whose images are shifted.
 

@@ -199,7 +199,7 @@ def observe_all(
 
 def _stored(kind: TaskKind, folder: Path, table: ClassTable | None) -> Callable[[str], Prediction]:
     """Gives stored predictions, mapped to the classes of the suite."""
-    # Predictions that a run keeps have an index, see `score_planned_case`; those of a test may have none.
+    # Predictions that a run keeps have an index, see `Scoring.compute`; those of a test may have none.
     index = read_index(folder) if (folder / PREDICTION_INDEX).is_file() else None
 
     def predicted(image_id: str) -> Prediction:

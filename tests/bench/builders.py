@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from bench.records import (
     Budget,
     Case,
+    CaseScores,
     ClassSpec,
     DatasetSpec,
     Job,
@@ -15,6 +18,10 @@ from bench.records import (
     TaskSpec,
     Timeouts,
 )
+from bench.records.store.layout import RunFolder
+from bench.records.store.runs import read_scores
+from bench.records.store.views import Plan, PlannedCase
+from bench.score.runs import scoring_of
 
 CLASSES = (ClassSpec(name="sky", colour=(0, 0, 255)), ClassSpec(name="disc", is_thing=True, colour=(255, 0, 0)))
 
@@ -57,3 +64,16 @@ def make_job(**changes) -> Job:
 
 def make_recipe(**changes) -> Recipe:
     return Recipe(**{"budget": Budget(steps=1), "device": "cpu", **changes})
+
+
+def score_planned_case(
+    run: RunFolder, plan: Plan, planned: PlannedCase, predictions: Path, *, again: bool = False
+) -> CaseScores:
+    """Score one case of a run from its stored predictions, unless its scores are up to date."""
+    scoring = scoring_of(run, plan, planned, predictions, again=again)
+    if scoring is not None:
+        scoring.compute()
+        scoring.record()
+    scores = read_scores(run, planned.case.id).scores
+    assert scores is not None
+    return scores

@@ -97,4 +97,5 @@ class BestValidation:
             not_honoured=not_honoured,
             self_reported={**reported, **(more or {})},
             data_wait_s=data_wait_s,
+            validation_s=clock.stopped_s,
         )

@@ -35,6 +35,7 @@ class TrainingClock:
         device: Waited for before the clock is stopped.
         images_of: Positions of the images of a step, counted from 0, for messages.
         step, images, train_s: Step, images and seconds so far; set them to go on from a checkpoint.
+        stopped_s: Seconds in this process for which the clock was stopped, for validations and checkpoints.
     """
 
     recipe: Recipe
@@ -45,6 +46,7 @@ class TrainingClock:
     step: int = 0
     images: int = 0
     train_s: float = 0.0
+    stopped_s: float = 0.0
     _since: float = 0.0
     _saved_at: float = 0.0
     _reported_s: float = -math.inf
@@ -153,7 +155,9 @@ class TrainingClock:
         if self._losses:
             self._sound_losses()
         yield
-        self._since = time.perf_counter()
+        now = time.perf_counter()
+        self.stopped_s += now - self._since
+        self._since = now
 
     def _count(self) -> None:
         now = time.perf_counter()

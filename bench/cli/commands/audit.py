@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
+
+from bench.cli.arguments import opened_run, print_progress
 
 HELP = "recompute every number of a run from its raw results, and list the differences"
 GROUP, ORDER = "compare models", 6
@@ -29,14 +30,11 @@ def execute(options: Namespace) -> int:
     from tabulate import tabulate
 
     from bench.errors import BenchError
-    from bench.records.store.runs import open_run
     from bench.run.audit.checks import Finding, audit_run
     from bench.run.audit.seal import SEAL, seal_differences, signer_of
-    from bench.run.remote.working import local_results
 
-    results = local_results(options.results, options.run, options.suite, lambda line: print(line, file=sys.stderr))
-    run = open_run(results, options.run, options.suite)
-    findings = audit_run(run, results, tell=lambda name: print(f"checking {name}", file=sys.stderr))
+    run, results = opened_run(options)
+    findings = audit_run(run, results, tell=lambda name: print_progress(f"checking {name}"))
     if (run.path / SEAL).is_file():
         findings.append(Finding("files against the seal", *seal_differences(run)))
     elif options.allowed_signers:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-import sys
 from argparse import ArgumentParser, Namespace
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.cli.arguments import add_accept_code, add_interpreters, add_rehash, add_suite, interpreters_of
+from bench.cli.arguments import (
+    add_accept_code,
+    add_interpreters,
+    add_rehash,
+    add_suite,
+    interpreters_of,
+    print_progress,
+)
 
 if TYPE_CHECKING:
     from bench.records.store.layout import RunFolder
@@ -48,7 +54,7 @@ def _print_states(options: Namespace) -> int:
     told = {note.rstrip(".") for note in prepared.notes}
     of_data = [f"{label}: {note}" for label, notes in prepared.data_notes.items() for note in notes]
     for note in (*prepared.notes, *(note for note in of_data if note not in told)):
-        print(f"note: {note}", file=sys.stderr)
+        print_progress(f"note: {note}")
     results = _results(options, prepared.suite.name)
     earlier = runs(results, prepared.suite.name)
     run = earlier[-1] if earlier else None
@@ -92,7 +98,7 @@ def _results(options: Namespace, suite: str) -> Path:
 
     if not is_url(options.results):
         return Path(options.results)
-    remote = RemoteResults(options.results, lambda line: print(line, file=sys.stderr))
+    remote = RemoteResults(options.results, print_progress)
     remote.fetch(suite)
     return remote.folder
 

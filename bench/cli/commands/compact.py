@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
+
+from bench.cli.arguments import opened_run
 
 HELP = "write a run as Parquet, for a report of very many cases"
 GROUP, ORDER = "compare models", 8
@@ -19,12 +20,9 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def execute(options: Namespace) -> int:
     """Write the files, and say what to do with them."""
-    from bench.records.store.runs import open_run
     from bench.report.compact.writing import compact
-    from bench.run.remote.working import local_results
 
-    results = local_results(options.results, options.run, None, lambda line: print(line, file=sys.stderr))
-    run, folder = open_run(results, options.run), Path(options.folder)
+    (run, results), folder = opened_run(options), Path(options.folder)
     cases, samples = compact(run, results, folder)
     print(f"{folder}: {cases} cases, {samples} samples of run {run.suite}/{run.name}")
     print(

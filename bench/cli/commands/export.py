@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
+
+from bench.cli.arguments import opened_run, print_progress
 
 HELP = "write a run as one archive that can be verified"
 GROUP, ORDER = "compare models", 9
@@ -21,23 +22,19 @@ def execute(options: Namespace) -> int:
     """Write the archive, and say what it cannot hold."""
     from rich.filesize import decimal
 
-    from bench.records.store.runs import open_run
     from bench.run.archive.writing import weights_elsewhere
     from bench.run.remote.archives import export_to
     from bench.run.remote.stores import is_url
-    from bench.run.remote.working import local_results
 
-    results = local_results(options.results, options.run, None, lambda line: print(line, file=sys.stderr))
-    run = open_run(results, options.run)
+    run, results = opened_run(options)
     contents, size = export_to(run, options.file)
     print(f"{options.file}: {len(contents.files)} files of run {run.suite}/{run.name}, {decimal(size)}")
     named = options.file if is_url(options.file) else Path(options.file).name
     print(f"import it elsewhere with: bench import {named}")
     elsewhere = weights_elsewhere(run, results)
     if elsewhere:
-        print(
+        print_progress(
             f"note: {len(elsewhere)} weights that the run used lie outside of it and are not in the archive, "
-            f"for example {elsewhere[0]}",
-            file=sys.stderr,
+            f"for example {elsewhere[0]}"
         )
     return 0

@@ -8,7 +8,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.cli.arguments import add_run_choice, share
+from bench.cli.arguments import add_run_choice, opened_run, share
 from bench.cli.deprecated import Renamed
 
 if TYPE_CHECKING:
@@ -64,18 +64,16 @@ def execute(options: Namespace) -> int:
     """Print or write the report."""
     from bench.errors import BenchError, did_you_mean
     from bench.records.store.files import write_atomically
-    from bench.records.store.runs import open_run, read_run
+    from bench.records.store.runs import read_run
     from bench.records.store.selection import with_cases
     from bench.report import render, report_names, write_report
     from bench.report.compact.reading import is_compacted
     from bench.report.frames import TABLES
     from bench.report.summary.stored import stored_summary
-    from bench.run.remote.working import local_results
 
     if options.run is not None and is_compacted(Path(options.run)):
         return _of_compacted(Path(options.run), options)
-    results = local_results(options.results, options.run, options.suite, lambda line: print(line, file=sys.stderr))
-    run = open_run(results, options.run, options.suite)
+    run, results = opened_run(options)
     known = [*report_names(), *TABLES]
     if options.form not in known:
         raise BenchError(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
+import time
 from argparse import ArgumentParser, Namespace
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +21,7 @@ from bench.cli.arguments import (
     executor_of_flags,
     interpreters_of,
 )
+from bench.measure.phases import PHASES, during
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,14 +57,18 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def execute(options: Namespace) -> int:
     """Do what is not done; 1 if a case failed."""
-    from bench.run.planning.code_keys import code_accepted_as
-    from bench.run.planning.prepare import prepare
+    began_s = time.monotonic()
+    PHASES.seconds.clear()
+    with during("plan"):
+        from bench.run.planning.code_keys import code_accepted_as
+        from bench.run.planning.prepare import prepare
 
     with code_accepted_as(options.accept_code) as accepted:
         executor = executor_of_flags(options, _note(options))
         try:
-            prepared = prepare(Path(options.suite), interpreters_of(options), executor.machine)
-            return _carry_out(replace(prepared, accepted_code=accepted), executor, options)
+            with during("plan"):
+                prepared = prepare(Path(options.suite), interpreters_of(options), executor.machine)
+            return _carry_out(replace(prepared, accepted_code=accepted), executor, options, began_s)
         finally:
             executor.close()
 
@@ -76,7 +83,7 @@ def _note(options: Namespace) -> Callable[[str], None]:
     return (JsonConsole(sys.stderr, 0) if options.json_progress else RunConsole(Console(stderr=True), 0)).note
 
 
-def _carry_out(prepared: Prepared, executor: Executor, options: Namespace) -> int:
+def _carry_out(prepared: Prepared, executor: Executor, options: Namespace, began_s: float) -> int:
     from rich.console import Console
 
     from bench.records.store import layout
@@ -113,12 +120,29 @@ def _carry_out(prepared: Prepared, executor: Executor, options: Namespace) -> in
                 )
             note(f"{options.results} is complete; the working copy is {run.path}")
     _print_end(summary, run.path / layout.PAGE, machine, note)
-    print(render("terminal", stored_summary(view)))
+    with during("report"):
+        print(render("terminal", stored_summary(view)))
     print(run.path / layout.REPORT)
     print(run.path / layout.PAGE)
     for line in where_trackers_wrote(run, prepared.suite.loggers):
         note(line)
+    if summary.done:
+        _print_time(view, began_s, note)
     return 1 if summary.failed else 0
+
+
+def _print_time(view: RunView, began_s: float, note: Callable[[str], None]) -> None:
+    """Write down how long this command took, and say where the time of the run went."""
+    from bench.errors import BenchError
+    from bench.records.store.run_times import CommandTime, add_command_time, command_times
+    from bench.records.store.runs import utc_now
+    from bench.report.run_time import as_sentence, run_time
+
+    took_s = time.monotonic() - began_s
+    add_command_time(view.folder, CommandTime(ended_at=utc_now(), wall_s=took_s, phases_s=dict(PHASES.seconds)))
+    with contextlib.suppress(BenchError):  # jobs of an earlier version, which did not count
+        told = as_sentence(run_time(view, command_times(view.folder)))
+        note(f"{told} (bench explain --run-time says more)")
 
 
 def _done(

@@ -14,6 +14,7 @@ results/<suite>/<run>/
     tuning/<study>.json                              what each trial of a search was asked to try
     manifest.jsonl                                   SHA-256 of every fact, in the order they were written
     manifest.head                                    how long it is, and the hash of its last line
+    times.jsonl                                      how long each bench run took, and what of it was no job
     loggers/<name>/                                  copies for experiment trackers, if the suite wants any
     report.html  report_images/  report.md  *.png  results.csv  results.json
 ```
@@ -69,6 +70,7 @@ DRAWN = ".pictures.json"
 """File that says from which facts the pictures beside it were drawn; no fact itself."""
 MANIFEST = "manifest.jsonl"
 MANIFEST_HEAD = "manifest.head"
+TIMES = "times.jsonl"
 
 READABLE = 80
 """Characters of a name that stay readable in the name of a file."""

@@ -88,7 +88,7 @@ def beside(folder: Path) -> Place:
     """Keep pictures as files beside the page."""
 
     def place(name: str, content: bytes) -> str:
-        write_atomically(folder / PAGE_IMAGES / name, content)
+        write_atomically(folder / PAGE_IMAGES / name, content, to_disk=False)  # the next report draws it again
         return f"{PAGE_IMAGES}/{name}"
 
     return place

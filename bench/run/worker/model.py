@@ -15,6 +15,7 @@ from bench.adapter import Adapter, load_adapter
 from bench.data.labels.dataset import open_labelled
 from bench.errors import BenchError, Unsupported
 from bench.measure.memory import peak_rss_bytes
+from bench.measure.phases import during
 from bench.records import Job, JobFacts
 from bench.records.flag import Flag
 from bench.records.predictions import RgbImage
@@ -28,6 +29,7 @@ CALIBRATION_IMAGES = 32
 """Images of the training split from which int8 takes the ranges of its numbers."""
 
 
+@during("build")
 def built(job: Job, folder: Path) -> tuple[Adapter, float]:
     """Load the adapter and build its model; returns it and the seconds that took."""
     cv2.setNumThreads(int(os.environ.get("OPENCV_FOR_THREADS_NUM", "1")))
@@ -115,6 +117,7 @@ def _doubts_of_fit(contract: Mapping[str, Any]) -> tuple[Flag, ...]:
     )
 
 
+@during("store")
 def facts_of(adapter: Adapter, weights: Path | None, **more: Any) -> JobFacts:
     """Return what the adapter says of the model it built, with the process's own facts; `more` replaces any of them."""
     described = {k: v for k, v in adapter.describe().items() if k in JobFacts.model_fields}

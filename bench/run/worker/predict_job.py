@@ -12,6 +12,7 @@ from bench.data.predictions import ADAPTER as FROM_FILES
 from bench.errors import BenchError
 from bench.measure.memory import reset_peak_rss
 from bench.measure.outputs import checked, refuse_overwritten
+from bench.measure.phases import during
 from bench.measure.unchanged import InputWatch
 from bench.records import Job, JobFacts
 from bench.records.flag import Flag
@@ -31,8 +32,9 @@ def predict_job(job: Job, folder: Path) -> JobFacts:
     refuse_other_tasks(job)
     if job.model.adapter == FROM_FILES:
         return read_job(job, folder)
-    dataset = open_labelled(job.dataset)
-    images = Images(dataset, test_ids(job, dataset), job.model.prompt)
+    with during("data"):
+        dataset = open_labelled(job.dataset)
+        images = Images(dataset, test_ids(job, dataset), job.model.prompt)
     if not images.ids:
         raise BenchError(f"split {job.dataset.test!r} of data set {job.dataset.name!r} has no images")
     reset_peak_rss()
@@ -55,7 +57,7 @@ def predict_job(job: Job, folder: Path) -> JobFacts:
         if kept is not None:
             kept.keep(ids, batch, sure)
 
-    with ThreadPoolExecutor(1) as writer:
+    with during("predict"), ThreadPoolExecutor(1) as writer:
         pending: list[Future[None]] = []
         for ids, batch in loaded_batches(images, job.target.batch_size):
             inputs = InputWatch(batch, ids, job.model.label)

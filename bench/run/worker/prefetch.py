@@ -14,7 +14,7 @@ from itertools import islice
 from typing import TypeVar
 
 from bench.measure.devices import allowed_cores
-from bench.measure.timing import ImageSource
+from bench.measure.timed_images import ImageSource
 from bench.records.predictions import RgbImage
 
 MOST_THREADS = 4

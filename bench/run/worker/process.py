@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import visible
+from bench.measure.phases import PHASES, during
 from bench.run.worker.confinement import WRITABLE, confine, is_confined
 from bench.run.worker.ranks import is_further_process
 
@@ -67,6 +68,7 @@ def serve(load_work: Callable[[], Callable[[Job, Path], JobFacts]], *, confined:
         load_work: Imports the work, once the tree was checked.
         confined: True if it may write in its folder, caches and a temporary folder alone.
     """
+    PHASES.seconds.clear()
     started, started_at = time.monotonic(), datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
     die_with_parent()
     _leave_without_parent()  # in this order: whoever ends from now on takes this process along
@@ -82,7 +84,9 @@ def serve(load_work: Callable[[], Callable[[Job, Path], JobFacts]], *, confined:
         pin(job["cpu_affinity"])
         if confined:
             confine(folder)
-        ending = _attempt(load_work(), folder)
+        with during("import"):
+            work = load_work()
+        ending = _attempt(work, folder)
     except (WrongTree, ImportError) as error:
         ending = _ending("environment_error", _what_is_missing(error, job), traceback.format_exc())
     if is_further_process():
@@ -148,19 +152,20 @@ def _load_work() -> Callable[[Job, Path], JobFacts]:
 
 def _attempt(work: Callable[[Job, Path], JobFacts], folder: Path) -> Ending:
     """Do the work and classify how it ended; the one place in a worker that catches broadly."""
-    from bench.errors import BenchError, ShapeError, Unsupported
-    from bench.measure.out_of_memory import memory_that_is_full
-    from bench.records import Job, as_json_dict, read_record
-    from bench.run.worker.memory_limit import limit_memory
-    from bench.run.worker.training_log import Pruned
+    with during("import"):
+        from bench.errors import BenchError, ShapeError, Unsupported
+        from bench.measure.out_of_memory import memory_that_is_full
+        from bench.records import Job, as_json_dict, read_record
+        from bench.run.worker.memory_limit import limit_memory
+        from bench.run.worker.training_log import Pruned
 
     device = "cpu"
     try:
         job = read_record(Job, folder / JOB)
         device = job.target.device
         limit_memory(job)
-        facts = work(job, folder)
-        return {**_ending("ok"), "facts": as_json_dict(facts)}
+        facts = as_json_dict(work(job, folder))
+        return {**_ending("ok"), "facts": {**facts, "phases_s": dict(PHASES.seconds)}}
     except Unsupported as error:
         return _ending("unsupported", str(error))
     except Pruned as error:

@@ -8,9 +8,11 @@ from pathlib import Path
 from bench.data.labels.dataset import open_labelled
 from bench.errors import BenchError
 from bench.measure.memory import reset_peak_rss
+from bench.measure.phases import during
 from bench.measure.stages import spare_the_collector
 from bench.measure.telemetry import Telemetry
-from bench.measure.timing import ImageSource, time_model
+from bench.measure.timed_images import ImageSource
+from bench.measure.timing import Timed, time_model
 from bench.records import Job, JobFacts
 from bench.records.predictions import save_prediction
 from bench.records.store import layout
@@ -23,22 +25,18 @@ def time_job(job: Job, folder: Path) -> JobFacts:
     """Time the model by the protocol; leaves raw samples, audited predictions and telemetry."""
     if job.measurement is None:
         raise BenchError("a time job needs a measurement; its job.json has none")
-    dataset = open_labelled(job.dataset)
-    images: ImageSource = Images(dataset, test_ids(job, dataset), job.model.prompt)
+    with during("data"):
+        dataset = open_labelled(job.dataset)
+        images: ImageSource = Images(dataset, test_ids(job, dataset), job.model.prompt)
     reset_peak_rss()
     with Telemetry(job.target.device) as telemetry:
         adapter, load_s = built(job, folder)
         spare_the_collector()
         adapter.reset_peak_device_bytes()
         timed = time_model(adapter, images, job, telemetry)
-    audit = folder / layout.AUDIT
-    for image_id, prediction in timed.audited.items():
-        save_prediction(prediction, audit, image_id)
-    hashes = {image_id: prediction.content_hash() for image_id, prediction in timed.audited.items()}
-    audit.mkdir(exist_ok=True)
-    write_atomically(audit / layout.PREDICTION_INDEX, json.dumps(hashes, indent=0) + "\n")
-    timed.samples.save(folder / layout.SAMPLES)
-    telemetry.save(folder / layout.TELEMETRY)
+    with during("store"):
+        _store(timed, folder)
+        telemetry.save(folder / layout.TELEMETRY)
     return facts_of(
         adapter,
         weights_of(job, folder),
@@ -50,3 +48,14 @@ def time_job(job: Job, folder: Path) -> JobFacts:
         interference=timed.interference,
         peak_device_bytes=timed.peak_device_bytes,
     )
+
+
+def _store(timed: Timed, folder: Path) -> None:
+    """Write the audited predictions with their hashes, and the samples."""
+    audit = folder / layout.AUDIT
+    for image_id, prediction in timed.audited.items():
+        save_prediction(prediction, audit, image_id)
+    hashes = {image_id: prediction.content_hash() for image_id, prediction in timed.audited.items()}
+    audit.mkdir(exist_ok=True)
+    write_atomically(audit / layout.PREDICTION_INDEX, json.dumps(hashes, indent=0) + "\n")
+    timed.samples.save(folder / layout.SAMPLES)

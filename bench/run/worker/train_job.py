@@ -10,6 +10,7 @@ from bench.adapter import TrainingData
 from bench.data.labels.dataset import open_labelled
 from bench.errors import BenchError
 from bench.measure.interference import Watch
+from bench.measure.phases import PHASES, during
 from bench.records import Job, JobFacts
 from bench.records.store import layout
 from bench.run.worker.images import LabelledSplit
@@ -22,7 +23,8 @@ def train_job(job: Job, folder: Path) -> JobFacts:
     """Train and leave weights; goes on from a checkpoint that an interrupted worker left."""
     if job.recipe is None:
         raise BenchError("a train job needs a recipe; its job.json has none")
-    dataset = open_labelled(job.dataset)
+    with during("data"):
+        dataset = open_labelled(job.dataset)
     data = TrainingData(
         train=LabelledSplit(dataset, job.dataset.train, job),
         val=LabelledSplit(dataset, job.dataset.val, job),
@@ -38,6 +40,8 @@ def train_job(job: Job, folder: Path) -> JobFacts:
         result = adapter.train(data, job.recipe, out, log)
         interference = watch.seen()
         log.flush()
+    PHASES.move(result.validation_s or 0.0, "other", "validate")
+    PHASES.move(result.train_s, "other", "train")  # more than that, where it was resumed, is of an earlier process
     return facts_of(
         adapter,
         result.weights,

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.adapter import load_adapter
+from bench.measure.phases import during
 from bench.records import Job, JobFacts
 from bench.run.worker.bands import band_notes, with_images_it_takes
 from bench.run.worker.export_job import export_job
@@ -30,6 +31,8 @@ def do_job(job: Job, folder: Path) -> JobFacts:
         "profile": profile_job,
         "throughput": throughput_job,
     }
-    given = with_images_it_takes(job, load_adapter(job.model.adapter))
-    facts = work[job.kind](given, folder)
-    return facts.model_copy(update={"notes": (*facts.notes, *band_notes(job, given))})
+    # The other kinds say what they do more closely.
+    with during(job.kind if job.kind in ("export", "profile", "throughput") else "other"):
+        given = with_images_it_takes(job, load_adapter(job.model.adapter))
+        facts = work[job.kind](given, folder)
+        return facts.model_copy(update={"notes": (*facts.notes, *band_notes(job, given))})

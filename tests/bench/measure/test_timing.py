@@ -56,9 +56,10 @@ def changed(measurement: Measurement, **changes) -> Measurement:
     return measurement.model_copy(update=changes)
 
 
-def time_fake(config: str, measurement: Measurement = BRIEF, batch_size: int = 1) -> Timed:
+def time_fake(config: str, measurement: Measurement = BRIEF, batch_size: int = 1, replicate: int = 0) -> Timed:
     model = resolve_model(f"fake/{config}", label=None, options={}, weights=None)
-    job = make_job(kind="time", model=model, measurement=measurement, target=Target(batch_size=batch_size))
+    target = Target(batch_size=batch_size)
+    job = make_job(kind="time", model=model, measurement=measurement, target=target, replicate=replicate)
     adapter = FakeAdapter()
     adapter.build(model, job.task, job.target, None)
     with Telemetry("cpu") as telemetry:
@@ -139,6 +140,13 @@ def test_the_two_modes_of_a_bimodal_model_are_both_found():
 def test_a_model_that_forgets_to_synchronise_is_invalid():
     (reason,) = time_fake("forgets_sync", changed(BRIEF, min_samples=6)).invalid
     assert str(reason).startswith("forgot_sync: work of infer was still in flight after synchronize()")
+
+
+@pytest.mark.parametrize(("share", "found"), [(0.0, []), (1.0, ["forgot_sync"])])
+def test_a_share_of_the_further_processes_of_a_case_tries_gaps_too(monkeypatch, share, found):
+    monkeypatch.setattr("bench.measure.timing.AUDITED", share)
+    timed = time_fake("forgets_sync", changed(BRIEF, min_samples=6), replicate=1)
+    assert [reason.name for reason in timed.invalid] == found
 
 
 def test_a_model_that_remembers_its_answers_is_flagged_and_invalid():

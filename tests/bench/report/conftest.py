@@ -16,8 +16,7 @@ from bench.records.store.files import write_atomically, write_record
 from bench.records.store.layout import RunFolder
 from bench.records.store.samples import STAGED, Samples
 from bench.records.store.views import Plan, PlannedCase
-from bench.score.runs import score_planned_case
-from tests.bench.builders import make_case, make_job, make_model, make_recipe
+from tests.bench.builders import make_case, make_job, make_model, make_recipe, score_planned_case
 
 OPTIONS = {"preset": "easy", "size": [48, 64], "test": 12}
 MEASUREMENT = Measurement(replicates=2, images=12)

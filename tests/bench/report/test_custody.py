@@ -15,7 +15,7 @@ from bench.records.store.manifest import facts_of_job, record_facts
 from bench.records.store.runs import read_run
 from bench.report import render
 from bench.report.summary.summarise import summarise
-from bench.score.runs import score_planned_case
+from tests.bench.builders import score_planned_case
 
 ALIKE = [("unet (a)", "unet [a]"), ("模型一", "模型二"), ("a" * 200, "a" * 201), ("é", "e\u0301"), ("../x", ".. x")]
 FORMS = ("terminal", "markdown", "csv", "json")

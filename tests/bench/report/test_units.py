@@ -7,7 +7,7 @@ from bench.records.store.files import write_record
 from bench.records.store.runs import read_run
 from bench.report import latex, markdown
 from bench.report.summary.summarise import summarise
-from bench.score.runs import score_planned_case
+from tests.bench.builders import score_planned_case
 
 
 def test_distances_are_told_in_their_unit_the_nearest_is_the_best_and_misses_are_counted(synthetic):

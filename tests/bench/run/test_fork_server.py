@@ -198,6 +198,18 @@ def started(servers: ForkServers, job: Job, folder: Path, timeout_s: float, told
     )
 
 
+def test_the_parent_that_will_predict_imports_beside_the_one_that_trains_and_is_the_one_that_is_used(tmp_path, servers):
+    case = prepare(write_suite(tmp_path, ["fake/trains"], recipe=RECIPE), Interpreters()).cases[0]
+    servers.expect([case.predict, case.predict])
+    assert started(servers, case.train, tmp_path / "train", timeout_s=30).exit_code == 0
+    pid_of = {key.training: server._process.pid for key, server in servers._servers.items()}
+    assert pid_of.keys() == {True, False}
+    weights = {"weights": str(next((tmp_path / "train" / layout.WEIGHTS).iterdir()))}
+    started(servers, case.predict.model_copy(update=weights), tmp_path / "predict", timeout_s=30)
+    assert note_of(tmp_path / "predict") == f"started: {fork_server.FORKED}"
+    assert {key.training: server._process.pid for key, server in servers._servers.items()} == pid_of
+
+
 def test_a_forked_worker_over_its_limit_is_ended_and_the_next_job_runs(tmp_path, servers):
     end = started(servers, predict_job(tmp_path, "fake/hangs"), tmp_path / "job", timeout_s=1.0)
     assert (end.timed_out, end.signal) == (True, "SIGTERM")

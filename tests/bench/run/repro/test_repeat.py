@@ -16,7 +16,7 @@ from bench.records.store.runs import new_run, newest_run, read_run, runs
 from bench.run.environments.interpreters import Interpreters
 from bench.run.environments.record import write_environment
 from bench.run.planning.prepare import prepare
-from bench.score.runs import score_planned_case
+from tests.bench.builders import score_planned_case
 from tests.bench.suites import SHAPES, job_folders, perfect, run_suite, write_suite
 
 CASES = ("fake/perfect@shapes@cpu fp32 b1 t1", "fake/trains@shapes@cpu fp32 b1 t1")

@@ -22,9 +22,9 @@ from bench.report.summary.summarise import summarise
 from bench.run.environments.interpreters import Interpreters
 from bench.run.planning.prepare import prepare
 from bench.run.worker.images import Images
-from bench.score.runs import score_planned_case
 from bench.suite.expand import expand
 from bench.suite.load import load_suite
+from tests.bench.builders import score_planned_case
 from tests.bench.suites import SHAPES, run_suite, write_suite
 
 PROMPTED = {"task": "prompted", "metrics": ["prompted_iou"]}
