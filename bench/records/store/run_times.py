@@ -1,4 +1,4 @@
-"""How long the commands took that made a run, and what of it was spent beside the processes of jobs."""
+"""Keeps the time that each command took which made a run, and what of it was spent beside the processes of jobs."""
 
 from __future__ import annotations
 

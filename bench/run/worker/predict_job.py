@@ -32,9 +32,8 @@ def predict_job(job: Job, folder: Path) -> JobFacts:
     refuse_other_tasks(job)
     if job.model.adapter == FROM_FILES:
         return read_job(job, folder)
-    with during("data"):
-        dataset = open_labelled(job.dataset)
-        images = Images(dataset, test_ids(job, dataset), job.model.prompt)
+    dataset = open_labelled(job.dataset)
+    images = Images(dataset, test_ids(job, dataset), job.model.prompt)
     if not images.ids:
         raise BenchError(f"split {job.dataset.test!r} of data set {job.dataset.name!r} has no images")
     reset_peak_rss()
