@@ -13,7 +13,7 @@ from pydantic import (
     model_validator,
 )
 
-from bench.records.base import Record, Size, SparseRecord
+from bench.records.base import Record, Size, SparseRecord, held_once
 from bench.records.labels import Labels, Unmapped
 from bench.records.passes import Profile, Throughput
 from bench.records.protocol import Measurement, Timeouts
@@ -291,6 +291,8 @@ class Case(SparseRecord):
     keep: tuple[Kept, ...] = ()
     shift: Shift | None = None
     timeouts: Timeouts
+
+    _shared = field_validator("target", "recipe", "measurement", "timeouts")(held_once)
 
     @property
     def made_for(self) -> DatasetSpec:

@@ -7,7 +7,7 @@ from enum import Enum
 
 from pydantic import JsonValue, field_validator
 
-from bench.records.base import RECORDS_VERSION, Record, SparseRecord
+from bench.records.base import RECORDS_VERSION, Record, SparseRecord, held_once
 from bench.records.case import DatasetSpec, Kept, ModelSpec, Target, TaskSpec
 from bench.records.flag import Flag
 from bench.records.passes import Profile, Throughput
@@ -77,6 +77,8 @@ class Job(SparseRecord):
     def _held_once(cls, parts: dict[str, str]) -> dict[str, str]:
         """The parts with each text held once: those of thousands of jobs are kilobytes that are equal."""
         return {sys.intern(name): sys.intern(text) for name, text in parts.items()}
+
+    _shared = field_validator("task", "target", "measurement", "provenance")(held_once)
 
 
 class Status(str, Enum):

@@ -10,6 +10,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
+from functools import cache
 from pathlib import Path
 from typing import get_args
 
@@ -60,6 +61,19 @@ def expand(suite: Suite, *, auto_device: str, source: Path, lines: SuiteLines | 
     with usage_errors.noted():
         _refuse_twins([d.label for d in (*datasets, *natural)], "datasets", source)
     usage_errors.tell()
+
+    @cache
+    def variants(index: int) -> list[tuple[ModelSpec, Recipe | None]]:
+        """Return a model by all of its prompts, recipes and seeds, which are the same wherever it runs."""
+        entry, model = models[index]
+        where = f"{source}: models[{index}].recipe"
+        return [
+            one
+            for prompted in _prompted(suite, model)
+            for varied in _searched(suite, recipes_of(suite, entry, prompted, auto_device, where=where))
+            for one in _seeded(suite, *varied)
+        ]
+
     targets = list(dict.fromkeys(_device_resolved(t, auto_device) for entry in suite.targets for t in _targets(entry)))
     cases = tuple(
         _scored_only(case) if seeded.adapter == FROM_FILES else case
@@ -67,11 +81,7 @@ def expand(suite: Suite, *, auto_device: str, source: Path, lines: SuiteLines | 
         for target in targets
         for index, (entry, model) in enumerate(models)
         if _wanted(suite, entry, model, dataset, target)
-        for prompted in _prompted(suite, model)
-        for varied, recipe in _searched(
-            suite, recipes_of(suite, entry, prompted, auto_device, where=f"{source}: models[{index}].recipe")
-        )
-        for seeded, recipe in _seeded(suite, varied, recipe)
+        for seeded, recipe in variants(index)
         for case in [
             Case(
                 id=f"{seeded.label}@{dataset.label}@{target_label(target)}",

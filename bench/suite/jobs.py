@@ -11,6 +11,7 @@ import json
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from pydantic import JsonValue
 
@@ -24,6 +25,7 @@ from bench.records import (
     ModelSpec,
     Profile,
     Recipe,
+    Record,
     Target,
     TaskSpec,
     Throughput,
@@ -125,7 +127,7 @@ def plan_case(case: Case, ingredients: Ingredients, *, seed: int, harness_root: 
     common = _common_parts(case.model, ingredients, seed)
     train = None
     if case.recipe is not None:
-        parts = {**common, "data": ingredients.train_fingerprint, "recipe": _readable(as_json_dict(case.recipe))}
+        parts = {**common, "data": ingredients.train_fingerprint, "recipe": _canonical(case.recipe)}
         train = job("train", parts, ingredients.train_fingerprint)
     running = _running_parts(case, ingredients, common, trained_by=train)
     test = ingredients.test_fingerprint
@@ -156,7 +158,7 @@ def _running_parts(
     running = {
         **common,
         "data": digest([ingredients.test_fingerprint, case.dataset.max_images]),
-        "target": _readable(as_json_dict(case.target)),
+        "target": _canonical(case.target),
         "weights": trained_by.key if trained_by else ingredients.weights_digest or "untrained",
     }
     if ingredients.runtime_versions:
@@ -176,7 +178,7 @@ def _pass(
     """Return the job of a pass that the suite may leave out."""
     if asked is None:
         return None
-    return job(kind, {**parts, kind: _readable(as_json_dict(asked))}, fingerprint)
+    return job(kind, {**parts, kind: _canonical(asked)}, fingerprint)
 
 
 def training_target(recipe: Recipe) -> Target:
@@ -197,7 +199,7 @@ def _common_parts(model: ModelSpec, ingredients: Ingredients, seed: int) -> dict
     return {
         "records": str(RECORDS_VERSION),
         "model": _readable(built_from),
-        "task": digest(as_json_dict(ingredients.task)),
+        "task": _digest_of(ingredients.task),
         "adapter source": ingredients.adapter_code,
         "packages": _packages(ingredients.versions),
         "seed": str(seed),
@@ -209,6 +211,7 @@ def _packages(versions: Mapping[str, str]) -> str:
     return " ".join(f"{name}={version}" for name, version in sorted(versions.items()))
 
 
+@lru_cache(maxsize=64)
 def _unusual(measurement: Measurement) -> dict[str, str]:
     """Return what a profile or a throughput pass takes from the timing protocol, where that is not the usual."""
     fields = {"images", "warmup_min_s_cpu", "warmup_min_s_cuda"}
@@ -217,6 +220,7 @@ def _unusual(measurement: Measurement) -> dict[str, str]:
     return {"protocol": _readable(chosen)} if chosen else {}
 
 
+@lru_cache(maxsize=64)
 def _protocol(measurement: Measurement) -> str:
     # More replicates add jobs; they do not make the ones that are there another measurement.
     return _readable({k: v for k, v in as_json_dict(measurement).items() if k != "replicates"})
@@ -225,6 +229,17 @@ def _protocol(measurement: Measurement) -> str:
 def _readable(value: JsonValue) -> str:
     """Canonical JSON: as good a part of a key as its digest, and `why_stale` can say what changed in it."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"))
+
+
+@lru_cache(maxsize=1024)
+def _canonical(record: Record) -> str:
+    """Canonical JSON of a record that thousands of cases share; worked out once."""
+    return _readable(as_json_dict(record))
+
+
+@lru_cache(maxsize=64)
+def _digest_of(task: TaskSpec) -> str:
+    return digest(as_json_dict(task))
 
 
 def timing_order(plans: Sequence[CasePlan]) -> list[Job]:

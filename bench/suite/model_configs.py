@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
 import yaml
 from pydantic import JsonValue, ValidationError
 
-from bench.adapter import adapter_folders
+from bench.adapter import adapter_folder, adapter_folders
 from bench.data.formats.home import expanded
 from bench.data.formats.sources import WeightsSource
 from bench.data.formats.yaml_text import read_limited
@@ -45,13 +46,25 @@ def read_model_config(name: str) -> ModelConfig:
     Raises:
         PluginError: If there is no such model config, naming the nearest, or it is not a valid model config.
     """
+    file = model_config_file(name)
+    try:
+        return _config(file.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, ValidationError, UnicodeDecodeError) as error:
+        raise PluginError(f"{file} is not a valid model config: {' '.join(str(error).split())}") from None
+
+
+def model_config_file(name: str) -> Path:
+    """Return the file of a model config; raises `PluginError` with the nearest name."""
+    adapter, _, config = name.partition("/")
+    if config and Path(config).name == config:  # most are found without a list of all
+        with suppress(PluginError):
+            file = adapter_folder(adapter) / "models" / f"{config}.yaml"
+            if file.is_file():
+                return file
     files = model_config_files()
     if name not in files:
         raise PluginError(f"no model named {name!r}.{did_you_mean(name, files)} List them with: bench list models")
-    try:
-        return _config(files[name].read_text(encoding="utf-8"))
-    except (yaml.YAMLError, ValidationError, UnicodeDecodeError) as error:
-        raise PluginError(f"{files[name]} is not a valid model config: {' '.join(str(error).split())}") from None
+    return files[name]
 
 
 @cache
@@ -90,7 +103,7 @@ def weights_named_by(name: str) -> str | None:
     """Return the weights that a model config names, relative to its folder, or that are fetched for it."""
     config = read_model_config(name)
     if config.weights is not None:
-        return weights_from(model_config_files()[name].parent, config.weights)
+        return weights_from(model_config_file(name).parent, config.weights)
     return str(config.source.path) if config.source else None
 
 
@@ -130,7 +143,7 @@ def resolve_model(
         adapter=name.split("/", 1)[0],
         task=kind,
         description=model_config.description,
-        options={**found_from(model_config_files()[name].parent, model_config.options), **(options or {})},
+        options={**found_from(model_config_file(name).parent, model_config.options), **(options or {})},
         weights=weights or weights_named_by(name),
         trainable=model_config.trainable,
         # Weights of the user's own need not be in the label space of the model config's.

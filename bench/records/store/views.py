@@ -10,9 +10,10 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
-from pydantic import Field, JsonValue
+from pydantic import Field, JsonValue, field_validator
 
 from bench.records import Case, CaseScores, Cost, Job, Outcome, Record, Status, TaskKind, TaskSpec
+from bench.records.base import held_once
 from bench.records.store import layout
 from bench.records.store.layout import RunFolder
 from bench.records.store.samples import Samples
@@ -29,6 +30,8 @@ class PlannedCase(Record):
     time_keys: tuple[str, ...]
     profile_key: str | None = None
     throughput_key: str | None = None
+
+    _shared = field_validator("task")(held_once)
 
 
 class AcceptedCode(Record):

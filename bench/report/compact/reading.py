@@ -104,7 +104,10 @@ def scanned(folder: Path) -> Iterator[CompactRow]:
 def _by_case(samples: Any) -> Iterator[tuple[int, Columns]]:
     """Yield the samples of one case after the other, which may lie in several batches."""
     held: list[Columns] = []
-    for batch in samples.iter_batches(batch_size=AT_ONCE, columns=list(_USED)):
+    # Asked for all row groups at once, Arrow reads them all ahead.
+    groups = range(samples.num_row_groups)
+    batches = (samples.iter_batches(batch_size=AT_ONCE, row_groups=[group], columns=list(_USED)) for group in groups)
+    for batch in itertools.chain.from_iterable(batches):
         columns = {name: batch.column(name).to_numpy(zero_copy_only=False) for name in _USED}
         begins = [0, *(np.flatnonzero(np.diff(columns["case"])) + 1).tolist(), len(columns["case"])]
         for begin, end in itertools.pairwise(begins):

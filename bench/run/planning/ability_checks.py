@@ -32,11 +32,12 @@ def check_abilities(
     Returns:
         Sentences on cases that will be `unsupported`, on fields of recipes that a trainer passes over, and on threads.
     """
-    notes = []
+    notes, kinds = [], set[str]()
     for label, of_model in _by_model(cases).items():
         able = abilities_of(of_model[0].model)
         if able is None:
             continue
+        kinds |= {case.target.device.partition(":")[0] for case in of_model}
         where = f"{source}: {label}{lines.of_model(label)}: "
         for sentence in _untrainable(of_model, able):
             usage_errors.note(where + sentence)
@@ -48,7 +49,7 @@ def check_abilities(
         else:
             notes += [f"{label} will be 'unsupported' on {_listed(on)}: {why}" for why, on in _by_reason(unable)]
         notes += _passed_over(label, of_model, able)
-    return [*notes, *_devices(cases, machine), *_threads(cases, machine)]
+    return [*notes, *_devices(kinds, machine), *_threads(cases, machine)]
 
 
 def check_metrics(
@@ -106,9 +107,8 @@ def _passed_over(label: str, cases: Sequence[Case], able: Abilities) -> list[str
     return [f"{label}: recipe: '{name}' is not honoured: {why}" for name, why in fields.items()]
 
 
-def _devices(cases: Sequence[Case], machine: Machine) -> list[str]:
+def _devices(kinds: set[str], machine: Machine) -> list[str]:
     """Devices that the machine does not have; a suite may be checked on one machine and run on another."""
-    kinds = {case.target.device.partition(":")[0] for case in cases if abilities_of(case.model) is not None}
     here = {"cpu", machine.device, *(["mps"] if sys.platform == "darwin" else [])}
     missing = sorted(kinds - here)
     return [

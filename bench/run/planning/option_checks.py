@@ -20,7 +20,8 @@ def check_options(cases: Sequence[Case], source: Path, lines: SuiteLines, usage_
     An adapter takes part by a file `options.py` without imports of its framework that has
     `usage_errors(model) -> list[str]`; one without that file is asked when its first job starts.
     """
-    for model in {(case.model.name, str(case.model.options)): case.model for case in cases}.values():
+    models = {case.model.label: case.model for case in cases}.values()
+    for model in {(model.name, str(model.options)): model for model in models}.values():
         light = load_light(model.adapter, "options")
         if light is not None and hasattr(light, "usage_errors"):
             for sentence in light.usage_errors(model):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -17,7 +17,7 @@ from bench.data.predictions import ADAPTER as FROM_FILES
 from bench.dataset import Dataset, has_validation
 from bench.errors import BenchError
 from bench.measure.devices import Machine, allowed_cores, this_machine
-from bench.records import Case, ClassSpec, TaskSpec, digest
+from bench.records import Case, ClassSpec, ModelSpec, TaskSpec, digest
 from bench.records.names import harness_root
 from bench.records.store.code import as_key_part
 from bench.records.store.files import weights_digest
@@ -103,18 +103,10 @@ def prepare(source: Path, interpreters: Interpreters, machine: Machine | None = 
     found = checked(suite, source, machine)
     used = {case.model.adapter for case in found.cases}
     interpreters = with_choices_of_suite(interpreters, suite.environments, used, source)
-    fingerprints = Fingerprints(ContentHashes.of_user())
+    planner = _Planner(interpreters, Fingerprints(ContentHashes.of_user()), machine, suite.seed)
 
     def plan_case(case: Case) -> CasePlan:
-        return _plan(
-            case,
-            found.datasets[case.dataset.label],
-            interpreters,
-            fingerprints,
-            machine,
-            seed=suite.seed,
-            made_for=found.datasets[case.made_for.label],
-        )
+        return planner.plan(case, found.datasets[case.dataset.label], found.datasets[case.made_for.label])
 
     plans = tuple(map(plan_case, found.cases))
     classes = {label: dataset.classes for label, dataset in found.datasets.items()}
@@ -150,7 +142,7 @@ def plan_again(case: Case, interpreters: Interpreters, fingerprints: Fingerprint
     weights = case.model.weights
     if weights is not None and "://" not in weights and not Path(weights).exists():
         raise BenchError(f"there are no weights at {weights} any more")
-    return _plan(case, dataset, interpreters, fingerprints, this_machine(), seed=seed, made_for=made_for)
+    return _Planner(interpreters, fingerprints, this_machine(), seed).plan(case, dataset, made_for)
 
 
 def pinned_cores(threads: int | None, among: tuple[int, ...] | None = None) -> tuple[int, ...] | None:
@@ -167,46 +159,70 @@ def pinned_cores(threads: int | None, among: tuple[int, ...] | None = None) -> t
     return cores[-threads:] if threads is not None and threads < len(cores) else among
 
 
-def _plan(
-    case: Case,
-    dataset: Dataset,
-    interpreters: Interpreters,
-    fingerprints: Fingerprints,
-    machine: Machine,
-    *,
-    seed: int,
-    made_for: Dataset,
-) -> CasePlan:
-    """Plan a case; `dataset` is its own, uncorrupted, `made_for` the one that its model is trained on."""
-    adapter = case.model.adapter
-    spec, clean = case.dataset, case.made_for
-    scored = fingerprints.of(dataset, spec.label, spec.test, spec.max_images)
-    ingredients = Ingredients(
-        task=TaskSpec(
-            kind=case.model.task,
-            classes=classes_predicted(case.model, made_for),
-            channels=channels_of(made_for),
-        ),
-        train_fingerprint=_train_fingerprint(case, made_for, fingerprints),
-        test_fingerprint=scored if spec.corruption is None else corrupted_fingerprint(scored, spec.corruption),
-        clean_fingerprint=fingerprints.of(made_for, clean.label, clean.test, clean.max_images),
-        val_fingerprint=_val_fingerprint(case, dataset, fingerprints),
-        adapter_code=as_key_part(adapter_code(adapter)),
-        code=fingerprints.of_code(spec.name),
-        versions=interpreters.versions(adapter),
-        runtime_versions=interpreters.runtime_versions(adapter, case.target.runtime),
-        weights_digest=_weights_digest(case),
-        machine=machine.identity,
-        environment=worker_environment(case.target, None, machine.cores),
-        exports=getattr(load_light(adapter, "options"), "EXPORTS", True),
-    )
-    return plan_case(
-        case,
-        ingredients,
-        seed=seed,
-        harness_root=str(harness_root()),
-        adapters_root=str(adapter_folder(adapter).parent),
-    )
+@dataclass(frozen=True)
+class _Installed:
+    """An adapter as it is here.
+
+    Attributes:
+        code: Its code, as a part of a key.
+        versions: Package -> version.
+        exports: Whether runtimes run an export of its models.
+        root: Folder above its own, where the worker must find it.
+    """
+
+    code: str
+    versions: dict[str, str]
+    exports: bool
+    root: str
+
+
+class _Planner:
+    """Plans cases; what thousands of them have in common is looked up once."""
+
+    def __init__(self, interpreters: Interpreters, fingerprints: Fingerprints, machine: Machine, seed: int) -> None:
+        self._interpreters, self._fingerprints = interpreters, fingerprints
+        self._machine, self._seed = machine, seed
+        self._installed = cache(self._look_up)
+        self._runtime_versions = cache(interpreters.runtime_versions)
+        self._tasks: dict[tuple[object, ...], TaskSpec] = {}
+
+    def plan(self, case: Case, dataset: Dataset, made_for: Dataset) -> CasePlan:
+        """Plan a case; `dataset` is its own, uncorrupted, `made_for` the one that its model is trained on."""
+        fingerprints, adapter = self._fingerprints, self._installed(case.model.adapter)
+        spec, clean = case.dataset, case.made_for
+        scored = fingerprints.of(dataset, spec.label, spec.test, spec.max_images)
+        ingredients = Ingredients(
+            task=self._task(case.model, clean.label, made_for),
+            train_fingerprint=_train_fingerprint(case, made_for, fingerprints),
+            test_fingerprint=scored if spec.corruption is None else corrupted_fingerprint(scored, spec.corruption),
+            clean_fingerprint=fingerprints.of(made_for, clean.label, clean.test, clean.max_images),
+            val_fingerprint=_val_fingerprint(case, dataset, fingerprints),
+            adapter_code=adapter.code,
+            code=fingerprints.of_code(spec.name),
+            versions=adapter.versions,
+            runtime_versions=self._runtime_versions(case.model.adapter, case.target.runtime),
+            weights_digest=_weights_digest(case),
+            machine=self._machine.identity,
+            environment=worker_environment(case.target, None, self._machine.cores),
+            exports=adapter.exports,
+        )
+        root = str(harness_root())
+        return plan_case(case, ingredients, seed=self._seed, harness_root=root, adapters_root=adapter.root)
+
+    def _look_up(self, adapter: str) -> _Installed:
+        return _Installed(
+            code=as_key_part(adapter_code(adapter)),
+            versions=self._interpreters.versions(adapter),
+            exports=getattr(load_light(adapter, "options"), "EXPORTS", True),
+            root=str(adapter_folder(adapter).parent),
+        )
+
+    def _task(self, model: ModelSpec, label: str, made_for: Dataset) -> TaskSpec:
+        key = model.task, model.trained_on, label
+        if key not in self._tasks:
+            classes = classes_predicted(model, made_for)
+            self._tasks[key] = TaskSpec(kind=model.task, classes=classes, channels=channels_of(made_for))
+        return self._tasks[key]
 
 
 def _weights_digest(case: Case) -> str | None:
