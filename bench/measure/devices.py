@@ -45,14 +45,14 @@ def allowed_cores() -> tuple[int, ...]:
 
 
 def machine_in_words(cores: int | None = None) -> str:
-    """Processor, number of cores (all that are allowed if left out) and GPUs."""
+    """Processor, number of cores (all that are allowed if left out), GPUs and their driver."""
     cores = cores or len(allowed_cores())
-    return ", ".join([cpu_model(), f"{cores} core{'' if cores == 1 else 's'}", *nvidia_gpus()])
+    return ", ".join([cpu_model(), f"{cores} core{'' if cores == 1 else 's'}", *_gpus_in_words()])
 
 
 def machine_identity(cores: int | None = None) -> str:
-    """Return the digest of what makes timings comparable: processor, core count, GPUs that can be used, operating
-    system.
+    """Return the digest of what makes timings comparable: processor, core count, GPUs that can be used and their
+    driver, operating system.
 
     Only stable facts: no host name, no clock frequency of the moment. Two GPUs of a name with unlike memory are two
     products; two that are alike in both are one.
@@ -60,8 +60,15 @@ def machine_identity(cores: int | None = None) -> str:
     Args:
         cores: Number of cores that are measured on; all that this process may run on if left out.
     """
-    gpus = [f"{gpu.name}, {gpu.memory_bytes} bytes" for gpu in visible_gpus()]
+    gpus = _gpus_in_words(", {} bytes")
     return digest([cpu_model(), cores or len(allowed_cores()), *gpus, platform.system(), platform.machine()])
+
+
+def _gpus_in_words(memory: str = "") -> list[str]:
+    """Return the GPUs that can be used, and their driver; none where there is no GPU."""
+    found = driver()
+    gpus = [f"{gpu.name}{memory.format(gpu.memory_bytes)}" for gpu in visible_gpus(found)]
+    return [*gpus, f"driver {found.version}"] if gpus else []
 
 
 @dataclass(frozen=True)
@@ -70,8 +77,7 @@ class Machine:
 
     Attributes:
         identity: Identity of the hardware, as in the key of a timing.
-        alike: Digest of the identity with the driver and the memory: timings of machines that differ in it are not made
-            in one run.
+        alike: Digest of the identity with the memory: timings of machines that differ in it are not made in one run.
         words: Processor, cores, GPUs, memory and driver.
         cores: Cores that a job gets which does not say how many threads it takes.
         device: The device that `auto` means there.
@@ -91,9 +97,8 @@ def this_machine(cores: int | None = None) -> Machine:
         cores: Number of cores that jobs get; all that this process may run on if left out.
     """
     identity, words = machine_identity(cores), machine_in_words(cores)
-    memory, version = _memory_gib(), driver().version
+    memory = _memory_gib()
     further = [] if memory is None else [f"{memory} GiB"]
-    further += [] if version is None else [f"driver {version}"]
     return Machine(
         identity=identity,
         alike=digest([identity, *further]),

@@ -241,7 +241,7 @@ def _why_no_latency(old: CaseView, new: CaseView, *, same_machine: bool) -> str:
     if not any(job.ok for job in old.times):
         return "the record has none"
     if not same_machine:
-        return "this machine is of another class: other processor, cores or GPUs"
+        return "this machine is of another class: other processor, cores, GPUs or driver"
     if not any(job.ok for job in new.times):
         return "was not measured again"
     invalid = [
