@@ -61,19 +61,8 @@ def expand(suite: Suite, *, auto_device: str, source: Path, lines: SuiteLines | 
     with usage_errors.noted():
         _refuse_twins([d.label for d in (*datasets, *natural)], "datasets", source)
     usage_errors.tell()
-
-    @cache
-    def variants(index: int) -> list[tuple[ModelSpec, Recipe | None]]:
-        """Return a model by all of its prompts, recipes and seeds, which are the same wherever it runs."""
-        entry, model = models[index]
-        where = f"{source}: models[{index}].recipe"
-        return [
-            one
-            for prompted in _prompted(suite, model)
-            for varied in _searched(suite, recipes_of(suite, entry, prompted, auto_device, where=where))
-            for one in _seeded(suite, *varied)
-        ]
-
+    # What a model is trained by is the same wherever it runs.
+    variants = cache(lambda index: _variants(suite, *models[index], auto_device, f"{source}: models[{index}].recipe"))
     targets = list(dict.fromkeys(_device_resolved(t, auto_device) for entry in suite.targets for t in _targets(entry)))
     cases = tuple(
         _scored_only(case) if seeded.adapter == FROM_FILES else case
@@ -101,6 +90,18 @@ def expand(suite: Suite, *, auto_device: str, source: Path, lines: SuiteLines | 
     if not cases:
         raise SuiteError(f"{source}: 'when' and 'exclude' leave no case to run; remove one of them.")
     return (*cases, *shifted_cases(suite, cases, natural))
+
+
+def _variants(
+    suite: Suite, entry: ModelEntry, model: ModelSpec, auto_device: str, where: str
+) -> list[tuple[ModelSpec, Recipe | None]]:
+    """Return a model by all of its prompts, recipes and seeds."""
+    return [
+        one
+        for prompted in _prompted(suite, model)
+        for varied in _searched(suite, recipes_of(suite, entry, prompted, auto_device, where=where))
+        for one in _seeded(suite, *varied)
+    ]
 
 
 def _kept(suite: Suite, model: ModelSpec) -> tuple[Kept, ...]:
