@@ -21,7 +21,6 @@ class Guess:
     Attributes:
         name: Data set that reads it.
         options: Options beside `root`.
-        reasons: Reasons for the guess.
         certain: True if nothing but this is likely.
     """
 

@@ -48,7 +48,6 @@ class Sheet:
     """A sheet that was written.
 
     Attributes:
-        path: The PNG.
         models: Labels of the models that are trained so.
         changes: True if the recipe changes images at all.
     """

@@ -33,7 +33,6 @@ class Detected:
     """A proposal that was tried.
 
     Attributes:
-        guess: The proposal.
         dataset: The opened data set, or None.
         trouble: Reason why it does not open or its first ground truth cannot be read; empty if it does.
         counts: Split -> number of images.

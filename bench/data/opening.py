@@ -38,7 +38,6 @@ class Choice:
     Attributes:
         name: Module under `bench/datasets/`.
         label: Name in messages and of files.
-        options: Its options.
         asked_in: Place where the options were set, for messages.
         labels: Selection and merging of its classes by the suite; None leaves them.
     """

@@ -73,8 +73,6 @@ class Counted:
     """Hold what is in a data set.
 
     Attributes:
-        label: Its name.
-        classes: The label space.
         by_class: One for each class, in its order.
         by_split: One for each split that was counted.
         has_objects: True if its ground truth has instances or segments.

@@ -93,7 +93,6 @@ class Project:
 
     Attributes:
         shape_of: Title of every class of the project -> its shape.
-        classes: The label space.
         class_of: Title -> class id or `IGNORE_LABEL`; titles that are not used are not there.
         background: Class id of pixels in no object, or `IGNORE_LABEL`.
     """

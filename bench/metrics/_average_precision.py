@@ -238,7 +238,6 @@ class PrecisionMetric:
     """A metric of instances: COCO's average precision over a kind of IoU.
 
     Attributes:
-        name: Name of its module.
         version: Raised whenever the definition changes a number.
         label: Heading in tables.
         template: Its definition, one line that stands in every record, with `{most}` for the number of detections.

@@ -53,7 +53,6 @@ class SumsMetric(OfSums):
     """A metric that is a formula of sums per image and class.
 
     Attributes:
-        name: Name of its module.
         version: Raised whenever the definition changes a number.
         label: Heading in tables.
         definition: One line that stands in every record.

@@ -221,7 +221,6 @@ class QualityMetric(OfSums):
     """A metric of panoptic segmentation: panoptic quality over a kind of IoU.
 
     Attributes:
-        name: Name of its module.
         version: Raised whenever the definition changes a number.
         label: Heading in tables.
         definition: One line that stands in every record.

@@ -133,7 +133,6 @@ class ConfusionMetric(OfSums):
     """A metric of semantic segmentation that is a formula of confusion counts.
 
     Attributes:
-        name: Name of its module.
         version: Raised whenever the definition changes a number.
         label: Heading in tables.
         definition: One line that stands in every record.

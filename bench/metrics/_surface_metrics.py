@@ -33,11 +33,9 @@ class SurfaceMetric(OfSums):
     """A metric of the distances between surfaces, as the mean over images and then over classes.
 
     Attributes:
-        name: Name of its module.
         version: Raised whenever the definition changes a number.
         label: Heading in tables.
         definition: One line that stands in every record.
-        statistic: Name of its measures.
         measures: The values of a class from its distances and the image's diagonal, (V,).
         worst: The values of a class that is missed or invented, from the image's diagonal, (V,).
         column: Index of the value that is the headline.

@@ -49,7 +49,6 @@ class Distances(NamedTuple):
     """Distances of a class between two maps, in both directions; both are empty where one has none of it.
 
     Attributes:
-        class_id: The class.
         to_predicted: Distance from each true surface pixel to the nearest predicted one, float64, (P,).
         to_target: Distance from each predicted surface pixel to the nearest true one, float64, (Q,).
         missed: True if the class is true and nowhere predicted.

@@ -36,7 +36,6 @@ class Dialect:
     """A number as a library prints it.
 
     Attributes:
-        library: Its name.
         quantity: The library's name of the number.
         value: The number, on the scale that the library prints; None where it would be undefined or `nan`.
         why: Explanation of how it is computed, as far as that differs from ours.

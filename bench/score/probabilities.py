@@ -39,7 +39,6 @@ class ChosenThresholds:
         metrics: All metrics of the suite, those of thresholds at theirs.
         taus: Class name -> threshold; empty where no metric has any.
         source: Images on which they were chosen, in words.
-        classes: The label space.
     """
 
     metrics: tuple[Metric, ...]

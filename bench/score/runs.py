@@ -27,10 +27,7 @@ class Scoring:
     """The computation of a case's scores; any process that sees the folders may do it, and comes to the same scores.
 
     Attributes:
-        run: The run it belongs to.
-        planned: The case.
         metrics: Names of the metrics, in the order of the scores.
-        seed: Seed of the bootstrap.
         predictions: Folder of its stored predictions.
         validation: Folder of the probabilities on which thresholds are chosen, where they are not beside these.
     """

@@ -23,7 +23,6 @@ class Volume:
     """All slices of a volume that are scored.
 
     Attributes:
-        name: Name of the volume.
         images: Numbers of its images, in the order in which they came.
         target, predicted: Class ids, (S, H, W); slices between them that are no images of the split are void.
     """

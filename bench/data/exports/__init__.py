@@ -29,8 +29,6 @@ class Exported:
 
     Attributes:
         dataset: Name of the data set that reads it.
-        options: Its options.
-        folder: Folder with the files.
         ids: Id in the source -> id in the export.
         loss: Sentences on what the format could not hold.
     """

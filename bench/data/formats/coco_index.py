@@ -46,7 +46,6 @@ class CocoIndex:
     """An annotation file: I images, sorted by the length of their id and then by id, and A annotations by image.
 
     Attributes:
-        state: The file.
         categories: Categories as the file has them, in its order.
         keys: Ids of the images in UTF-8, right-justified; bytes, (I,).
         names: Their file names in UTF-8; bytes, (I,).

@@ -41,8 +41,6 @@ class Builtin:
 
     Attributes:
         reader: Our data set.
-        options: Its options.
-        split: Its split.
     """
 
     reader: str

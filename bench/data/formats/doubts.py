@@ -14,7 +14,6 @@ class Doubt:
     """Objects of one image of which one kind of thing is to be doubted.
 
     Attributes:
-        kind: Kind of the finding.
         count: Objects of which it is so.
         objects: Objects of the image.
         what: The doubt, as it reads after the number of objects.

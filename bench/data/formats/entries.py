@@ -21,7 +21,6 @@ class Entry:
 
     Attributes:
         image_id: Unique over all splits, without path separators.
-        image: Its file.
         ground_truths: Files that hold its ground truth, a shared annotation file too; the format knows which is which.
         key: Name of the image in the format's annotation file.
         group: Patient, scene or film whose images must stay in one split; empty where it is not known.

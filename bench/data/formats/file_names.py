@@ -84,7 +84,6 @@ class FilesBelow:
     """Files below a folder.
 
     Attributes:
-        folder: The folder.
         names: Names of those with one of the suffixes asked for, sorted.
         others: Names of all others, hidden ones too where they were asked for, sorted.
     """

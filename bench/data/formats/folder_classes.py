@@ -86,7 +86,6 @@ class FolderTable:
     """State how stored pixels become class ids.
 
     Attributes:
-        classes: The label space.
         by_value: Stored value -> class id or `IGNORE_LABEL`.
         by_colour: RGB -> class id or `IGNORE_LABEL`; empty if not every class has a colour.
         origin: Source of the table, for messages.

@@ -35,7 +35,6 @@ class Table:
 
     Attributes:
         file: Parquet, or an Arrow stream.
-        split: Its split.
         parts: Rows of each part that is read at once.
     """
 

@@ -86,7 +86,6 @@ class Unreadable(DatasetError):
     """A file that cannot be decoded.
 
     Attributes:
-        path: The file.
         reason: Why, in words.
     """
 
@@ -105,7 +104,6 @@ class Header:
     Attributes:
         form: Pillow's name of the format, for example `JPEG`.
         mode: Pillow's mode, for example `P` (palette) or `CMYK`.
-        stored: Size as stored.
         orientation: EXIF orientation, 1-8; 1 = upright.
         palette: The first `PALETTE_ENTRIES` colours of its palette as stored, three bytes each; empty without one.
         decoded_upright: True if decoders apply the orientation themselves, as those of TIFF do.

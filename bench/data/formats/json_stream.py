@@ -317,10 +317,6 @@ class FileState:
     """A file as it was when places in it were noted.
 
     Attributes:
-        file: The file.
-        size: Its bytes.
-        changed_ns: Its time of modification.
-        inode: Number of its inode.
         status_changed_ns: Time of change of the inode.
     """
 

@@ -40,7 +40,6 @@ class Region:
     """One region of an annotation.
 
     Attributes:
-        label: Its label.
         value: Geometry, in percent, or run lengths.
         rotation: Rotation by which the image was turned on the screen, in degrees.
         stated: Size of the image, as the region has it; None without.

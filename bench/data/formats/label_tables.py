@@ -138,7 +138,6 @@ class Runs:
     Attributes:
         values: Value of each run, (R,).
         lengths: Length of each run in pixels, int64, (R,).
-        shape: Shape of the map.
     """
 
     values: NDArray[Any]

@@ -36,7 +36,6 @@ class MaskValues:
     """Hold what one mask holds.
 
     Attributes:
-        path: Its file.
         values: Stored value -> pixels; empty of a mask that holds colours.
         colours: RGB -> pixels; empty of a mask that holds values.
         palette: Colours of its indices; None where the values are no indices.
@@ -61,7 +60,6 @@ class Evidence:
         masks: Number of masks that were counted.
         pixels: Pixels of each value, or colour, over all masks.
         files: Number of masks that hold each value.
-        total: Pixels of all masks.
     """
 
     masks: int = 0

@@ -45,7 +45,6 @@ class ImageWithMasks:
     """An image with its masks.
 
     Attributes:
-        image: Its file.
         values: Placeholder -> text in the path of the image.
         masks: Their files, in the order of their paths.
         classes: Class of each mask, or `""` without `{class}`.

@@ -23,7 +23,6 @@ class SegmentMap:
     """A panoptic PNG.
 
     Attributes:
-        file: The PNG.
         numbers: Ids that occur, int32, (S,).
         runs: Runs of equal ids, R of them.
         which: Position of each run's number, (R,).

@@ -59,7 +59,6 @@ class Part:
     Attributes:
         name: Name for `--part`.
         what: One line.
-        archives: Its files.
         options: Options with which the data set is opened with it, beside `root`; None if that takes another part.
         splits: Splits whose images it brings, where each part brings those of its own; none = no matter.
         by_default: True if it is fetched unless other parts are asked for.

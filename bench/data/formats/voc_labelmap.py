@@ -40,7 +40,6 @@ class LabelMapFile:
     """Hold what labelmap.txt says.
 
     Attributes:
-        file: The labelmap.txt that was read.
         classes: Classes in its order; the class of black pixels is the background.
     """
 

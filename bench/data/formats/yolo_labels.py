@@ -149,7 +149,6 @@ class LabelRow(NamedTuple):
     """One line of a label file.
 
     Attributes:
-        class_id: Number of its class.
         corners: x and y, shares of width and height, float64, (N, 2); those of a box are its four.
         is_box: True if the line holds a box for detection.
         where: File and number of the line.

@@ -47,7 +47,6 @@ class DataYaml:
     """A data YAML.
 
     Attributes:
-        file: The YAML.
         names: Names of the classes, in the order of their numbers.
         base: Folder that the splits start from.
         splits: Split -> folders of images and lists of images.

@@ -50,10 +50,8 @@ class Member:
     """One entry of an archive.
 
     Attributes:
-        name: Name as stored.
         kind: Kind of the entry, such as a file, a folder or a link.
         size: Bytes of its content.
-        open: Begins to read its content.
     """
 
     name: str

@@ -41,8 +41,6 @@ class PackageFile:
     """One file of a release.
 
     Attributes:
-        name: Name of the package.
-        version: Version of the release.
         file: Name of the wheel or source distribution.
         sha256: SHA-256 of the file, in hex.
     """

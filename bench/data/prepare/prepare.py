@@ -53,11 +53,9 @@ class Plan:
     """Hold what a command will do.
 
     Attributes:
-        name: The data set.
         folder: Folder that gets the files.
         preparation: All that could be fetched.
         parts: Parts that are asked for, and those that they need.
-        state: State of the folder.
         mirror: Address of a folder with all archives, in place of their own addresses; None = their own.
     """
 

@@ -151,8 +151,6 @@ class Estimate:
     """A difference, how far chance moves it, and what that is known from: its interval and its p-value are one test.
 
     Attributes:
-        value: The difference.
-        error: Its standard error.
         degrees: Degrees of freedom of that.
     """
 
