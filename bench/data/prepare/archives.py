@@ -156,11 +156,7 @@ def _require_own_folders(folder: Path, files: Sequence[Path]) -> None:
 
 
 def _is_whole(path: Path, size: int, archive: Path) -> bool:
-    """Return whether a file is there already.
-
-    Raises:
-        BenchError: If something else is there.
-    """
+    """Return whether a file is there already; raises `BenchError` if something else is."""
     if not path.exists():
         return False
     if path.is_file() and path.stat().st_size == size:
@@ -199,11 +195,7 @@ def _copy(member: Member, file: IO[bytes], archive: Path) -> int:
 
 
 def _members(archive: Path) -> Iterator[Member]:
-    """Yield entries of a tar or zip file, in its order.
-
-    Raises:
-        BenchError: If it is neither, or damaged.
-    """
+    """Yield entries of a tar or zip file, in its order; raises `BenchError` if it is neither, or damaged."""
     # A tar comes first: one that ends with an uncompressed zip looks like a zip, too.
     if _readable(archive, partial(_is_tar, archive)):
         with _readable(archive, partial(tarfile.open, archive, tarinfo=BoundedTarInfo)) as tarred:

@@ -193,11 +193,7 @@ def _chosen(name: str, preparation: Preparation, wanted: Sequence[str]) -> tuple
 
 
 def _read_state(name: str, folder: Path) -> PrepareState:
-    """Return what an earlier command left in the folder.
-
-    Raises:
-        BenchError: If the folder holds anything else.
-    """
+    """Return what an earlier command left in the folder; raises `BenchError` if it holds anything else."""
     if folder.exists() and not folder.is_dir():
         raise BenchError(f"--out {folder} is a file; give a folder.")
     try:
@@ -258,11 +254,7 @@ def _fetch(plan: Plan, archive: Archive, console: Console, patience: RetryLimits
 
 
 def _verified(plan: Plan, archive: Archive, console: Console) -> str:
-    """Compare the checksum with the published or the recorded one; removes an archive that has another.
-
-    Returns:
-        The checksum that it was compared with, in words.
-    """
+    """Return in words which checksum, published or recorded, an archive has; removes one that has another."""
     path = plan.kept(archive)
     record = path.with_name(f"{path.name}.sha256")
     algorithm, _, expected = (archive.checksum or "sha256:").partition(":")
