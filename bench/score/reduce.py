@@ -60,11 +60,7 @@ def reaches(native: TaskKind, kind: TaskKind) -> bool:
 
 
 def reduced(prediction: Prediction, kind: TaskKind, classes: Sequence[ClassSpec]) -> Prediction:
-    """Return a prediction in another form by the rules of `RULES`.
-
-    Raises:
-        BenchError: If there is no such rule.
-    """
+    """Return a prediction in another form by the rules of `RULES`; raises `BenchError` if there is no such rule."""
     if kind == "semantic":
         return semantic_from(prediction, classes)
     if kind == "instance" and isinstance(prediction, Panoptic):

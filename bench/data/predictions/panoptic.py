@@ -111,11 +111,7 @@ class PanopticMaps:
 
 
 def read_panoptic_json(file: Path) -> PanopticDocument:
-    """Read and check the form of a panoptic JSON.
-
-    Raises:
-        BenchError: If it is none.
-    """
+    """Read and check the form of a panoptic JSON; raises `BenchError` if it is none."""
     document = read_json(file)
     rows = document.get("annotations") if isinstance(document, dict) else None
     needed = ("image_id", "file_name", "segments_info")

@@ -150,11 +150,7 @@ def carry_out(plan: Plan, *, keep_archives: bool, console: Console, patience: Re
 
 
 def counted(plan: Plan) -> list[Counted]:
-    """Open the data set in each way that its parts allow, and count.
-
-    Raises:
-        DatasetError: If it cannot be opened.
-    """
+    """Open the data set in each way that its parts allow, and count; raises `DatasetError` if it cannot be opened."""
     here = [part for part in plan.preparation.parts if part.name in plan.state.parts]
     absent = [part for part in plan.preparation.parts if part not in here]
     awaited = frozenset(split for part in absent for split in part.splits)
