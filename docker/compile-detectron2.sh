@@ -21,7 +21,8 @@ trap 'rm -rf "$scratch"' EXIT
 cuda="$("$PYTHON" -c 'import torch; print(torch.version.cuda or "")')"
 [ -n "$cuda" ] || { echo "compile-detectron2: the torch of $PYTHON is built for processors alone" >&2; exit 2; }
 
-if [ -d "$1" ]; then cp -r "$1" "$scratch/detectron2"; else git clone -q "$1" "$scratch/detectron2"; fi
+if [ -f "$1/setup.py" ]; then cp -r "$1" "$scratch/detectron2"; else git clone -q "$1" "$scratch/detectron2"; fi
+[ -z "${COMMIT:-}" ] || git -C "$scratch/detectron2" checkout -q "$COMMIT"
 rm -rf "$scratch/detectron2/build"
 
 # nvcc, the compiler proper (NVVM) and the headers of the runtime; 13.2 -> 13.2.*

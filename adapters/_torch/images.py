@@ -125,6 +125,8 @@ def resize_logits(logits: Tensor, size: Size) -> Tensor:
     """
     if logits.shape[-2:] == tuple(size):
         return logits
+    if not logits.numel():
+        return logits.new_zeros((*logits.shape[:2], *size), dtype=torch.float32)
     if logits.device.type == "cpu" and not logits.requires_grad:
         planes = logits.float().contiguous().numpy()
         resized = np.empty((*planes.shape[:2], *size), dtype=np.float32)

@@ -25,22 +25,21 @@ from adapters._torch.network import SemanticNetwork
 from adapters._torch.options import Channels
 from adapters._torch.output_values import contradiction
 from adapters._torch.runtimes.runtime import RUNTIMES, Pass, fixed_size, open_runtime
+from adapters._torch.to_host import to_host
 from adapters._torch.tta import by_content, target_forward
 from adapters._torch.weights import load_weights, refuse_inverted
 from bench.adapter import Progress, TrainingData, TrainingResult
 from bench.errors import BenchError, Unsupported
 from bench.records import (
     IGNORE_LABEL,
-    ClassSpec,
     ModelSpec,
     Recipe,
     Size,
     Target,
-    TaskKind,
     TaskSpec,
 )
 from bench.records.flag import Flag
-from bench.records.predictions import Instances, Panoptic, Prediction, RgbImage, SemanticMap
+from bench.records.predictions import LabelMap, Prediction, RgbImage, SemanticMap
 
 
 @dataclass(frozen=True)
@@ -113,7 +112,7 @@ class SemanticAdapter(devices.OnTorchDevice):
         """Build the network on the target's device; see `bench.adapter.Adapter.build`."""
         if task.kind != model.task:
             raise Unsupported(f"{model.label} makes {model.task} predictions; it has no {task.kind} prediction")
-        if task.kind not in _FORMS:
+        if task.kind not in ("semantic", *_PARTS):
             raise Unsupported(f"{model.label} labels pixels; it has no {task.kind} prediction")
         if task.kind == "instance" and not any(spec.is_thing for spec in task.classes):
             raise Unsupported(f"{model.label} makes instances of things; this label space has none")
@@ -195,9 +194,25 @@ class SemanticAdapter(devices.OnTorchDevice):
     @torch.inference_mode()
     def postprocess(self, raw: DeviceLogits, sizes: Sequence[Size]) -> list[Prediction]:
         """Resize logits to the original size, name classes, move labels to the host, give them the task's form."""
+        head = self._network.head
+        maps: list[tuple[Tensor, ...]] = []
+        unanswered: list[Unanswered] = []
+        for logits, unseen in self._resized(raw, sizes):
+            labels = head.labels(logits)
+            maps.append((labels,) if self._task.kind not in _PARTS else (labels, head.probability(logits, labels)))
+            unanswered.append(unseen)
         return [
-            one for logits, unanswered in self._resized(raw, sizes) for one in self._predictions(logits, unanswered)
+            self._prediction(_void(labels, unseen), *probability)
+            for stacked, unseen in zip(to_host(maps), unanswered, strict=True)
+            for labels, *probability in zip(*stacked, strict=True)
         ]
+
+    def _prediction(self, labels: LabelMap, probability: NDArray[np.float32] | None = None) -> Prediction:
+        """Return class ids, (H, W), in the form of the task; objects need each pixel's probability too."""
+        if probability is None:
+            return SemanticMap(labels)
+        form: Callable[..., Prediction] = _PARTS[self._task.kind]
+        return form(labels, probability, self._task.classes, min_area=self._network.min_area)
 
     @torch.inference_mode()
     def probabilities(self, raw: DeviceLogits, sizes: Sequence[Size]) -> list[NDArray[np.floating]]:
@@ -207,9 +222,9 @@ class SemanticAdapter(devices.OnTorchDevice):
                 f"{self._model.label} makes {self._task.kind} predictions; probabilities are of label maps"
             )
         found: list[NDArray[np.floating]] = []
-        for logits, unanswered in self._resized(raw, sizes):
-            maps = _on_host(self._network.head.class_probabilities(logits))
-            found += list(maps if unanswered is None else np.where(unanswered, np.float32(0), maps))
+        for logits, unseen in self._resized(raw, sizes):
+            ((maps,),) = to_host([(self._network.head.class_probabilities(logits),)])
+            found += list(maps if unseen is None else np.where(unseen, np.float32(0), maps))
         return found
 
     def _resized(self, raw: DeviceLogits, sizes: Sequence[Size]) -> Iterator[tuple[Tensor, Unanswered]]:
@@ -222,9 +237,6 @@ class SemanticAdapter(devices.OnTorchDevice):
         for index, (placement, size) in enumerate(zip(raw.placements, sizes, strict=True)):
             own = logits[index : index + 1, :, : placement.input.height, : placement.input.width]
             yield resize_logits(unplaced(own, placement), size), placement.without_answer(size)
-
-    def _predictions(self, logits: Tensor, unanswered: NDArray[np.bool_] | None = None) -> list[Prediction]:
-        return list(_FORMS[self._task.kind](self._network, logits, self._task.classes, unanswered))
 
     @torch.inference_mode()
     def doubts(self, images: Sequence[RgbImage]) -> tuple[Flag, ...]:
@@ -355,46 +367,9 @@ Unanswered: TypeAlias = NDArray[np.bool_] | None
 """Pixels of the one image of a batch, (H, W), that the network did not see; None if there are none."""
 
 
-def _semantic(
-    network: SemanticNetwork, logits: Tensor, _: Sequence[ClassSpec], unanswered: Unanswered
-) -> list[SemanticMap]:
-    return [SemanticMap(_void(labels, unanswered)) for labels in _on_host(network.head.labels(logits))]
-
-
-def _panoptic(
-    network: SemanticNetwork, logits: Tensor, classes: Sequence[ClassSpec], unanswered: Unanswered
-) -> list[Panoptic]:
-    pairs = _labelled(network, logits, unanswered)
-    return [panoptic_from_labels(*pair, classes, min_area=network.min_area) for pair in pairs]
-
-
-def _instances(
-    network: SemanticNetwork, logits: Tensor, classes: Sequence[ClassSpec], unanswered: Unanswered
-) -> list[Instances]:
-    pairs = _labelled(network, logits, unanswered)
-    return [instances_from_labels(*pair, classes, min_area=network.min_area) for pair in pairs]
-
-
-def _labelled(
-    network: SemanticNetwork, logits: Tensor, unanswered: Unanswered
-) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
-    """Return labels and their probabilities of each image, on the host."""
-    labels = network.head.labels(logits)
-    probabilities = _on_host(network.head.probability(logits, labels))
-    return zip((_void(one, unanswered) for one in _on_host(labels)), probabilities, strict=True)
-
-
 def _void(labels: NDArray[Any], unanswered: Unanswered) -> NDArray[Any]:
     return labels if unanswered is None else np.where(unanswered, np.uint8(IGNORE_LABEL), labels)
 
 
-def _on_host(maps: Tensor) -> NDArray[Any]:
-    return np.asarray(maps.cpu().numpy())
-
-
-_FORMS: dict[TaskKind, Callable[[SemanticNetwork, Tensor, Sequence[ClassSpec], Unanswered], Sequence[Prediction]]] = {
-    "semantic": _semantic,
-    "panoptic": _panoptic,
-    "instance": _instances,
-}
-"""Task kind -> the predictions of a batch, from logits (B, C, H, W) at the original size."""
+_PARTS = {"panoptic": panoptic_from_labels, "instance": instances_from_labels}
+"""Task kind -> the predictions that are made of a label map and its probabilities, beside the label map itself."""

@@ -9,6 +9,7 @@ network's input, which is right only where both sizes are the same.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,10 +17,12 @@ import torch
 from detectron2.modeling import SEM_SEG_HEADS_REGISTRY
 from detectron2.modeling.postprocessing import sem_seg_postprocess
 from detectron2.structures import ImageList
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from adapters._torch.images import resize_labels
+from adapters._torch.to_host import to_host
 from adapters.detectron2.deeplab import PREDICTOR_STD
 from adapters.detectron2.framework import BuiltNetwork, open_panoptic_deeplab
 from adapters.detectron2.labels import LabelSpace
@@ -110,6 +113,23 @@ def mirrored_targets(record: dict[str, Any]) -> dict[str, Any]:
     return flipped
 
 
+@dataclass(frozen=True)
+class GroupedPixels:
+    """The segments of one image, on the device.
+
+    Attributes:
+        values: The framework's numbers of the segments that are there, rising; -1 is void.
+        places: Place of each pixel's segment among them, (H, W).
+        probability: Probability of each pixel's class, (H, W).
+        centres: Heat map of centres, (H, W).
+    """
+
+    values: Tensor
+    places: Tensor
+    probability: Tensor
+    centres: Tensor
+
+
 class CentreStages:
     """A `PanopticDeepLab`; see `adapters.detectron2.stages.Stages`."""
 
@@ -127,17 +147,20 @@ class CentreStages:
         self, raw: tuple[Tensor, Tensor, Tensor], images: ImageList, sizes: Sequence[Size]
     ) -> list[Prediction]:
         """Bring all maps to the original size, then group the pixels of things around their centres."""
-        found: list[Prediction] = []
-        for logits, centres, offsets, content, size in zip(*raw, images.image_sizes, sizes, strict=True):
-            maps = [
-                sem_seg_postprocess(m.float(), content, size.height, size.width) for m in (logits, centres, offsets)
-            ]
+        grouped = []
+        for *maps, content, size in zip(*raw, images.image_sizes, sizes, strict=True):
+            logits, centres, offsets = (sem_seg_postprocess(one.float(), content, *size) for one in maps)
             scale = torch.tensor([size.height / content[0], size.width / content[1]], device=offsets.device)
-            maps[2] = maps[2] * scale.view(2, 1, 1)
-            found.append(self._panoptic(*maps))
-        return found
+            grouped.append(self._grouped(logits, centres, offsets * scale.view(2, 1, 1)))
+        # Which segments there are decides what is asked about them.
+        values = [found.tolist() for (found,) in to_host([(one.values,) for one in grouped])]
+        rows = [(one.places.to(torch.int32), self._scores(one, own)) for one, own in zip(grouped, values, strict=True)]
+        return [
+            self._panoptic(places, own, scores.tolist())
+            for own, (places, scores) in zip(values, to_host(rows), strict=True)
+        ]
 
-    def _panoptic(self, logits: Tensor, centres: Tensor, offsets: Tensor) -> Panoptic:
+    def _grouped(self, logits: Tensor, centres: Tensor, offsets: Tensor) -> GroupedPixels:
         model, (height, width) = self._model, logits.shape[-2:]
         # The framework takes a side of one pixel for a dimension too many.
         grow = (0, int(width == 1), 0, int(height == 1))
@@ -153,21 +176,34 @@ class CentreStages:
             nms_kernel=model.nms_kernel,
             top_k=min(model.top_k, centres.numel()),
         )
-        probabilities = logits.softmax(dim=0)
         values, places = torch.unique(ids[0, :height, :width], return_inverse=True)
-        first = 0 if int(values[0]) == -1 else 1  # void is segment 0
-        segments = [
-            self._segment(int(value), number, places == place, probabilities, centres)
-            for place, value in enumerate(values.tolist())
-            if (number := place + first) > 0
-        ]
-        return Panoptic((places + first).to(torch.int32).cpu().numpy(), tuple(segments))
+        class_ids = (values // LABEL_DIVISOR).clamp(min=0)[places]
+        return GroupedPixels(values, places, logits.softmax(dim=0).gather(0, class_ids[None])[0], centres[0])
 
-    def _segment(self, value: int, number: int, mask: Tensor, probabilities: Tensor, centres: Tensor) -> Segment:
-        """Return a segment with the framework's score: the mean probability of its class times the centre."""
-        class_id = value // LABEL_DIVISOR
-        if class_id not in self._labels.things:
-            return Segment(id=number, class_id=class_id, score=None)
-        row, column = torch.nonzero(mask).float().mean(dim=0).long().tolist()
-        score = probabilities[class_id][mask].mean() * centres[0, row, column]
-        return Segment(id=number, class_id=class_id, score=float(score.clamp(0, 1)))
+    def _is_thing(self, value: int) -> bool:
+        return value >= 0 and value // LABEL_DIVISOR in self._labels.things
+
+    def _scores(self, found: GroupedPixels, values: list[int]) -> Tensor:
+        """Return the framework's score of each thing: mean probability of its class times the centre."""
+        scores = []
+        for place, value in enumerate(values):
+            if self._is_thing(value):
+                mask = found.places == place
+                row, column = torch.nonzero(mask).float().mean(dim=0).long().split(1)
+                scores.append(found.probability[mask].mean() * found.centres[row, column].squeeze())
+        return torch.stack(scores).clamp(0, 1) if scores else found.probability.new_zeros(0)
+
+    def _panoptic(self, places: NDArray[np.int32], values: list[int], scores: list[float]) -> Panoptic:
+        """Return the segments of one image, numbered by the places of their values; void, -1, is segment 0."""
+        first = 0 if values[0] == -1 else 1
+        left = iter(scores)
+        segments = tuple(
+            Segment(
+                id=place + first,
+                class_id=value // LABEL_DIVISOR,
+                score=next(left) if self._is_thing(value) else None,
+            )
+            for place, value in enumerate(values)
+            if value != -1
+        )
+        return Panoptic(places + np.int32(first), segments)

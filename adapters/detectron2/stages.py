@@ -18,8 +18,10 @@ from detectron2.modeling.meta_arch.panoptic_fpn import combine_semantic_and_inst
 from detectron2.modeling.postprocessing import detector_postprocess, sem_seg_postprocess
 from detectron2.structures import ImageList
 from detectron2.structures import Instances as DetectedInstances
+from numpy.typing import NDArray
 from torch import Tensor
 
+from adapters._torch.to_host import to_host
 from adapters._torch.tta import by_content, target_forward
 from adapters.detectron2.framework import BuiltNetwork
 from adapters.detectron2.labels import LabelSpace
@@ -84,11 +86,11 @@ class SemanticStages:
 
     def predictions(self, raw: Tensor, images: ImageList, sizes: Sequence[Size]) -> list[Prediction]:
         """Remove padding, resize logits bilinearly, take the highest."""
-        found: list[Prediction] = []
-        for logits, content, size in zip(raw, images.image_sizes, sizes, strict=True):
-            at_original = sem_seg_postprocess(logits.float(), content, size.height, size.width)
-            found.append(SemanticMap(_host(at_original.argmax(dim=0).to(torch.uint8))))
-        return found
+        maps = [
+            (sem_seg_postprocess(logits.float(), content, *size).argmax(dim=0).to(torch.uint8),)
+            for logits, content, size in zip(raw, images.image_sizes, sizes, strict=True)
+        ]
+        return [SemanticMap(labels) for (labels,) in to_host(maps)]
 
 
 class InstanceStages:
@@ -103,15 +105,17 @@ class InstanceStages:
 
     def predictions(self, raw: list[DetectedInstances], images: ImageList, sizes: Sequence[Size]) -> list[Prediction]:
         """Paste the masks into the original image."""
-        return [self._instances(pasted(one, size)) for one, size in zip(raw, sizes, strict=True)]
-
-    def _instances(self, found: DetectedInstances) -> Instances:
-        return Instances(
-            masks=_host(found.pred_masks.bool()),
-            class_ids=self._labels.things[_host(found.pred_classes)],
-            scores=np.clip(_host(found.scores.double()), 0, 1),
-            crowd=np.zeros(len(found), dtype=np.bool_),
-        )
+        at_original = [pasted(one, size) for one, size in zip(raw, sizes, strict=True)]
+        rows = [(one.pred_masks.bool(), one.pred_classes, one.scores.double()) for one in at_original]
+        return [
+            Instances(
+                masks=masks,
+                class_ids=self._labels.things[classes],
+                scores=np.clip(scores, 0, 1),
+                crowd=np.zeros(len(scores), dtype=np.bool_),
+            )
+            for masks, classes, scores in to_host(rows)
+        ]
 
 
 class PanopticStages:
@@ -130,20 +134,20 @@ class PanopticStages:
         self, raw: tuple[list[DetectedInstances], Tensor], images: ImageList, sizes: Sequence[Size]
     ) -> list[Prediction]:
         """Bring both to the original size, then let instances and stuff share out the pixels."""
-        found: list[Prediction] = []
-        for one, logits, content, size in zip(*raw, images.image_sizes, sizes, strict=True):
-            labels = sem_seg_postprocess(logits.float(), content, size.height, size.width).argmax(dim=0)
-            combined = combine_semantic_and_instance_outputs(
+        combined = [
+            combine_semantic_and_instance_outputs(
                 pasted(one, size),
-                labels,
+                sem_seg_postprocess(logits.float(), content, *size).argmax(dim=0),
                 self._model.combine_overlap_thresh,
                 self._model.combine_stuff_area_thresh,
                 self._model.combine_instances_score_thresh,
             )
-            found.append(self._panoptic(*combined))
-        return found
+            for one, logits, content, size in zip(*raw, images.image_sizes, sizes, strict=True)
+        ]
+        maps = to_host([(segment_ids,) for segment_ids, _ in combined])
+        return [self._panoptic(ids, table) for (ids,), (_, table) in zip(maps, combined, strict=True)]
 
-    def _panoptic(self, segment_ids: Tensor, table: list[dict[str, Any]]) -> Panoptic:
+    def _panoptic(self, segment_ids: NDArray[np.int32], table: list[dict[str, Any]]) -> Panoptic:
         segments = tuple(
             Segment(
                 id=row["id"],
@@ -152,7 +156,7 @@ class PanopticStages:
             )
             for row in table
         )
-        return Panoptic(_host(segment_ids), segments)
+        return Panoptic(segment_ids, segments)
 
 
 def detections(model: BuiltNetwork, images: ImageList, features: dict[str, Tensor]) -> list[DetectedInstances]:
@@ -166,7 +170,3 @@ def pasted(found: DetectedInstances, size: Size) -> DetectedInstances:
     """Return boxes and masks at the original size; `found` stays as it is."""
     fields = {**found.get_fields(), "pred_boxes": found.pred_boxes.clone()}  # the framework scales boxes in place
     return detector_postprocess(DetectedInstances(found.image_size, **fields), size.height, size.width)
-
-
-def _host(tensor: Tensor) -> Any:
-    return tensor.cpu().numpy()

@@ -24,6 +24,7 @@ from adapters._torch import device as devices
 from adapters._torch.fitting import resized_image
 from adapters._torch.images import Normalisation, resize_logits, scaled_size
 from adapters._torch.input import IMAGENET
+from adapters._torch.to_host import to_host
 from adapters.sam.networks import make_network, sam_options
 from adapters.sam.options import NO_GRAPH
 from bench.adapter import Progress, PromptedImage, Prompts, TrainingData, TrainingResult
@@ -185,10 +186,15 @@ class Adapter(devices.OnTorchDevice):
     @torch.inference_mode()
     def postprocess(self, raw: DeviceMasks, sizes: Sequence[Size]) -> list[Prediction]:
         """Choose the surest mask of each prompt, resize its logits to the original size, cut at 0."""
-        return [self._masks(*each) for each in zip(raw.logits, raw.quality, raw.content, sizes, strict=True)]
+        rows = [self._masks(*each) for each in zip(raw.logits, raw.quality, raw.content, sizes, strict=True)]
+        return [PromptedMasks(masks, scores) for masks, scores in to_host(rows)]
 
-    def _masks(self, logits: Sequence[Tensor], quality: Sequence[Tensor], content: Size, size: Size) -> PromptedMasks:
-        masks, scores = [np.zeros((0, *size), dtype=np.bool_)], [np.zeros(0)]
+    def _masks(
+        self, logits: Sequence[Tensor], quality: Sequence[Tensor], content: Size, size: Size
+    ) -> tuple[Tensor, Tensor]:
+        """Return masks, bool (N, H, W), and their scores, float64 (N,), of the prompts of an image."""
+        masks = [torch.zeros((0, *size), dtype=torch.bool, device=self._device)]
+        scores = [torch.zeros(0, dtype=torch.float64, device=self._device)]
         for group, estimates in zip(logits, quality, strict=True):
             surest = estimates.argmax(dim=1)
             rows = torch.arange(len(surest), device=surest.device)
@@ -197,9 +203,9 @@ class Adapter(devices.OnTorchDevice):
             whole = group[rows, surest][None]
             if content != (side, side):
                 whole = resize_logits(whole, Size(side, side))[..., : content.height, : content.width]
-            masks.append((resize_logits(whole, size)[0] > 0).cpu().numpy())
-            scores.append(estimates[rows, surest].double().clamp(0, 1).cpu().numpy())
-        return PromptedMasks(np.concatenate(masks), np.concatenate(scores))
+            masks.append(resize_logits(whole, size)[0] > 0)
+            scores.append(estimates[rows, surest].double().clamp(0, 1))
+        return torch.cat(masks), torch.cat(scores)
 
     def describe(self) -> dict[str, JsonValue]:
         """Return facts of the built network."""

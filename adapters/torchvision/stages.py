@@ -19,6 +19,7 @@ from torch import Tensor
 from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.mask_rcnn import MaskRCNN
 
+from adapters._torch.to_host import to_host
 from bench.records import Size
 from bench.records.predictions import Instances
 
@@ -82,7 +83,7 @@ def instances(
     sizes: Sequence[Size],
     things: NDArray[np.int64],
 ) -> list[Instances]:
-    """Paste masks at the original size and move them to the host.
+    """Paste masks at the original size and move them to the host, in two copies whatever the number of images.
 
     Args:
         model: Model with the transform.
@@ -91,21 +92,32 @@ def instances(
         sizes: Original size of each image.
         things: Class id by label, less one.
     """
+    of_boxes = ("boxes", "labels", "scores")
+    # Pasting reads the place of every box on the host: they come first, and together.
+    known = to_host([tuple(one[name] for name in of_boxes) for one in found])
+    masks = to_host(
+        [
+            (_pasted(model, one, boxes, input_size, size),)
+            for one, (boxes, *_), input_size, size in zip(found, known, input_sizes, sizes, strict=True)
+        ]
+    )
     return [
-        _instances(model, one, input_size, size, things)
-        for one, input_size, size in zip(found, input_sizes, sizes, strict=True)
+        Instances(
+            masks=inside,
+            class_ids=things[labels - 1],
+            scores=np.clip(scores.astype(np.float64), 0, 1),
+            crowd=np.zeros(len(labels), dtype=np.bool_),
+        )
+        for (_, labels, scores), (inside,) in zip(known, masks, strict=True)
     ]
 
 
-def _instances(
-    model: MaskRCNN, found: Fields, input_size: tuple[int, int], size: Size, things: NDArray[np.int64]
-) -> Instances:
+def _pasted(
+    model: MaskRCNN, found: Fields, boxes: NDArray[np.float32], input_size: tuple[int, int], size: Size
+) -> Tensor:
+    """Return masks at the original size, bool (N, H, W), on their device."""
     # One image at a time: pasted probabilities are floats, and only their threshold is kept.
-    (pasted,) = model.transform.postprocess([dict(found)], [input_size], [tuple(size)])
-    labels = pasted["labels"].cpu().numpy()
-    return Instances(
-        masks=(pasted["masks"][:, 0] >= MASK_THRESHOLD).cpu().numpy().astype(np.bool_, copy=False),
-        class_ids=things[labels - 1],
-        scores=np.clip(pasted["scores"].to(torch.float64).cpu().numpy(), 0, 1),
-        crowd=np.zeros(len(labels), dtype=np.bool_),
-    )
+    fields = {**found, "boxes": torch.from_numpy(boxes)}
+    (pasted,) = model.transform.postprocess([fields], [input_size], [tuple(size)])
+    masks: Tensor = pasted["masks"][:, 0] >= MASK_THRESHOLD
+    return masks

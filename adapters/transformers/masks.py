@@ -10,16 +10,18 @@ included, and let a segment have pixels that its own mask denies.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from adapters._torch.images import resize_logits
 from adapters._torch.network import Head
+from adapters._torch.to_host import to_host
 from adapters.transformers.classes import Classes
 from adapters.transformers.options import UniversalOptions
 from bench.records import Size, TaskKind
@@ -37,6 +39,10 @@ class ClassifiedMasks:
 
     classes: Tensor
     masks: Tensor
+
+
+AtImage: TypeAlias = Callable[[int, Tensor], Tensor]
+"""Brings mask logits (N, h, w) of the image at a place of the batch to that image's size, (N, H, W)."""
 
 
 def at_original_size(masks: Tensor, *, padded: Size, content: Size, size: Size) -> Tensor:
@@ -58,85 +64,133 @@ def class_scores(found: ClassifiedMasks) -> Tensor:
     return torch.einsum("...qk,...qhw->...khw", probabilities, found.masks.float().sigmoid())
 
 
-def label_map(scores: Tensor) -> SemanticMap:
-    """Return the class with the highest score, (K, H, W), of each pixel."""
-    return SemanticMap(_host(Head(len(scores)).labels(scores[None])[0]))
+def label_map(scores: Tensor) -> Tensor:
+    """Return the class with the highest score, (K, H, W), of each pixel: uint8, (H, W), on the same device."""
+    return Head(len(scores)).labels(scores[None])[0]
 
 
-def semantic(found: ClassifiedMasks, *_: object) -> SemanticMap:
+def semantic(found: ClassifiedMasks, at_image: AtImage, *_: object) -> list[SemanticMap]:
     """Name the class of each pixel; none stays void."""
-    return label_map(class_scores(found))
+    maps = [
+        (label_map(class_scores(ClassifiedMasks(classes, at_image(place, masks)))),)
+        for place, (classes, masks) in enumerate(zip(found.classes, found.masks, strict=True))
+    ]
+    return [SemanticMap(labels) for (labels,) in to_host(maps)]
 
 
-def instances(found: ClassifiedMasks, classes: Classes, options: UniversalOptions) -> Instances:
+def instances(
+    found: ClassifiedMasks, at_image: AtImage, classes: Classes, options: UniversalOptions
+) -> list[Instances]:
     """Return the surest pairs of a query and a class, one query possibly under several classes: `instance_inference`.
 
     A score is the class probability times the mean mask probability within the mask. Empty masks
     are left out. Surest first.
     """
-    probabilities = found.classes.float().softmax(dim=-1)[:, :-1]  # (Q, K)
+    ranked = [
+        _ranked(own, at_image(place, masks), classes, options)
+        for place, (own, masks) in enumerate(zip(found.classes, found.masks, strict=True))
+    ]
+    # What is kept is known on the device alone, but its number decides the shapes of what follows.
+    counts = to_host([(scores.isfinite().sum(),) for _, _, scores in ranked])
+    kept = [tuple(one[: int(count)] for one in each) for each, (count,) in zip(ranked, counts, strict=True)]
+    return [
+        Instances(
+            masks=masks,
+            class_ids=classes.ids[number],
+            scores=np.clip(scores.astype(np.float64), 0, 1),
+            crowd=np.zeros(len(scores), dtype=np.bool_),
+        )
+        for masks, number, scores in to_host(kept)
+    ]
+
+
+def _ranked(
+    logits: Tensor, masks: Tensor, classes: Classes, options: UniversalOptions
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return masks, bool (N, H, W), class numbers and scores, (N,), surest first; the scores of what is left out are
+    minus infinity.
+    """
+    probabilities = logits.float().softmax(dim=-1)[:, :-1]  # (Q, K)
     flat = probabilities.flatten()
-    kept = flat.argsort(descending=True, stable=True)[: options.detections]
-    query, number = kept // len(classes), kept % len(classes)
-    logits = found.masks.float()[query]
-    masks = logits > 0
-    pixels = masks.flatten(1).sum(dim=1)
-    within = (logits.sigmoid() * masks).flatten(1).sum(dim=1) / (pixels + 1e-6)
-    scores = flat[kept] * within
+    likely = flat.argsort(descending=True, stable=True)[: options.detections]
+    of_pairs = masks.float()[likely // len(classes)]
+    inside = of_pairs > 0
+    pixels = inside.flatten(1).sum(dim=1)
+    within = (of_pairs.sigmoid() * inside).flatten(1).sum(dim=1) / (pixels + 1e-6)
+    scores = flat[likely] * within
+    scores = scores.masked_fill((pixels == 0) | ~(scores >= options.score_threshold), -torch.inf)
     order = scores.argsort(descending=True, stable=True)
-    order = order[(pixels[order] > 0) & (scores[order] >= options.score_threshold)]
-    return Instances(
-        masks=_host(masks[order]),
-        class_ids=classes.ids[_host(number[order])],
-        scores=np.clip(_host(scores[order].double()), 0, 1),
-        crowd=np.zeros(len(order), dtype=np.bool_),
-    )
+    return inside[order], (likely % len(classes))[order], scores[order]
 
 
-def panoptic(found: ClassifiedMasks, classes: Classes, options: UniversalOptions) -> Panoptic:
+def panoptic(found: ClassifiedMasks, at_image: AtImage, classes: Classes, options: UniversalOptions) -> list[Panoptic]:
     """Let the sure queries share out the pixels: `panoptic_inference`.
 
     A pixel goes to the query with the highest product of class and mask probability, if that mask
     has it. A query that keeps too small a part of its mask is left out. Queries of the same stuff
     are one segment. Things have the probability of their class as score.
     """
-    probability, number = found.classes.float().softmax(dim=-1).max(dim=-1)
-    sure = (number < len(classes)) & (probability > options.object_score)
-    masks = found.masks.float()[sure].sigmoid()
-    segment_ids = torch.zeros(masks.shape[-2:], dtype=torch.int32, device=masks.device)
+    probability, number = found.classes.float().softmax(dim=-1).max(dim=-1)  # (B, Q)
+    is_sure = (number < len(classes)) & (probability > options.object_score)
+    sure = is_sure.to(torch.uint8).argsort(dim=-1, descending=True, stable=True)
+    ((counts,),) = to_host([(is_sure.sum(dim=-1),)])
+    rows = []
+    for place, count in enumerate(counts.tolist()):
+        queries = sure[place, :count]
+        masks = at_image(place, found.masks[place][queries])
+        rows.append((*_shared_out(masks, probability[place][queries], options), number[place][queries]))
+    return [_segments(*row, classes) for row in to_host(rows)]
+
+
+def _shared_out(masks: Tensor, probability: Tensor, options: UniversalOptions) -> tuple[Tensor, Tensor, Tensor]:
+    """Return which of N queries has each pixel, (H, W), N where none has; which are left out, bool (N,); the
+    probabilities.
+
+    Args:
+        masks: Logits, (N, H, W).
+        probability: Probability of the class of each, (N,).
+        options: Thresholds.
+    """
+    count, size = len(masks), masks.shape[-2:]
+    small = torch.uint8 if count < 256 else torch.int32
+    if not count:
+        return torch.zeros(size, dtype=small, device=masks.device), probability.bool(), probability
+    values = masks.float().sigmoid()
+    winner = (probability[:, None, None] * values).argmax(dim=0)
+    won = winner == torch.arange(count, device=masks.device)[:, None, None]
+    inside = values >= options.mask_threshold
+    own = won & inside
+    left_out = ~own.flatten(1).any(dim=1)
+    left_out |= won.flatten(1).sum(dim=1) / inside.flatten(1).sum(dim=1) < options.overlap
+    return torch.where(own.any(dim=0), winner, count).to(small), left_out, probability
+
+
+def _segments(
+    queries: NDArray[np.integer[Any]],
+    left_out: NDArray[np.bool_],
+    probability: NDArray[np.float32],
+    numbers: NDArray[np.int64],
+    classes: Classes,
+) -> Panoptic:
+    """Return the segments of one image; arguments as `_shared_out` returns them, and the class number of each query."""
     segments: list[Segment] = []
-    if not len(masks):
-        return Panoptic(_host(segment_ids))
-    probability, numbers = probability[sure], number[sure].tolist()
-    winner = (probability[:, None, None] * masks).argmax(dim=0)
     stuff: dict[int, int] = {}
-    for query, own in enumerate(numbers):
-        won, mask = winner == query, masks[query] >= options.mask_threshold
-        pixels = won & mask
-        if not pixels.any() or won.sum() / mask.sum() < options.overlap:
-            continue
+    ids = np.zeros(len(numbers) + 1, dtype=np.int32)
+    for query in np.flatnonzero(~left_out):
+        own = int(numbers[query])
         is_thing = bool(classes.is_thing[own])
         if not is_thing and own in stuff:
-            segment_ids[pixels] = stuff[own]
+            ids[query] = stuff[own]
             continue
-        segment = Segment(
-            id=len(segments) + 1,
-            class_id=int(classes.ids[own]),
-            score=min(1.0, float(probability[query])) if is_thing else None,
-        )
-        stuff[own] = segment.id
-        segment_ids[pixels] = segment.id
-        segments.append(segment)
-    return Panoptic(_host(segment_ids), tuple(segments))
+        score = min(1.0, float(probability[query])) if is_thing else None
+        segments.append(Segment(id=len(segments) + 1, class_id=int(classes.ids[own]), score=score))
+        stuff[own] = ids[query] = len(segments)
+    return Panoptic(ids[queries], tuple(segments))
 
 
-INFERENCES: dict[TaskKind, Callable[[ClassifiedMasks, Classes, UniversalOptions], Prediction]] = {
+INFERENCES: dict[TaskKind, Callable[[ClassifiedMasks, AtImage, Classes, UniversalOptions], Sequence[Prediction]]] = {
     "semantic": semantic,
     "instance": instances,
     "panoptic": panoptic,
 }
-"""Task kind -> the prediction of an image, from masks (Q, H, W) at its original size."""
-
-
-def _host(tensor: Tensor) -> Any:
-    return tensor.cpu().numpy()
+"""Task kind -> the predictions of a batch, from its classified masks and what brings the masks of one to its size."""

@@ -7,19 +7,17 @@ Robinson et al., RF-DETR (https://arxiv.org/abs/2511.09554). A class is a sigmoi
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from adapters._torch.images import resize_logits
+from adapters._torch.to_host import to_host
 from adapters.transformers.classes import Classes
 from adapters.transformers.float32 import in_float32
-from adapters.transformers.masks import ClassifiedMasks
+from adapters.transformers.masks import AtImage, ClassifiedMasks
 from adapters.transformers.options import UniversalOptions
-from bench.records import Size
 from bench.records.predictions import Instances
 
 
@@ -74,33 +72,33 @@ def boxes_around(masks: Tensor) -> Tensor:
     return torch.stack([(left + right) / 2, (top + bottom) / 2, right - left, bottom - top], dim=1).float()
 
 
-def instances(found: ClassifiedMasks, classes: Classes, options: UniversalOptions, size: Size) -> Instances:
-    """Return the surest pairs of a query and a class of one image, as the network's own image processor does.
+def instances(
+    found: ClassifiedMasks, at_image: AtImage, classes: Classes, options: UniversalOptions
+) -> list[Instances]:
+    """Return the surest pairs of a query and a class of each image, as the network's own image processor does.
 
     A score is the sigmoid of the class. Masks go straight to the size of the image; empty ones are left out.
 
     Args:
-        found: Classified masks of one image, (Q, h, w), which cover all of the input.
+        found: Classified masks of a batch, (B, Q, h, w), which cover all of the input.
+        at_image: Brings them to the size of their image.
         classes: Numbering of the network's classes.
         options: Threshold and largest number.
-        size: Size of the image.
     """
-    scores, order = found.classes.float().sigmoid().flatten().sort(descending=True, stable=True)
-    scores, order = scores[: options.detections], order[: options.detections]
-    order = order[scores > options.score_threshold]
-    scores = scores[: len(order)]
-    query, number = order // len(classes), order % len(classes)
-    masks = torch.zeros((0, *size), dtype=torch.bool)
-    if len(order):
-        masks = resize_logits(found.masks[query].float()[None], size)[0] > 0
-    kept = masks.flatten(1).any(dim=1)
-    return Instances(
-        masks=_host(masks[kept]),
-        class_ids=classes.ids[_host(number[kept])],
-        scores=np.clip(_host(scores[kept].double()), 0, 1),
-        crowd=np.zeros(int(kept.sum()), dtype=np.bool_),
-    )
-
-
-def _host(tensor: Tensor) -> Any:
-    return tensor.cpu().numpy()
+    scores, order = found.classes.float().sigmoid().flatten(1).sort(dim=1, descending=True, stable=True)
+    scores, order = scores[:, : options.detections], order[:, : options.detections]
+    ((counts,),) = to_host([((scores > options.score_threshold).sum(dim=1),)])
+    rows = []
+    for place, count in enumerate(counts.tolist()):
+        pairs = order[place, :count]
+        masks = at_image(place, found.masks[place][pairs // len(classes)]) > 0
+        rows.append((masks, masks.flatten(1).any(dim=1), pairs % len(classes), scores[place, :count].double()))
+    return [
+        Instances(
+            masks=masks[kept],
+            class_ids=classes.ids[number[kept]],
+            scores=np.clip(own[kept], 0, 1),
+            crowd=np.zeros(int(kept.sum()), dtype=np.bool_),
+        )
+        for masks, kept, number, own in to_host(rows)
+    ]

@@ -131,4 +131,4 @@ class MaskTrainee:
             found: ClassifiedMasks = module(pixels)
         padded = Size(*pixels.shape[-2:])
         masks = at_original_size(found.masks[0], padded=padded, content=size, size=size)
-        return label_map(class_scores(ClassifiedMasks(found.classes[0], masks))).labels
+        return label_map(class_scores(ClassifiedMasks(found.classes[0], masks))).cpu().numpy()

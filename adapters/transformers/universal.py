@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from adapters._torch.options import read_options
 from adapters._torch.runtimes.onnx_export import TRIAL
 from adapters._torch.runtimes.runtime import RUNTIMES, Pass, Runtime, fixed_size, open_runtime
 from adapters._torch.semantic import FittedBatch, unplaced
+from adapters._torch.to_host import to_host
 from adapters._torch.tta import augmented, by_content, refuse_objects_in_several_passes
 from adapters._torch.weights import load_weights
 from adapters._torch.windows import Forward, windowed
@@ -41,7 +42,7 @@ from adapters.transformers.rf_detr import instances as boxed_instances
 from bench.adapter import Progress, TrainingData, TrainingResult
 from bench.errors import BenchError, Unsupported
 from bench.records import EXPORTED_RUNTIMES, IGNORE_LABEL, ModelSpec, Recipe, Size, Target, TaskSpec
-from bench.records.predictions import LabelMap, Prediction, RgbImage, SemanticMap
+from bench.records.predictions import Prediction, RgbImage, SemanticMap
 
 UNSEEN = -1e4
 """Logit of a mask where the input did not show the image."""
@@ -283,31 +284,31 @@ class UniversalAdapter(devices.OnTorchDevice):
     @torch.inference_mode()
     def postprocess(self, raw: RawOutput, sizes: Sequence[Size]) -> list[Prediction]:
         """Bring masks to the original size, then make the task's predictions of them; move to the host."""
-        return [self._prediction(raw, index, size) for index, size in enumerate(sizes)]
-
-    def _prediction(self, raw: RawOutput, index: int, size: Size) -> Prediction:
-        placement = raw.placements[index]
         if raw.scores is not None:
-            own = raw.scores[index : index + 1, :, : placement.input.height, : placement.input.width]
-            labels = label_map(resize_logits(unplaced(own.float(), placement), size)[0])
-            unanswered = placement.without_answer(size)
-            return labels if unanswered is None else SemanticMap(_without(labels.labels, unanswered))
-        assert raw.masks is not None  # one of the two is there
-        found = ClassifiedMasks(
-            raw.masks.classes[index], self._masks(raw.masks.masks[index], raw.padded, placement, size)
-        )
-        if self._network.stretches:
-            return boxed_instances(found, self._classes, self._options, size)
-        prediction = INFERENCES[self._task.kind](found, self._classes, self._options)
-        unanswered = placement.without_answer(size)
-        if unanswered is not None and isinstance(prediction, SemanticMap):
-            return SemanticMap(_without(prediction.labels, unanswered))
-        return prediction
+            maps = to_host([(label_map(scores),) for scores in self._scores_at_images(raw.scores, raw, sizes)])
+            found: Sequence[Prediction] = [SemanticMap(labels) for (labels,) in maps]
+        else:
+            assert raw.masks is not None  # one of the two is there
+
+            def at_image(place: int, masks: Tensor) -> Tensor:
+                return self._masks(masks, raw.padded, raw.placements[place], sizes[place])
+
+            inference = boxed_instances if self._network.stretches else INFERENCES[self._task.kind]
+            found = inference(raw.masks, at_image, self._classes, self._options)
+        unseen = [placement.without_answer(size) for placement, size in zip(raw.placements, sizes, strict=True)]
+        return [_without(one, pixels) for one, pixels in zip(found, unseen, strict=True)]
+
+    def _scores_at_images(self, scores: Tensor, raw: RawOutput, sizes: Sequence[Size]) -> Iterator[Tensor]:
+        """Yield scores of classes, (K, H, W) at the size of each image, from those of the padded batch."""
+        for own, placement, size in zip(scores.split(1), raw.placements, sizes, strict=True):
+            shown = own[..., : placement.input.height, : placement.input.width]
+            yield resize_logits(unplaced(shown.float(), placement), size)[0]
 
     def _masks(self, masks: Tensor, padded: Size, placement: Placement, size: Size) -> Tensor:
         """Mask logits (Q, h, w) of the padded input as those of the image; where it was not shown, `UNSEEN`."""
         if placement.is_whole and self._network.stretches and placement.input == padded:
-            return masks  # straight to the size of the image, as RF-DETR's own processor does
+            # Straight to the size of the image, as RF-DETR's own processor does.
+            return resize_logits(masks.float()[None], size)[0]
         if placement.is_whole:
             return at_original_size(masks, padded=padded, content=placement.input, size=size)
         at_input = at_original_size(masks, padded=padded, content=placement.input, size=placement.input)
@@ -329,6 +330,8 @@ class UniversalAdapter(devices.OnTorchDevice):
         return self._runtime.packages
 
 
-def _without(labels: LabelMap, unanswered: NDArray[np.bool_]) -> LabelMap:
-    """Class ids with void where the input did not show the image."""
-    return np.where(unanswered, np.uint8(IGNORE_LABEL), labels)
+def _without(found: Prediction, unanswered: NDArray[np.bool_] | None) -> Prediction:
+    """Return a label map with void where the input did not show the image; other predictions as they are."""
+    if unanswered is None or not isinstance(found, SemanticMap):
+        return found
+    return SemanticMap(np.where(unanswered, np.uint8(IGNORE_LABEL), found.labels))

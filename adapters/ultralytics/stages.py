@@ -34,6 +34,7 @@ from torch.nn import functional as F
 
 from adapters._torch.images import DeviceBatch, resize_logits, stack_images
 from adapters._torch.runtimes.runtime import Pass, fixed_size
+from adapters._torch.to_host import to_host
 from adapters._torch.tta import by_content, target_forward
 from adapters._torch.windows import padded_to
 from adapters.ultralytics.framework import LetterBox, nms, ops
@@ -181,26 +182,33 @@ class InstanceStages:
             end2end=self._end2end,
             max_time_img=NO_TIME_LIMIT_S,
         )
-        return [
-            self._instances(found, _cropped(prototype, content, PROTOTYPE_STRIDE), content, size)
-            for found, prototype, content, size in zip(kept, prototypes, raw.content, sizes, strict=True)
-        ]
+        rows = []
+        for found, prototype, content, size in zip(kept, prototypes, raw.content, sizes, strict=True):
+            masks = self._masks(found, _cropped(prototype, content, PROTOTYPE_STRIDE), content, size)
+            rows.append((masks, masks.flatten(1).any(1), found[:, 5].long(), found[:, 4].double()))
+        return [self._instances(*row) for row in to_host(rows)]
 
-    def _instances(self, found: Tensor, prototypes: Tensor, content: Size, size: Size) -> Instances:
-        """Make instances of rows of x1, y1, x2, y2 in the letterbox, confidence, class and mask coefficients."""
-        masks = self._masks(found, prototypes, content, size)
-        class_ids = self._class_ids[found[:, 5].long().cpu().numpy()]
+    def _instances(
+        self,
+        masks: NDArray[np.bool_],
+        has_pixels: NDArray[np.bool_],
+        numbers: NDArray[np.int64],
+        scores: NDArray[np.float64],
+    ) -> Instances:
+        class_ids = self._class_ids[numbers]
         # As the framework's predictor, without instances that have no pixel; and without classes the task lacks.
-        seen = masks.flatten(1).any(1).cpu().numpy() & (class_ids != IGNORE_LABEL)
+        seen = has_pixels & (class_ids != IGNORE_LABEL)
         return Instances(
-            masks=masks.cpu().numpy()[seen],
+            masks=masks[seen],
             class_ids=class_ids[seen],
-            scores=found[:, 4].cpu().double().numpy()[seen],
+            scores=scores[seen],
             crowd=np.zeros(int(seen.sum()), dtype=np.bool_),
         )
 
     def _masks(self, found: Tensor, prototypes: Tensor, content: Size, size: Size) -> Tensor:
-        """Return bool masks (N, H, W) at the original size."""
+        """Return bool masks (N, H, W) at the original size of `found`, whose rows are x1, y1, x2, y2 in the letterbox,
+        confidence, class, mask coefficients.
+        """
         boxes, coefficients = found[:, :4].clone(), found[:, 6:]
         input_shape, shape = (content.height, content.width), (size.height, size.width)
         masks: Tensor
@@ -238,17 +246,19 @@ class SemanticStages:
 
     def predictions(self, raw: DeviceOutput, sizes: Sequence[Size]) -> list[Prediction]:
         """Return the label map of each image at its original size."""
-        return [
-            SemanticMap(self._labels(logits, raw.input_size, content, size))
+        highest = [
+            (self._highest(logits, raw.input_size, content, size),)
             for logits, content, size in zip(raw.output, raw.content, sizes, strict=True)
         ]
+        return [SemanticMap(self._class_ids[numbers]) for (numbers,) in to_host(highest)]
 
-    def _labels(self, logits: Tensor, input_size: Size, content: Size, size: Size) -> NDArray[np.uint8]:
+    def _highest(self, logits: Tensor, input_size: Size, content: Size, size: Size) -> Tensor:
+        """Return the number of the class with the highest logit, uint8 (H, W) at the original size."""
         at_input = F.interpolate(logits[None].float(), tuple(input_size), mode="bilinear", align_corners=False)
         at_image = ops.scale_masks(_cropped(at_input, content, 1), (size.height, size.width))[0]
         # On a CPU the framework's predictor takes max(0), which streams over planes where argmax strides.
         highest = at_image.max(0).indices if at_image.device.type == "cpu" else at_image.argmax(0)
-        return np.asarray(self._class_ids[highest.to(torch.uint8).cpu().numpy()], dtype=np.uint8)
+        return highest.to(torch.uint8)
 
 
 def _cropped(planes: Tensor, content: Size, stride: int) -> Tensor:

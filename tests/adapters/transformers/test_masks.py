@@ -13,7 +13,7 @@ pytest.importorskip("transformers", reason="transformers is not installed; make 
 from transformers import EomtImageProcessor, Mask2FormerImageProcessor
 
 from adapters.transformers.classes import Classes
-from adapters.transformers.masks import ClassifiedMasks, at_original_size, instances, panoptic, semantic
+from adapters.transformers.masks import INFERENCES, ClassifiedMasks, at_original_size
 from adapters.transformers.options import UniversalOptions
 from bench.records import ClassSpec, Size, TaskSpec
 
@@ -35,6 +35,26 @@ def drawn(seed, *, queries=6, size=SQUARE, sharp=3.0):
     coarse = torch.randn(1, queries, 4, 4, generator=generator) * sharp
     masks = torch.nn.functional.interpolate(coarse, size=tuple(size), mode="bilinear")[0]
     return ClassifiedMasks(torch.randn(queries, len(CLASSES) + 1, generator=generator) * 2, masks)
+
+
+def answered(kind, found, classes=CLASSES, options=OPTIONS):
+    """Answer of a batch of one, whose masks have the size of their image already."""
+    (answer,) = INFERENCES[kind](
+        ClassifiedMasks(found.classes[None], found.masks[None]), lambda _, masks: masks, classes, options
+    )
+    return answer
+
+
+def semantic(found):
+    return answered("semantic", found)
+
+
+def instances(found, classes, options):
+    return answered("instance", found, classes, options)
+
+
+def panoptic(found, classes, options):
+    return answered("panoptic", found, classes, options)
 
 
 def batch_of_one(found):
