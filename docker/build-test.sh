@@ -69,11 +69,15 @@ mounts=()
 for path in /etc/apt/apt.conf.d /etc/ssl/certs /usr/local/share/ca-certificates /etc/pip.conf "$HOME/.config/uv"; do
     [ ! -e "$path" ] || mounts+=(-v "$path:$path:ro")
 done
+# As a strict umask leaves a checkout: the image's user must be able to read it nevertheless.
+mkdir "$scratch/context"
+git ls-files -z | tar --null --files-from=- -c | tar -x -C "$scratch/context"
+chmod -R go= "$scratch/context"
 engine bud --format docker --layers --skip-unused-stages=false -f "$scratch/Dockerfile" -t segbench:test \
     --build-arg DEVICE=cpu --build-arg EXTRAS="$EXTRAS" --build-arg TORCH_BACKEND=index --build-arg DETECTRON2_SOURCE= \
     --build-arg CPU_BASE=localhost/base:debian --build-arg CUDA_BUILD=localhost/base:debian \
     --build-arg CUDA_RUN=localhost/base:debian --env SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt \
-    --env PIP_CERT=/etc/ssl/certs/ca-certificates.crt "${mounts[@]}" . || {
+    --env PIP_CERT=/etc/ssl/certs/ca-certificates.crt "${mounts[@]}" "$scratch/context" || {
     tail -n 40 "$scratch/log" >&2
     lost="$(grep -E -m 1 "$unreachable" "$scratch/log" || true)"
     [ -z "$lost" ] || skip "what the image installs cannot be fetched here: $lost"

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Compile Detectron2's CUDA operators against the torch that is installed, for one architecture, without a GPU.
 #
-#   docker/compile-detectron2.sh SOURCE          a checkout of Detectron2, or a git URL; some ten minutes of processor time
+#   docker/compile-detectron2.sh SOURCE          a checkout of Detectron2, or what git clones; ten minutes of processor time
 #   ARCH=8.6 docker/compile-detectron2.sh SOURCE another compute capability (9.0 unless it is said)
+#   COMMIT=02b5c4e docker/compile-detectron2.sh SOURCE   a commit of what is cloned
 #
 # The compiler comes from NVIDIA's packages (nvidia-cuda-nvcc and what belongs to it), in CUDA's version of that torch, into
 # a scratch folder; headers and libraries are those that torch brought. What it proves is that the sources compile and
@@ -12,7 +13,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 PYTHON="${PYTHON:-$PWD/.venv/bin/python}"
 ARCH="${ARCH:-9.0}"
-[ $# = 1 ] || { sed -n '2,6s/^# \{0,1\}//p' "$0" >&2; exit 2; }
+[ $# = 1 ] || { sed -n '2,7s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 [ -x "$PYTHON" ] || { echo "compile-detectron2: there is no $PYTHON; make install" >&2; exit 2; }
 command -v c++ >/dev/null || { echo "compile-detectron2: there is no C++ compiler; apt-get install g++" >&2; exit 2; }
 

@@ -33,6 +33,7 @@ step ok "the shell scripts parse"
 # ---- what is copied
 while read -r _ words; do
     case "$words" in --from=*) continue ;; esac
+    words="${words#--chmod=* }"
     for source in ${words% *}; do
         [ -e "$source" ] || fail "COPY $source: it is not there"
         if git ls-files --error-unmatch "$source" >/dev/null 2>&1 || [ "$source" = . ]; then continue; fi
@@ -83,6 +84,7 @@ printf '%s' "$left"
 # ---- the first layers hold enough to read the package's metadata, which is what the install step does first
 mkdir -p "$scratch/layer/out"
 grep '^COPY ' "$joined" | while read -r _ words; do
+    words="${words#--chmod=* }"
     case "$words" in --from=* | .*) continue ;; esac
     for source in ${words% *}; do mkdir -p "$scratch/layer/$(dirname "$source")" && cp "$source" "$scratch/layer/$source"; done
 done

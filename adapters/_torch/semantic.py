@@ -36,10 +36,11 @@ from bench.records import (
     Recipe,
     Size,
     Target,
+    TaskKind,
     TaskSpec,
 )
 from bench.records.flag import Flag
-from bench.records.predictions import LabelMap, Prediction, RgbImage, SemanticMap
+from bench.records.predictions import Instances, LabelMap, Panoptic, Prediction, RgbImage, SemanticMap
 
 
 @dataclass(frozen=True)
@@ -211,8 +212,7 @@ class SemanticAdapter(devices.OnTorchDevice):
         """Return class ids, (H, W), in the form of the task; objects need each pixel's probability too."""
         if probability is None:
             return SemanticMap(labels)
-        form: Callable[..., Prediction] = _PARTS[self._task.kind]
-        return form(labels, probability, self._task.classes, min_area=self._network.min_area)
+        return _PARTS[self._task.kind](labels, probability, self._task.classes, min_area=self._network.min_area)
 
     @torch.inference_mode()
     def probabilities(self, raw: DeviceLogits, sizes: Sequence[Size]) -> list[NDArray[np.floating]]:
@@ -246,7 +246,7 @@ class SemanticAdapter(devices.OnTorchDevice):
         See `adapters._torch.first_statistics` and `adapters._torch.output_values`.
         """
         batch = self.preprocess(images[:1])
-        return (*self._doubts_of_input(batch.pixels), *self._doubts_of_output(batch), *self._runtime.doubts)
+        return (*self._doubts_of_input(batch.pixels), *self._doubts_of_output(batch), *self._runtime.doubts())
 
     def _doubts_of_output(self, batch: FittedBatch) -> tuple[Flag, ...]:
         head = self._network.head
@@ -371,5 +371,8 @@ def _void(labels: NDArray[Any], unanswered: Unanswered) -> NDArray[Any]:
     return labels if unanswered is None else np.where(unanswered, np.uint8(IGNORE_LABEL), labels)
 
 
-_PARTS = {"panoptic": panoptic_from_labels, "instance": instances_from_labels}
+_PARTS: dict[TaskKind, Callable[..., Panoptic | Instances]] = {
+    "panoptic": panoptic_from_labels,
+    "instance": instances_from_labels,
+}
 """Task kind -> the predictions that are made of a label map and its probabilities, beside the label map itself."""

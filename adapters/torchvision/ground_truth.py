@@ -16,7 +16,7 @@ from adapters._torch.training.order import Chosen
 from adapters.torchvision.stages import Fields
 from bench.adapter import Split
 from bench.records import Size
-from bench.records.predictions import Instances, LabelMap, RgbImage
+from bench.records.predictions import Instances, RgbImage
 
 
 @dataclass(frozen=True)
@@ -41,24 +41,34 @@ class Example:
     @property
     def fields(self) -> Fields:
         """Boxes, labels and masks as the network takes them."""
-        return {
-            "boxes": torch.from_numpy(boxes_around(self.masks)),
-            "labels": torch.from_numpy(self.labels),
-            "masks": torch.from_numpy(self.masks),
-        }
+        masks = torch.from_numpy(self.masks)
+        return {"boxes": boxes_around(masks), "labels": torch.from_numpy(self.labels), "masks": masks}
 
 
-def boxes_around(masks: NDArray[np.uint8]) -> NDArray[np.float32]:
+def boxes_around(masks: Tensor) -> Tensor:
     """Return x1 y1 x2 y2 of each mask of (N, H, W), float32, (N, 4): the outer edges of its pixels.
 
-    >>> boxes_around(np.array([[[0, 0, 0], [0, 1, 1]]], dtype=np.uint8))
-    array([[1., 1., 3., 2.]], dtype=float32)
+    >>> boxes_around(torch.tensor([[[0, 0, 0], [0, 1, 1]]]))
+    tensor([[1., 1., 3., 2.]])
     """
-    boxes = np.zeros((len(masks), 4), dtype=np.float32)
-    for box, mask in zip(boxes, masks, strict=True):
-        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-        box[:] = columns[0], rows[0], columns[-1] + 1, rows[-1] + 1
-    return boxes
+    firsts, ends = [], []
+    for axis, side in ((1, masks.shape[2]), (2, masks.shape[1])):
+        there = masks.bool().any(dim=axis)  # (N, side)
+        places = torch.arange(side, device=masks.device)
+        firsts.append(torch.where(there, places, side).amin(dim=1))
+        ends.append(torch.where(there, places + 1, 0).amax(dim=1))
+    return torch.stack([*firsts, *ends], dim=1).float()
+
+
+def still_seen(fields: Fields) -> Fields:
+    """Return fields after their masks have followed their image: boxes anew, without instances that have no pixel left.
+
+    What came in from outside, `IGNORE_LABEL`, is in no instance.
+    """
+    masks = fields["masks"] == 1
+    kept = masks.flatten(1).any(dim=1)
+    masks = masks[kept]
+    return {"boxes": boxes_around(masks), "labels": fields["labels"][kept], "masks": masks.to(torch.uint8)}
 
 
 class DecodedInstances:
@@ -95,7 +105,8 @@ class DecodedInstances:
         if not isinstance(ground_truth, Instances):
             raise TypeError(f"instances cannot be taken from a {type(ground_truth).__name__}")
         outlined = ~ground_truth.crowd & np.isin(ground_truth.class_ids, self._things)
-        masks = [resize_labels(mask.astype(np.uint8), self._size) for mask in ground_truth.masks[outlined]]
+        resized = [resize_labels(mask.astype(np.uint8), self._size) for mask in ground_truth.masks[outlined]]
+        masks = np.array(resized, dtype=np.bool_).reshape(-1, *image.shape[:2])
         labels = np.searchsorted(self._things, ground_truth.class_ids[outlined]) + 1
         return _example(np.ascontiguousarray(image), masks, labels)
 
@@ -107,19 +118,13 @@ class DecodedInstances:
 
 def changed(example: Example, *, mirrored: bool, augment: Augment | None, seed: tuple[int, ...]) -> Example:
     """Return an example mirrored and augmented; every mask is changed by the draw that changes the image."""
-    image, nothing = example.image, np.zeros(example.image.shape[:2], dtype=np.uint8)
-    masks: list[LabelMap] = []
-    for mask in (nothing, *example.masks):  # the first, for images without instances, is dropped
-        image, followed = mirror(example.image, mask) if mirrored else (example.image, mask)
-        if augment is not None:
-            image, followed = augment(image, followed, seed=seed)
-        masks.append((followed == 1).astype(np.uint8))  # what came in from outside is in no instance
-    return _example(image, masks[1:], example.labels)
+    image, masks = mirror(example.image, example.masks) if mirrored else (example.image, example.masks)
+    if augment is not None:
+        image, masks = augment(image, masks, seed=seed)
+    return _example(image, masks == 1, example.labels)  # what came in from outside is in no instance
 
 
-def _example(image: RgbImage, masks: list[LabelMap], labels: NDArray[np.int64]) -> Example:
+def _example(image: RgbImage, masks: NDArray[np.bool_], labels: NDArray[np.int64]) -> Example:
     """Return an example without the instances that have lost their last pixel."""
-    seen = np.array([bool(mask.any()) for mask in masks], dtype=np.bool_)
-    kept = [np.ascontiguousarray(mask) for mask, there in zip(masks, seen, strict=True) if there]
-    stacked = np.array(kept, dtype=np.uint8).reshape(len(kept), *image.shape[:2])
-    return Example(image, stacked, labels[seen].astype(np.int64))
+    seen = masks.any(axis=(1, 2))
+    return Example(image, np.ascontiguousarray(masks[seen], dtype=np.uint8), labels[seen].astype(np.int64))

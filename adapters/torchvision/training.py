@@ -10,12 +10,12 @@ from torch import Tensor, nn
 from torchvision.models.detection.mask_rcnn import MaskRCNN
 
 from adapters._torch import device as devices
-from adapters._torch.training.augment import augment_of
+from adapters._torch.training.changes import DeviceAugmentation, RandomChanges
 from adapters._torch.training.loop import train
 from adapters._torch.training.order import Chosen
 from adapters._torch.training.recipe import identity, image_order, open_training
 from adapters.torchvision.average_precision import mask_ap50
-from adapters.torchvision.ground_truth import DecodedInstances, Example
+from adapters.torchvision.ground_truth import DecodedInstances, Example, still_seen
 from adapters.torchvision.mask_rcnn import MaskRCNNNetwork
 from adapters.torchvision.options import MaskRCNNOptions
 from adapters.torchvision.stages import Fields, detections, instances, losses, network_input
@@ -24,8 +24,8 @@ from bench.errors import Unsupported
 from bench.records import Recipe, Size
 from bench.records.predictions import Instances
 
-InstanceBatch = tuple[list[Tensor], list[Fields]]
-"""Images, each uint8 (3, H, W), and their ground truth."""
+InstanceBatch = tuple[list[Tensor], list[Fields], DeviceAugmentation | None]
+"""Images, each uint8 (H, W, 3), their ground truth, and what the device is to change of both."""
 
 
 def fit(
@@ -72,21 +72,32 @@ class InstanceTrainee:
         self._train = DecodedInstances(data.train, network.things, recipe.image_size)
         self._val = DecodedInstances(data.val, network.things, recipe.image_size)
         red, green, blue = network.module.transform.image_mean
-        self._augment = augment_of(recipe, fill=(red, green, blue))
+        self._changes = RandomChanges(recipe, fill=(red, green, blue), device=device)
         self.order = image_order(data, recipe)
 
     def load(self, chosen: Chosen) -> InstanceBatch:
         """Return images of their own sizes, with their ground truth."""
-        examples = self._train.batch(chosen, self._augment)
-        return [example.pixels for example in examples], [example.fields for example in examples]
+        examples = self._train.batch(chosen, self._changes.by_loader)
+        later = self._changes.drawn([example.image.shape[:2] for example in examples], chosen.seeds)
+        fields = [example.fields for example in examples]
+        if later is not None:  # masks are changed in place, and may be those that the split keeps
+            fields = [{**one, "masks": one["masks"].clone()} for one in fields]
+        return [torch.from_numpy(np.array(example.image, order="C")) for example in examples], fields, later
+
+    def changed(self, batch: InstanceBatch) -> tuple[list[Tensor], list[Fields]]:
+        """Return images and ground truth of a batch with the changes that were left to the device."""
+        pixels, fields, later = batch
+        if later is not None:
+            self._changes.make(later, pixels, [one["masks"] for one in fields])
+            fields = [still_seen(one) for one in fields]
+        return pixels, fields
 
     def loss(self, module: nn.Module, batch: InstanceBatch) -> Tensor:
         """Return the sum of the network's losses at the training size."""
         assert isinstance(module, MaskRCNN)
-        pixels, fields = batch
-        images, ground_truths = network_input(
-            module, [image.float() / 255 for image in pixels], fields, resize=self._resize
-        )
+        pixels, fields = self.changed(batch)
+        planes = [image.permute(2, 0, 1).float() / 255 for image in pixels]
+        images, ground_truths = network_input(module, planes, fields, resize=self._resize)
         assert ground_truths is not None  # as many as were given
         return torch.stack(list(losses(module, images, ground_truths).values())).sum()
 

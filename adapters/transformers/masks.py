@@ -139,7 +139,7 @@ def panoptic(found: ClassifiedMasks, at_image: AtImage, classes: Classes, option
         queries = sure[place, :count]
         masks = at_image(place, found.masks[place][queries])
         rows.append((*_shared_out(masks, probability[place][queries], options), number[place][queries]))
-    return [_segments(*row, classes) for row in to_host(rows)]
+    return [_segments(classes, *row) for row in to_host(rows)]
 
 
 def _shared_out(masks: Tensor, probability: Tensor, options: UniversalOptions) -> tuple[Tensor, Tensor, Tensor]:
@@ -166,13 +166,13 @@ def _shared_out(masks: Tensor, probability: Tensor, options: UniversalOptions) -
 
 
 def _segments(
+    classes: Classes,
     queries: NDArray[np.integer[Any]],
     left_out: NDArray[np.bool_],
     probability: NDArray[np.float32],
     numbers: NDArray[np.int64],
-    classes: Classes,
 ) -> Panoptic:
-    """Return the segments of one image; arguments as `_shared_out` returns them, and the class number of each query."""
+    """Return the segments of one image, of what `_shared_out` returns and the class number of each query."""
     segments: list[Segment] = []
     stuff: dict[int, int] = {}
     ids = np.zeros(len(numbers) + 1, dtype=np.int32)

@@ -64,19 +64,25 @@ class Layers:
         """Return the size of the maps."""
         return sum(layer.nbytes for layer in self.maps)
 
+    def padded(self, size: Size) -> tuple[Tensor, Tensor]:
+        """Return the maps, uint8 (L, H, W), padded to a size, and layer, position and class of each mask, (N, 3)."""
+        maps = torch.full((len(self.maps), *size), IGNORE_LABEL, dtype=torch.uint8)
+        for row, layer in zip(maps.numpy(), self.maps, strict=True):
+            row[: layer.shape[0], : layer.shape[1]] = layer
+        places = [(i, p, number) for i, own in enumerate(self.numbers) for p, number in enumerate(own)]
+        return maps, torch.tensor(places, dtype=torch.int64).view(-1, 3)
+
     def masks(self, size: Size) -> tuple[Tensor, Tensor]:
         """Return the masks that have pixels, bool (N, H, W), and their classes, int64 (N,), padded to a size."""
-        found, classes = [], []
-        for layer, numbers in zip(self.maps, self.numbers, strict=True):
-            for position, number in enumerate(numbers):
-                mask = layer == position
-                if mask.any():
-                    found.append(mask)
-                    classes.append(number)
-        padded = torch.zeros((len(found), *size), dtype=torch.bool)
-        for row, mask in zip(padded, found, strict=True):
-            row[: mask.shape[0], : mask.shape[1]] = torch.from_numpy(np.ascontiguousarray(mask))
-        return padded, torch.tensor(classes, dtype=torch.int64)
+        return masks_in(*self.padded(size))
+
+
+def masks_in(maps: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the masks that have pixels, bool (N, H, W), and their classes, int64 (N,), of padded `Layers`."""
+    layers, positions, numbers = places.unbind(dim=1)
+    masks = maps[layers] == positions[:, None, None]
+    kept = masks.flatten(1).any(dim=1)
+    return masks[kept], numbers[kept]
 
 
 def layers_of(ground_truth: SemanticMap | Instances | Panoptic, classes: Classes) -> Layers:
@@ -142,11 +148,9 @@ def changed(
     image: RgbImage, layers: Layers, *, mirrored: bool, augment: Augment | None, seed: tuple[int, ...]
 ) -> tuple[RgbImage, Layers]:
     """Return an image with its masks, mirrored and augmented; every layer follows the image."""
-    nowhere = np.full(image.shape[:2], IGNORE_LABEL, dtype=np.uint8)
-    result, maps = image, []
-    for layer in layers.maps or (nowhere,):
-        result, labels = mirror(image, layer) if mirrored else (image, layer)
-        if augment is not None:
-            result, labels = augment(result, labels, seed=seed)
-        maps.append(labels)
-    return result, Layers(tuple(maps[: len(layers.maps)]), layers.numbers)
+    maps = np.array(layers.maps, dtype=np.uint8).reshape(-1, *image.shape[:2])
+    if mirrored:
+        image, maps = mirror(image, maps)
+    if augment is not None:
+        image, maps = augment(image, maps, seed=seed)
+    return image, Layers(tuple(maps), layers.numbers)

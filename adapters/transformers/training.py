@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from adapters._torch import device as devices
 from adapters._torch.images import Normalisation, common_size, stack_images
 from adapters._torch.input import IMAGENET_MEAN, IMAGENET_STD
-from adapters._torch.training.augment import augment_of
+from adapters._torch.training.changes import DeviceAugmentation, RandomChanges
 from adapters._torch.training.loop import train
 from adapters._torch.training.order import Chosen
 from adapters._torch.training.recipe import identity, image_order, open_training
@@ -20,13 +20,14 @@ from adapters.transformers.masks import ClassifiedMasks, at_original_size, class
 from adapters.transformers.networks import MaskClassifier, UniversalNetwork
 from adapters.transformers.options import UniversalOptions
 from adapters.transformers.rf_detr import BoxedMasks
-from adapters.transformers.targets import DecodedMasks, SizeOf
+from adapters.transformers.targets import DecodedMasks, SizeOf, masks_in
 from bench.adapter import Progress, TrainingData, TrainingResult
 from bench.errors import Unsupported
 from bench.records import IGNORE_LABEL, Recipe, Size
 
-MaskBatch = tuple[Tensor, list[Tensor], list[Tensor]]
-"""Pixels uint8 (B, H, W, 3); of each image masks bool (N, H, W) and their classes int64 (N,)."""
+MaskBatch = tuple[Tensor, list[Tensor], list[Tensor], DeviceAugmentation | None]
+"""Pixels uint8 (B, H, W, 3); of each image its layers of masks and their places, as `Layers.padded` has them; and what
+the device is to change of images and layers."""
 
 
 def fit(
@@ -84,21 +85,29 @@ class MaskTrainee:
         self._val = data.val if data.task.kind == "semantic" else None
         self._decoded_val = DecodedMasks(data.val, network.classes, size_of) if self._val is not None else None
         self._normalise = Normalisation(IMAGENET_MEAN, IMAGENET_STD, device)
-        self._augment = augment_of(recipe, fill=IMAGENET_MEAN)
+        self._changes = RandomChanges(recipe, fill=IMAGENET_MEAN, device=device)
         self.order = image_order(data, recipe)
 
     def load(self, chosen: Chosen) -> MaskBatch:
-        """Return images stacked at their common size, and their masks padded to it."""
-        pairs = self._train.batch(chosen, self._augment)
+        """Return images stacked at their common size, and the layers of their masks padded to it."""
+        pairs, on_gpu = self._train.batch(chosen, self._changes.by_loader), self._device.type == "cuda"
         images = [image for image, _ in pairs]
-        size = common_size(images)
-        masks, numbers = zip(*(layers.masks(size) for _, layers in pairs), strict=True)
-        return stack_images(images, IMAGENET_MEAN, pin=self._device.type == "cuda"), list(masks), list(numbers)
+        size, later = common_size(images), self._changes.drawn([image.shape[:2] for image in images], chosen.seeds)
+        padded = [layers.padded(size) for _, layers in pairs]
+        maps = [one.pin_memory() if on_gpu else one for one, _ in padded]
+        return stack_images(images, IMAGENET_MEAN, pin=on_gpu), maps, [places for _, places in padded], later
+
+    def changed(self, batch: MaskBatch) -> tuple[Tensor, tuple[Tensor, ...], tuple[Tensor, ...]]:
+        """Return pixels, masks, bool (N, H, W), and their classes, with the changes that were left to the device."""
+        pixels, maps, places, later = batch
+        self._changes.make(later, pixels, maps)
+        masks, numbers = zip(*map(masks_in, maps, places), strict=True)
+        return pixels, masks, numbers
 
     def loss(self, module: nn.Module, batch: MaskBatch) -> Tensor:
         """Return the network's own loss, at the size of the padded input."""
-        pixels, masks, numbers = batch
         assert isinstance(module, MaskClassifier | BoxedMasks)
+        pixels, masks, numbers = self.changed(batch)
         return module.loss(self._input(pixels), [self.network.padded(mask.float()) for mask in masks], numbers)
 
     def _input(self, pixels: Tensor) -> Tensor:

@@ -42,6 +42,7 @@ from adapters.transformers.rf_detr import instances as boxed_instances
 from bench.adapter import Progress, TrainingData, TrainingResult
 from bench.errors import BenchError, Unsupported
 from bench.records import EXPORTED_RUNTIMES, IGNORE_LABEL, ModelSpec, Recipe, Size, Target, TaskSpec
+from bench.records.flag import Flag
 from bench.records.predictions import Prediction, RgbImage, SemanticMap
 
 UNSEEN = -1e4
@@ -317,6 +318,10 @@ class UniversalAdapter(devices.OnTorchDevice):
         if unanswered is not None:
             at_image[:, torch.from_numpy(unanswered).to(at_image.device)] = UNSEEN
         return at_image
+
+    def doubts(self, images: Sequence[RgbImage]) -> tuple[Flag, ...]:
+        """Return what the runtime doubts of the network."""
+        return self._runtime.doubts()
 
     def describe(self) -> dict[str, JsonValue]:
         """Facts of the built network."""

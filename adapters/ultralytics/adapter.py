@@ -26,6 +26,7 @@ from adapters.ultralytics.options import InstanceOptions
 from bench.adapter import Progress, TrainingData, TrainingResult
 from bench.errors import BenchError, Unsupported
 from bench.records import ModelSpec, Recipe, Size, Target, TaskSpec
+from bench.records.flag import Flag
 from bench.records.predictions import Prediction, RgbImage
 
 
@@ -123,6 +124,10 @@ class Adapter(devices.OnTorchDevice):
         """Suppress, resize to the original size, move to the host."""
         predictions: list[Prediction] = self._stages.predictions(raw, sizes)
         return predictions
+
+    def doubts(self, images: Sequence[RgbImage]) -> tuple[Flag, ...]:
+        """Return what the runtime doubts of the network."""
+        return self._runtime.doubts()
 
     def describe(self) -> dict[str, JsonValue]:
         """Return facts of the built network, with its parameters before batch normalisation is folded in."""

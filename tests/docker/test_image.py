@@ -62,6 +62,6 @@ def test_nothing_that_looks_like_a_secret_reaches_a_layer():
 
 def test_the_image_holds_bytecode_since_its_user_cannot_write_any():
     compiled = DOCKERFILE.index("python -m compileall")
-    assert compiled > DOCKERFILE.index("COPY . /opt/segbench")
+    assert compiled > DOCKERFILE.index("COPY --chmod=755 . /opt/segbench")
     assert compiled < DOCKERFILE.index("USER 1000")
     assert "PYTHONDONTWRITEBYTECODE" not in DOCKERFILE

@@ -16,7 +16,17 @@ from bench.records import Size
 from bench.report.summary.agreement import agreement
 from tests.adapters.parity import picture
 from tests.adapters.rectangles import THREE_CLASSES
-from tests.adapters.test_contract import MIXED, ONE_PER_ADAPTER, SMALL_UNET, built, checked, images
+from tests.adapters.test_answers_to_the_host import COPIES
+from tests.adapters.test_contract import (
+    MIXED,
+    ONE_PER_ADAPTER,
+    REPRESENTATIVES,
+    SMALL_UNET,
+    built,
+    checked,
+    images,
+    model_config_parameters,
+)
 from tests.gpu.test_device import queue_work
 
 ALIKE = 0.99
@@ -83,6 +93,24 @@ def test_a_gpu_answers_the_same_when_stages_overlap(model_config, options, task)
     shares = [agreement(one, expected[number % 3]).share for number, one in enumerate(found)]
     assert len(shares) == 30
     assert min(shares) > 0.999
+
+
+@pytest.mark.parametrize(
+    ("model_config", "options", "task"),
+    [model_config_parameters(name, REPRESENTATIVES.get(name, SMALL_UNET), trains=False) for name in COPIES],
+)
+def test_answers_of_a_batch_take_as_many_copies_as_those_of_one_image(model_config, options, task, measured):
+    adapter = built(model_config, options, task, device="cuda")
+    for sizes in (MIXED[:1], MIXED):
+        raw = adapter.infer(adapter.preprocess(images(sizes)))
+        adapter.postprocess(raw, sizes)  # what is made once is made
+        adapter.synchronize()
+        with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as seen:
+            adapter.postprocess(raw, sizes)
+        copies = sum("Memcpy DtoH" in event.name and "Pinned" in event.name for event in seen.events())
+        waits = sum("Memcpy DtoH" in event.name and "Pageable" in event.name for event in seen.events())
+        measured(f"numbers_read_one_by_one_batch_{len(sizes)}", waits)
+        assert copies == COPIES[model_config]
 
 
 def test_full_memory_is_told_and_the_model_goes_on():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 import torch
@@ -68,6 +70,26 @@ def test_a_replay_reads_new_pixels_and_leaves_old_answers():
 def test_a_network_that_looks_at_values_cannot_be_recorded():
     with pytest.raises(Unsupported, match="no CUDA graph can be recorded"):
         opened(LooksAtValues(), "cuda_graphs")
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize(("size", "engines"), [(Size(32, 24), 1), (None, 1)])
+def test_one_engine_of_tensorrt_serves_what_is_not_larger_than_the_first(
+    size, engines, tmp_path, monkeypatch, measured
+):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    module = Convolutions().cuda()
+    try:
+        forward = opened(module, "tensorrt", size, batch_size=8)
+    except Unsupported as missing:
+        pytest.skip(str(missing))
+    for batch, height, width in ((8, 32, 24), (3, 32, 24), (1, 32, 24), *([(2, 24, 32)] if size is None else [])):
+        start = time.perf_counter()
+        forward(noise(batch, 3, height, width))
+        torch.cuda.synchronize()
+        measured(f"first_pass_s_{batch}x{height}x{width}", time.perf_counter() - start)
+    made = list(tmp_path.rglob("*.engine"))
+    assert len(made) == engines, made
 
 
 @torch.inference_mode()

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import torch
 
+from adapters._torch.training.augment import Augmenter
 from bench.adapter import predict
-from bench.records import Budget, Outcome, Size, read_record
+from bench.records import Augmentation, Budget, Outcome, Size, read_record
 from bench.records.predictions import check_prediction
 from bench.records.store import layout
 from bench.records.store.runs import new_run
@@ -76,6 +77,19 @@ def test_a_framework_s_own_trainer_goes_on_in_mixed_precision(model_config, opti
     check_prediction(
         found, kind=task.kind, num_classes=len(task.classes), size=Size(24, 32), image_id="drawn", model="tested"
     )
+
+
+def test_random_changes_of_a_gpu_are_those_of_a_loader_but_for_rounding():
+    changes = Augmentation(scale=(0.5, 2.0), rotate_deg=30, elastic_px=2, colour=0.3, blur_px=1, noise=0.05)
+    random, augment = np.random.default_rng(0), Augmenter(changes, fill=(0.5, 0.4, 0.3))
+    for seed in range(8):
+        image = random.integers(0, 256, (64, 48, 3), dtype=np.uint8)
+        masks = np.repeat(np.repeat(random.integers(0, 2, (4, 8, 6), dtype=np.uint8), 8, axis=1), 8, axis=2)
+        expected, followed = augment(image, masks, seed=seed)
+        on_gpu, ids = torch.from_numpy(image).cuda(), torch.from_numpy(masks).cuda()
+        augment.on_device([augment.draw((64, 48), seed).pinned()], [on_gpu], [ids])
+        assert np.abs(on_gpu.cpu().numpy().astype(int) - expected).max() <= 2
+        assert (ids.cpu().numpy() == followed).mean() > 0.999
 
 
 def test_batches_made_ahead_leave_a_gpu_waiting_for_little(tmp_path, measured):

@@ -136,7 +136,15 @@ _ELEMENTS = {
 def load_errors(ort: Any) -> tuple[type[Exception], ...]:
     """Return the errors that it raises for a file that is no model or that it cannot run; they have no common base."""
     state = ort.capi.onnxruntime_pybind11_state
-    names = ("Fail", "InvalidGraph", "InvalidProtobuf", "InvalidArgument", "NotImplemented", "RuntimeException")
+    names = (
+        "Fail",
+        "EPFail",
+        "InvalidGraph",
+        "InvalidProtobuf",
+        "InvalidArgument",
+        "NotImplemented",
+        "RuntimeException",
+    )
     return tuple(getattr(state, name) for name in names)
 
 

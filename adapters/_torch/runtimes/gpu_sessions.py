@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -24,6 +25,8 @@ import torch
 from torch import Tensor
 
 from adapters._torch.runtimes.cpu_sessions import load_errors, onnxruntime_port, package, unreadable
+from adapters._torch.runtimes.onnx_export import INPUT
+from adapters._torch.runtimes.shape_profile import ShapeProfile
 from bench.errors import Unsupported
 from bench.records import Precision
 from bench.records.flag import Flag
@@ -44,7 +47,8 @@ DISTRIBUTIONS = {
 """This is what has the provider, under all of its names; what is installed of it stands in `versions`."""
 
 ENGINES = "engines"
-"""Folder beside an export with what TensorRT made of it; it belongs to one kind of GPU and one version."""
+"""Folder beside an export with what TensorRT made of it, by all that ONNX Runtime's documentation names as reasons to
+throw an engine away: the versions of both, the kind of GPU, the arithmetic and the shapes."""
 
 ASSIGNMENT = "session.record_ep_graph_assignment_info"
 """Entry of a session's configuration after which it tells which provider has which node (ONNX Runtime 1.24)."""
@@ -76,37 +80,45 @@ class GpuSession:
 
     Attributes:
         packages: Distributions that run it, for `versions`.
-        doubts: Flags about the parts of the model that do not run on the device.
     """
 
     def __init__(
-        self, kind: GpuSessionKind, file: Path, device: torch.device, precision: Precision, *, deterministic: bool
+        self,
+        kind: GpuSessionKind,
+        file: Path,
+        device: torch.device,
+        precision: Precision,
+        *,
+        deterministic: bool,
+        profile: ShapeProfile | None = None,
+        multiple: int = 1,
     ) -> None:
         """Load a file.
+
+        Args:
+            kind: Kind of the session.
+            file: The model, in the format of ONNX.
+            device: CUDA device.
+            precision: Arithmetic.
+            deterministic: True = kernels that give the same answer each time.
+            profile: Shapes that TensorRT builds its engine for; None where the first input tells them, of sides that
+                change.
+            multiple: Sides of such inputs are multiples of it.
 
         Raises:
             Unsupported: If the provider is not there or lacks the precision.
             BenchError: If the file cannot be read as a model.
         """
-        ort = check_provider(kind, device, precision)
+        ort = self._ort = check_provider(kind, device, precision)
+        self._kind, self._file, self._precision, self._deterministic = kind, file, precision, deterministic
+        self._multiple = multiple
+        self._fixed_size = profile is not None
         self._device = device
         self._stream = torch.cuda.Stream(device)
-        options = ort.SessionOptions()
-        options.use_deterministic_compute = deterministic
-        options.log_severity_level = 3
-        options.add_session_config_entry(ASSIGNMENT, "1")
-        wanted = [(PROVIDERS[kind], self._provider_options(kind, file, precision))]
-        if kind == "tensorrt":
-            wanted.append((PROVIDERS["onnxruntime"], self._provider_options("onnxruntime", file, precision)))
-        try:
-            self._session = ort.InferenceSession(str(file), options, providers=wanted)
-        except load_errors(ort) as error:
-            raise unreadable(file, error) from None
-        if self._session.get_providers()[0] != PROVIDERS[kind]:
-            raise Unsupported(
-                f"runtime {kind}: ONNX Runtime {ort.__version__} has a {PROVIDERS[kind]} that does not start here, "
-                "although its libraries load; its own log (worker.log) may say why. Use runtime eager or compile"
-            )
+        # Without a profile no engine is built before the first input.
+        self._profile = profile if kind == "tensorrt" else None
+        self._in_parts = False
+        self._session = self._opened()
         # Nothing waits at the end of a run: the caller does, when it needs the answer.
         self._run_options = ort.RunOptions()
         self._run_options.add_run_config_entry("disable_synchronize_execution_providers", "1")
@@ -115,7 +127,52 @@ class GpuSession:
         self._dtypes = {port.name: port.dtype for port in ports}
         self._shapes: dict[tuple[tuple[str, ...], torch.Size], tuple[tuple[int, ...], ...]] = {}
         self.packages = DISTRIBUTIONS[kind]
-        self.doubts = doubts_of_processor(left_to_processor(self._session))
+
+    def _opened(self) -> Any:
+        """Return a session, for the shapes of the profile where there is one."""
+        kind, ort = self._kind, self._ort
+        options = ort.SessionOptions()
+        options.use_deterministic_compute = self._deterministic
+        options.log_severity_level = 3
+        options.add_session_config_entry(ASSIGNMENT, "1")
+        wanted = [(PROVIDERS[kind], self._provider_options(kind, self._file, self._precision))]
+        if kind == "tensorrt":
+            wanted.append(
+                (PROVIDERS["onnxruntime"], self._provider_options("onnxruntime", self._file, self._precision))
+            )
+        try:
+            session = ort.InferenceSession(str(self._file), options, providers=wanted)
+        except load_errors(ort) as error:
+            if self._profile is None or "profile" not in str(error):
+                raise unreadable(self._file, error) from None
+            # TensorRT has only parts of the network, and ONNX Runtime asks for the shapes between them too.
+            self._profile, self._in_parts = None, True
+            return self._opened()
+        if session.get_providers()[0] != PROVIDERS[kind]:
+            raise Unsupported(
+                f"runtime {kind}: ONNX Runtime {ort.__version__} has a {PROVIDERS[kind]} that does not start here, "
+                "although its libraries load; its own log (worker.log) may say why. Use runtime eager or compile"
+            )
+        return session
+
+    @property
+    def doubts(self) -> tuple[Flag, ...]:
+        """Flags, so far, about the parts of the model that do not run on the device, or for one range of shapes."""
+        found = doubts_of_processor(left_to_processor(self._session))
+        if not self._in_parts:
+            return found
+        seen = "TensorRT runs only parts of the network, so that engines are built anew for each shape that comes"
+        advice = "raise measurement.warmup_batches, or give the target an image_size"
+        return (*found, Flag(name="engines_in_parts", seen=seen, advice=advice))
+
+    def _make_room(self, shape: Sequence[int]) -> None:
+        """Open the session anew where its engine does not run a shape; the new one runs all that were seen."""
+        if self._kind != "tensorrt" or self._in_parts or (self._profile is not None and self._profile.holds(shape)):
+            return
+        wanted = ShapeProfile.around(shape, fixed_size=self._fixed_size, multiple=self._multiple)
+        self._profile = wanted if self._profile is None else self._profile.joined(wanted)
+        self._stream.synchronize()  # the one that goes may be at work still
+        self._session = self._opened()
 
     def _provider_options(self, kind: GpuSessionKind, file: Path, precision: Precision) -> dict[str, str]:
         common = {"device_id": str(self._device.index or 0), "user_compute_stream": str(self._stream.cuda_stream)}
@@ -125,10 +182,15 @@ class GpuSession:
             # ONNX Runtime has no option for it; TensorRT reads this when it builds an engine.
             os.environ["NVIDIA_TF32_OVERRIDE"] = "0"
         major, minor = torch.cuda.get_device_capability(self._device)
-        engines = file.parent / ENGINES / f"tensorrt-{_tensorrt_version()}-sm{major}{minor}-{precision}"
+        versions = f"tensorrt-{_tensorrt_version()}-onnxruntime-{self._ort.__version__}"
+        gpu = re.sub(r"\W+", "-", torch.cuda.get_device_name(self._device)).lower()
+        # ONNX Runtime builds an engine anew where it finds one of another profile.
+        shapes = "any" if self._profile is None else str(self._profile)
+        engines = file.parent / ENGINES / f"{versions}-{gpu}-sm{major}{minor}" / f"{precision}-{shapes}"
         engines.mkdir(parents=True, exist_ok=True)
         return {
             **common,
+            **({} if self._profile is None else self._profile.options(INPUT)),
             "trt_fp16_enable": str(int(precision == "fp16")),
             "trt_engine_cache_enable": "1",
             "trt_engine_cache_path": str(engines),
@@ -137,6 +199,7 @@ class GpuSession:
     def run(self, pixels: Tensor, outputs: Sequence[str]) -> tuple[Tensor, ...]:
         """Return the named outputs for contiguous pixels on the device; the first call per shape copies once."""
         names = tuple(outputs)
+        self._make_room(pixels.shape)
         binding = self._session.io_binding()
         self._bind(binding.bind_input, self._input, pixels)
         shapes = self._shapes.get((names, pixels.shape))

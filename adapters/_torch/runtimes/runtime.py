@@ -29,6 +29,10 @@ RUNTIMES = ("eager", "compile", "cuda_graphs", "onnxruntime", "openvino", "tenso
 """Every network that is one module has these runtimes; each may still refuse it."""
 
 
+def _no_doubts() -> tuple[Flag, ...]:
+    return ()
+
+
 def _no_threads() -> dict[str, int]:
     return {}
 
@@ -65,14 +69,14 @@ class Runtime:
         packages: Distributions that make it, beyond torch, for `versions`.
         threads: Library -> threads in effect, of libraries beyond torch.
         export: The exported model that it runs; None for torch's own.
-        doubts: Flags about the parts of the network that do not run where they should.
+        doubts: Flags, so far, about the parts of the network that do not run where, or as, they should.
     """
 
     forward: Callable[[Tensor], Any]
     packages: tuple[str, ...] = ()
     threads: Callable[[], dict[str, int]] = _no_threads
     export: Path | None = None
-    doubts: tuple[Flag, ...] = ()
+    doubts: Callable[[], tuple[Flag, ...]] = _no_doubts
 
     def __call__(self, pixels: Tensor) -> Any:
         """Make the pass."""
@@ -227,15 +231,20 @@ class _Opened:
     run: Callable[[Tensor, Sequence[str]], tuple[Tensor, ...]]
     packages: tuple[str, ...]
     threads: Callable[[], dict[str, int]] = _no_threads
-    doubts: tuple[Flag, ...] = ()
+    doubts: Callable[[], tuple[Flag, ...]] = _no_doubts
 
 
-def _of_export(network: Pass, target: Target, open_model: Callable[[Path], _Opened]) -> Runtime:
+def _of_export(network: Pass, target: Target, open_model: Callable[[Path, Size | None, int], _Opened]) -> Runtime:
+    """Return the pass of an export; it is opened with the one size of its inputs, or None, and what sides are multiples
+    of.
+    """
     made: list[tuple[Path, _Opened]] = []
 
     def opened(module: nn.Module, multiple: int) -> nn.Module:
-        file = _file(network, target, module, multiple)
-        made.append((file, open_model(file)))
+        outer = network.module
+        size = outer.square(network.size) if isinstance(outer, PadsToSquare) else _rounded_up(network.size, multiple)
+        file = _file(network, target, module, size, multiple)
+        made.append((file, open_model(file, size, multiple)))
         return _Pass(made[0][1].run, network.outputs)
 
     forward = _around(network, opened)
@@ -258,7 +267,7 @@ def _exported(network: Pass, target: Target, device: torch.device) -> Runtime:
         static=network.size is not None,
     )
 
-    def opened(file: Path) -> _Opened:
+    def opened(file: Path, *_: object) -> _Opened:
         session = open_session(kind, file, settings)
 
         def run(pixels: Tensor, outputs: Sequence[str]) -> tuple[Tensor, ...]:
@@ -271,26 +280,35 @@ def _exported(network: Pass, target: Target, device: torch.device) -> Runtime:
 
 def _exported_to_gpu(network: Pass, target: Target, device: torch.device) -> Runtime:
     from adapters._torch.runtimes.gpu_sessions import GpuSession, check_provider
+    from adapters._torch.runtimes.shape_profile import ShapeProfile
 
     kind = target.runtime
     assert kind in ("onnxruntime", "tensorrt")
     check_provider(kind, device, target.precision)  # before an export that may take minutes
 
-    def opened(file: Path) -> _Opened:
+    def opened(file: Path, size: Size | None, multiple: int) -> _Opened:
         # The exported model has weights of its own on the device: torch's would count into its memory.
         network.module.to("cpu")
         torch.cuda.empty_cache()
-        session = GpuSession(kind, file, device, target.precision, deterministic=target.deterministic)
-        return _Opened(session.run, session.packages, doubts=session.doubts)
+        profile = None if size is None else ShapeProfile.around((target.batch_size, 3, *size), fixed_size=True)
+        session = GpuSession(
+            kind,
+            file,
+            device,
+            target.precision,
+            deterministic=target.deterministic,
+            profile=profile,
+            multiple=multiple,
+        )
+        return _Opened(session.run, session.packages, doubts=lambda: session.doubts)
 
     return _of_export(network, target, opened)
 
 
-def _file(network: Pass, target: Target, module: nn.Module, multiple: int) -> Path:
+def _file(network: Pass, target: Target, module: nn.Module, size: Size | None, multiple: int) -> Path:
     """Return the exported model, in int8 where the target asks for it."""
     outer = network.module
     squares = isinstance(outer, PadsToSquare)
-    size = outer.square(network.size) if isinstance(outer, PadsToSquare) else _rounded_up(network.size, multiple)
     file = exported(ExportRequest(module, network.architecture, size, multiple, network.outputs, squares))
     if target.precision != "int8":
         return file

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -24,8 +24,8 @@ STREAM, CROP_STREAM = 7, 8
 
 
 def mirror(image: RgbImage, labels: LabelMap) -> tuple[RgbImage, LabelMap]:
-    """Return an image, (H, W, 3), and its class ids, (H, W), mirrored left-right (views)."""
-    return image[:, ::-1], labels[:, ::-1]
+    """Return an image, (H, W, 3), and its class ids, (H, W) or (N, H, W), mirrored left-right (views)."""
+    return image[:, ::-1], labels[..., ::-1]
 
 
 @lru_cache(maxsize=2)  # asked for at every step
@@ -41,7 +41,7 @@ def epoch_flips(*, seed: int, epoch: int, count: int) -> NDArray[np.bool_]:
 
 
 class Augment(Protocol):
-    """Changes an image and its mask together; a pure function of them and the seed."""
+    """Changes an image and its mask, (H, W), or masks, (N, H, W), together; a pure function of them and the seed."""
 
     def __call__(self, image: RgbImage, labels: LabelMap, *, seed: Sequence[int]) -> tuple[RgbImage, LabelMap]: ...
 
@@ -98,27 +98,34 @@ class RandomCrop:
         self._fill = np.round(np.asarray(fill) * 255).astype(np.uint8)
 
     def __call__(self, image: RgbImage, labels: LabelMap, *, seed: Sequence[int]) -> tuple[RgbImage, LabelMap]:
-        """Return a part, uint8 (h, w, C), and its class ids, uint8 (h, w); a pure function of the arguments."""
+        """Return a part, uint8 (h, w, C), and its class ids, uint8 (..., h, w); a pure function of the arguments."""
         random = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(CROP_STREAM,)))
         low, high = self._scale
         factor = float(low * (high / low) ** random.random())
         places = [
             _Span.drawn(whole, side, factor, float(random.random()))
-            for whole, side in zip(labels.shape, self._size, strict=True)
+            for whole, side in zip(labels.shape[-2:], self._size, strict=True)
         ]
         seen = tuple(slice(span.start, span.start + span.length) for span in places)
         shown = Size(*(span.shown for span in places))
-        part, ids = image[seen], labels[seen]
+        part, ids = image[seen], labels[(..., *seen)]
         if part.shape[:2] != tuple(shown):
-            part, ids = resize_image(part, shown), resize_labels(ids, shown)
+            part, ids = resize_image(part, shown), _each_resized(ids, shown)
         if shown == self._size:
             return part, ids
         canvas = np.empty((*self._size, image.shape[2]), dtype=np.uint8)
         canvas[:] = self._fill
-        void = np.full(self._size, IGNORE_LABEL, dtype=np.uint8)
+        void = np.full((*labels.shape[:-2], *self._size), IGNORE_LABEL, dtype=np.uint8)
         at = tuple(slice(span.offset, span.offset + span.shown) for span in places)
-        canvas[at], void[at] = part, ids
+        canvas[at], void[(..., *at)] = part, ids
         return canvas, void
+
+
+def _each_resized(labels: LabelMap, size: Size) -> LabelMap:
+    """Return class ids, (H, W) or (N, H, W), at a size."""
+    if labels.ndim == 2:
+        return resize_labels(labels, size)
+    return np.array([resize_labels(one, size) for one in labels], dtype=np.uint8).reshape(len(labels), *size)
 
 
 class _Span(NamedTuple):
@@ -170,17 +177,17 @@ class Augmenter:
 
         Args:
             image: uint8, (H, W, 3).
-            labels: Class ids, uint8, (H, W).
+            labels: Class ids, uint8, (H, W) or (N, H, W).
             seed: Whole numbers from 0 up.
 
         Returns:
-            uint8, (H, W, 3) and (H, W). Where nothing changes, the arrays that came in.
+            uint8, of the same shapes. Where nothing changes, the arrays that came in.
         """
         if not self._changes:
             return image, labels
         from adapters._torch.training.transforms import apply
 
-        return apply(self.draw(labels.shape, seed), image, labels, fill=self._fill)
+        return apply(self.draw(labels.shape[-2:], seed), image, labels, fill=self._fill)
 
     def draw(self, shape: tuple[int, ...], seed: int | Sequence[int]) -> Draw:
         """Return all that is left to chance for a frame of shape (H, W)."""
@@ -190,14 +197,20 @@ class Augmenter:
         return Draw.of(self._augmentation, shape, random)
 
     @torch.no_grad()
-    def on_device(self, draws: Sequence[Draw], pixels: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Return a batch, pixels (B, H, W, 3) and labels (B, H, W), changed where it lies, as `__call__` changes it."""
+    def on_device(self, draws: Sequence[Draw], pixels: Iterable[Tensor], labels: Iterable[Tensor]) -> None:
+        """Change images (H, W, 3) with their labels (..., H, W) in place where they lie, as `__call__` changes them.
+
+        What an image was padded to, at the bottom and on the right of its frame, stays.
+        """
         from adapters._torch.training.transforms import changed
 
-        with torch.autocast(pixels.device.type, enabled=False):
-            pairs = zip(draws, pixels, labels, strict=True)
-            images, ids = zip(*(changed(draw, *pair, fill=self._fill) for draw, *pair in pairs), strict=True)
-        return torch.stack(images), torch.stack(ids)
+        for draw, image, ids in zip(draws, pixels, labels, strict=True):
+            height, width = draw.shape
+            part, shown = image[:height, :width], ids[..., :height, :width]
+            with torch.autocast(image.device.type, enabled=False):
+                made, followed = changed(draw, part, shown, fill=self._fill)
+            part.copy_(made)
+            shown.copy_(followed)
 
 
 def _import_transforms() -> None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -14,8 +13,8 @@ from torch import Tensor, nn
 from adapters._torch import device as devices
 from adapters._torch.images import Normalisation, resize_logits
 from adapters._torch.network import SemanticNetwork
-from adapters._torch.training.augment import changes_of, crop_of
 from adapters._torch.training.batches import DecodedSplit, as_batch, class_pixels, load_batch
+from adapters._torch.training.changes import DeviceAugmentation, RandomChanges
 from adapters._torch.training.loop import train
 from adapters._torch.training.losses import read_loss
 from adapters._torch.training.order import Chosen
@@ -23,9 +22,6 @@ from adapters._torch.training.recipe import identity, image_order, open_training
 from adapters._torch.training.validation import validate
 from bench.adapter import Progress, TrainingData, TrainingResult
 from bench.records import Recipe, Size
-
-if TYPE_CHECKING:
-    from adapters._torch.training.transforms import Draw
 
 
 def fit(network: SemanticNetwork, data: TrainingData, recipe: Recipe, out: Path, progress: Progress) -> TrainingResult:
@@ -47,13 +43,6 @@ def fit(network: SemanticNetwork, data: TrainingData, recipe: Recipe, out: Path,
     return train(SemanticTrainee(network, data, recipe, device), recipe, out, progress, device, not_honoured={})
 
 
-class DeviceAugmentation:
-    """Changes that the device makes; no dataclass or list, so that Lightning hands it on as it is."""
-
-    def __init__(self, draws: Sequence[Draw]) -> None:
-        self.draws = draws
-
-
 SemanticBatch: TypeAlias = tuple[Tensor, Tensor, DeviceAugmentation | None]
 
 
@@ -71,31 +60,19 @@ class SemanticTrainee:
         self._val = DecodedSplit(data.val, recipe.image_size or network.input.size, network.input)
         self._loss = read_loss(recipe.loss, class_pixels=self._class_pixels)
         self._normalise = Normalisation(network.mean, network.std, device, network.input.channels)
-        self._crop, self._changes = crop_of(recipe, fill=network.mean), changes_of(recipe, fill=network.mean)
+        self._changes = RandomChanges(recipe, fill=network.mean, device=device)
         self.order = image_order(data, recipe)
-
-    @property
-    def changes_on_device(self) -> bool:
-        """Return whether the device that trains makes the random changes: a GPU, which is faster at it than loaders."""
-        return self._device.type == "cuda"
 
     def load(self, chosen: Chosen) -> SemanticBatch:
         """Return pixels uint8 (B, H, W, 3) and labels uint8 (B, H, W), and what the device is to change of them."""
-        on_gpu, changes = self._device.type == "cuda", self._changes
-        pairs, later = load_batch(self._train, chosen, self._crop), None
-        shapes = [labels.shape for _, labels in pairs]
-        if changes is not None and self.changes_on_device and len(set(shapes)) == 1:
-            draws = [changes.draw(shape, seed) for shape, seed in zip(shapes, chosen.seeds, strict=True)]
-            later = DeviceAugmentation([draw.pinned() for draw in draws] if on_gpu else draws)
-        elif changes is not None:  # images of several sizes are changed before they are padded to a common one
-            pairs = [changes(*pair, seed=seed) for pair, seed in zip(pairs, chosen.seeds, strict=True)]
-        return (*as_batch(pairs, self.network.mean, pin=on_gpu), later)
+        pairs = load_batch(self._train, chosen, self._changes.by_loader)
+        later = self._changes.drawn([labels.shape for _, labels in pairs], chosen.seeds)
+        return (*as_batch(pairs, self.network.mean, pin=self._device.type == "cuda"), later)
 
     def loss(self, module: nn.Module, batch: SemanticBatch) -> Tensor:
         """Return the recipe's loss at the size of the labels."""
         pixels, labels, later = batch
-        if later is not None and self._changes is not None:
-            pixels, labels = self._changes.on_device(later.draws, pixels, labels)
+        self._changes.make(later, pixels, labels)
         logits = resize_logits(self._logits(module, pixels), Size(*labels.shape[-2:]))
         return self._loss(logits, labels, self.network.head)
 

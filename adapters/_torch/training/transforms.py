@@ -39,6 +39,9 @@ from bench.records.predictions import LabelMap, RgbImage
 CONTROL_POINTS = 3
 """Along each side of the grid that an elastic change is drawn on."""
 
+MASKS_AT_ONCE = 16
+"""Masks that are resampled in one call, in which each is four bytes a pixel: bounds the memory of crowded images."""
+
 HUE_SHARE = 0.1
 """Largest shift of the hue, in turns of the colour circle, at `colour: 1`."""
 
@@ -48,6 +51,7 @@ class Draw:
     """Hold what happens to one image; None where the augmentation has it off.
 
     Attributes:
+        shape: (H, W) of the frame.
         displacement: Offset from each pixel of the frame to the place that it shows, float32, (1, H, W, 2): x and y, in
             units of half the frame, which are torchvision's.
         shrink: Factor by which the image becomes smaller, at least 1.
@@ -57,6 +61,7 @@ class Draw:
         noise: Noise to be added, float32, (3, H, W), full range = 1.
     """
 
+    shape: tuple[int, int]
     displacement: torch.Tensor | None
     shrink: float
     colour: NDArray[np.float64] | None
@@ -82,6 +87,7 @@ class Draw:
         if deviation:
             added = torch.from_numpy(np.float32(deviation) * random.standard_normal((3, *shape), np.float32))
         return Draw(
+            shape=(height, width),
             displacement=displacement,
             shrink=max(1.0, 1 / factor),
             colour=np.append(1 + spread[:3], HUE_SHARE * spread[3]) if augmentation.colour else None,
@@ -98,12 +104,12 @@ class Draw:
 
 
 def apply(draw: Draw, image: RgbImage, labels: LabelMap, *, fill: tuple[float, ...]) -> tuple[RgbImage, LabelMap]:
-    """Return an image, (H, W, 3), uint8 or float32 as it came, and its labels, uint8 (H, W), changed as drawn.
+    """Return an image, (H, W, 3), uint8 or float32 as it came, and its labels, uint8 (..., H, W), changed as drawn.
 
     Args:
         draw: The changes as they were drawn.
         image: uint8, or float32 of 0 to 255, (H, W, 3).
-        labels: Class ids, uint8, (H, W).
+        labels: Class ids, uint8, (H, W), or N maps of ids, (N, H, W).
         fill: RGB, 0-1, of what comes in from outside, where labels become `IGNORE_LABEL`.
     """
     pixels, ids = (torch.from_numpy(np.ascontiguousarray(array)) for array in (image, labels))
@@ -184,13 +190,16 @@ def _recoloured(image: tv_tensors.Image, by: NDArray[np.float64], order: NDArray
 def _moved(
     image: torch.Tensor, labels: torch.Tensor, displacement: torch.Tensor, fill: tuple[float, ...]
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Sample an image, (3, H, W), and its labels, (H, W), where a field points."""
+    """Sample an image, (3, H, W), and its labels, (H, W) or (N, H, W), where a field points."""
     background = torch.tensor(fill, device=image.device).view(3, 1, 1)
     # Sampled as the difference from the background, so that outside is 0: torchvision's own `fill`
     # weighs the image twice where a pixel lies half outside, which leaves a dark rim.
     moved = V.elastic(tv_tensors.wrap(image - background, like=image), displacement) + background
-    mask = tv_tensors.Mask(labels[None])
-    return moved, V.elastic(mask, displacement, fill=IGNORE_LABEL)[0].as_subclass(torch.Tensor)
+    if labels.numel():
+        planes = labels.reshape(-1, *labels.shape[-2:]).split(MASKS_AT_ONCE)
+        parts = [V.elastic(tv_tensors.Mask(some), displacement, fill=IGNORE_LABEL) for some in planes]
+        labels = torch.cat([part.as_subclass(torch.Tensor) for part in parts]).view(labels.shape)
+    return moved, labels
 
 
 def _blurred(image: torch.Tensor, sigma: float) -> torch.Tensor:

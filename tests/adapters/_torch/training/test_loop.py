@@ -15,6 +15,7 @@ from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from torch import nn
 
 from adapters._torch.network import Head, SemanticNetwork
+from adapters._torch.training import changes as random_changes
 from adapters._torch.training import loop
 from adapters._torch.training.augment import Augmenter
 from adapters._torch.training.semantic import SemanticTrainee, fit
@@ -351,10 +352,10 @@ def test_changes_made_where_the_network_is_trained_are_those_of_the_loader_bit_f
 
     def noted(self, draws, pixels, labels):
         made.append(len(draws))
-        return on_device(self, draws, pixels, labels)
+        on_device(self, draws, pixels, labels)
 
     monkeypatch.setattr(Augmenter, "on_device", noted)
-    monkeypatch.setattr(SemanticTrainee, "changes_on_device", True)
+    monkeypatch.setattr(random_changes, "made_on", lambda device: True)
     fit(fresh_network(), rectangles(), recipe, tmp_path / "device", Recorder())
     assert made == [4] * 6
     assert same(tmp_path / "loader" / "last.pt", tmp_path / "device" / "last.pt")
