@@ -77,7 +77,7 @@ def test_every_layer_follows_its_image_through_mirroring_and_augmentation():
     image = np.repeat(masks.sum(axis=0).astype(np.uint8)[..., None], 3, axis=2)  # how many masks have each pixel
 
     def roll(image, labels, *, seed):
-        return np.roll(image, seed[0], axis=0), np.roll(labels, seed[0], axis=0)
+        return np.roll(image, seed[0], axis=0), np.roll(labels, seed[0], axis=-2)
 
     turned, layers = changed(image, Layers.of(masks, [0] * 4, SIZE), mirrored=True, augment=roll, seed=(2,))
     found, _ = layers.masks(SIZE)
