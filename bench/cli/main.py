@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import errno
+import gc
 import importlib
 import keyword
 import os
@@ -32,6 +33,8 @@ COMMANDS = "bench.cli.commands"
 LONGEST_MESSAGE = 6000
 """Characters of a message that are shown; a longer one quotes a file of others."""
 EXIT_USAGE_ERROR, EXIT_INTERRUPTED = 2, 130
+COLLECTED_AFTER = 50_000
+"""New objects after which Python looks for some that hold each other alone; workers look as often as Python does."""
 AGAIN_S = 0.02
 """Seconds after which an interruption that was lost comes again."""
 
@@ -39,6 +42,8 @@ AGAIN_S = 0.02
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     interrupted = threading.Event()
+    if arguments is None:  # modules, records and rows of files are kept: to look through them often takes seconds
+        gc.set_threshold(COLLECTED_AFTER, 20, 20)
     open_streams(own_process=arguments is None)
     try:
         with _interruptible(interrupted):

@@ -37,7 +37,14 @@ from numpy.typing import NDArray
 from pydantic import Field, JsonValue
 
 from bench.data.formats.coco_checks import Crowds, WithoutMask, checked_objects, exporter_roots, used_categories
-from bench.data.formats.coco_classes import background_spec, classes_of, ids_of_classes, note_of_other_ids
+from bench.data.formats.coco_classes import (
+    NOT_ASKED_FOR,
+    background_spec,
+    class_table,
+    classes_of,
+    ids_of_classes,
+    note_of_other_ids,
+)
 from bench.data.formats.coco_documents import CocoAnnotation
 from bench.data.formats.coco_doubts import ORDER_OPTION, doubts_of
 from bench.data.formats.coco_ground_truth import (
@@ -49,21 +56,22 @@ from bench.data.formats.coco_ground_truth import (
     with_boxes,
 )
 from bench.data.formats.coco_index import CocoIndex, coco_index
-from bench.data.formats.coco_rows import WITHOUT_MASK, flags_of, is_crowd, said_area
+from bench.data.formats.coco_rows import CROWD, WITHOUT_MASK, is_crowd, said_area
 from bench.data.formats.coco_source import OBTAIN as OBTAIN
 from bench.data.formats.coco_source import PREPARE as PREPARE
 from bench.data.formats.coco_stuff import Folders, open_stuff_maps, used_classes
 from bench.data.formats.doubts import Doubt
 from bench.data.formats.entries import Entry, EntryTable
-from bench.data.formats.file_names import id_of, names_in, stem_of
+from bench.data.formats.file_names import ids_of_names, names_in
 from bench.data.formats.image_places import ImagePlaces, refuse_one_file_twice
 from bench.data.formats.on_disk import Description, OnDisk, root_of
-from bench.data.formats.rasters import painted, stacked_runs
+from bench.data.formats.rasters import painted
 from bench.data.formats.segments import read_segment_map
 from bench.data.labels.spaces import label_space
 from bench.dataset import GroundTruth, PaintedGroundTruth
 from bench.errors import DatasetError
-from bench.records import IGNORE_LABEL, ClassSpec, Record, Size, TaskKind
+from bench.records import IGNORE_LABEL, ClassSpec, Record, TaskKind
+from bench.records.instances import EncodedInstances
 from bench.records.mask_runs import MaskRuns
 from bench.records.predictions import Segment, SemanticMap
 
@@ -185,6 +193,7 @@ class _Reader:
         self._first: CocoIndex | None = None
         self._renumbered: dict[str, list[str]] = {}
         self._class_ids = lru_cache(maxsize=None)(self._ids_of_classes)
+        self._table = lru_cache(maxsize=None)(lambda s: class_table(self._index(s), self._class_ids(files[s])))
         self._notes: dict[str, list[str]] = {}
         self._last: tuple[str, list[CocoAnnotation], MaskRuns] | None = None
         smallest = self._index(min(files, key=lambda split: (files[split].stat().st_size, split)))
@@ -262,10 +271,7 @@ class _Reader:
 
     def _ids(self, split: str, names: Sequence[str]) -> list[str]:
         """Ids of images: their names; with suffix or split where these alone would not be unique."""
-        plain = (name.replace("\\", "/") for name in names)
-        ids = [id_of(PurePath(name)) if "/" in name else stem_of(name) for name in plain]
-        if len(set(ids)) < len(ids):
-            ids = ["__".join(PurePath(name.replace("\\", "/")).parts) for name in names]
+        ids = ids_of_names(names)
         own = _place(self._options, self._options.images, split)
         for other in self._files:
             folder = _place(self._options, self._options.images, other)
@@ -275,34 +281,39 @@ class _Reader:
 
     def instances_of(self, entry: Entry) -> GroundTruth:
         """Instances, and the map painted from them."""
-        index = self._index_of(entry)
-        size = self._size(index, entry)
-        drawn: list[CocoAnnotation] = []
-        class_ids, boxes = [], []
-        for annotation in index.annotations(entry.key):
-            class_id = self._class_id(annotation.get("category_id"), index)
-            without = flags_of(annotation) & WITHOUT_MASK
-            if class_id is None or (without and self._options.without_mask == "leave_out"):
-                continue
-            if without and self._options.without_mask == "box":
-                boxes.append(len(drawn))
-                annotation["segmentation"] = []
-            drawn.append(annotation)
-            class_ids.append(class_id)
-        crowd = [is_crowd(one) and self._options.crowds != "objects" for one in drawn]
+        index, class_of = self._index_of(entry), self._table(self._split_of[entry.ground_truths[0]])
+        image = index.position(entry.key)
+        part, size = index.part(image), index.size(image) or entry.size
+        rows, class_ids, flags = index.rows(part), class_of[index.category[part]], index.flags[part]
+        if class_ids.min(initial=0) < NOT_ASKED_FOR:
+            strange = index.annotations(entry.key)[int(class_ids.argmin())]
+            self._class_id(strange.get("category_id"), index)  # raises
+        without = (flags & WITHOUT_MASK) > 0
+        kept = class_ids > NOT_ASKED_FOR
+        if self._options.without_mask == "leave_out":
+            kept &= ~without
+        class_ids, flags = class_ids[kept], flags[kept]
+        drawn: list[CocoAnnotation] = [row for row, keep in zip(rows, kept.tolist(), strict=True) if keep]
+        boxes = np.flatnonzero(without[kept]).tolist() if self._options.without_mask == "box" else []
+        for position in boxes:
+            drawn[position]["segmentation"] = []
+        crowd = (flags & CROWD) > 0 if self._options.crowds != "objects" else np.zeros(len(drawn), dtype=np.bool_)
         runs = runs_of(drawn, size, index.state.file, entry.image.name, by_rows=self._by_rows)
         if boxes:
             runs = with_boxes(runs, drawn, boxes, index.state.file)
-            crowd = [one or position in boxes for position, one in enumerate(crowd)]
+            crowd[boxes] = True
         self._last = entry.image_id, drawn, runs
-        instances = stacked_runs(runs, class_ids, crowd).changed(
+        instances = EncodedInstances(
+            runs,
+            class_ids=class_ids,
+            scores=np.ones(len(drawn)),
+            crowd=crowd,
             areas=np.array([said_area(one) for one in drawn], dtype=np.float64),
-            unchecked=self._unchecked(index, entry, class_ids),
+            unchecked=unchecked_classes(index.row(image), class_ids.tolist(), self._class_ids(index.state.file)),
         )
-        count = len(self.classes)
-        background = None if self._options.background is None else count - 1
         unknown = np.isin(np.arange(len(drawn)), boxes) if boxes else None
-        paint = partial(painted, instances, background=background, num_classes=count, unknown=unknown)
+        background = None if self._options.background is None else len(self.classes) - 1
+        paint = partial(painted, instances, background=background, num_classes=len(self.classes), unknown=unknown)
         return PaintedGroundTruth(instances, lambda: SemanticMap(paint()))
 
     def doubts(self, entry: Entry) -> list[Doubt]:
@@ -313,14 +324,6 @@ class _Reader:
         _, drawn, runs = self._last
         asked = None if self._options.run_lengths else ORDER_OPTION
         return doubts_of(drawn, runs.drawn(), runs.size, entry.image.name, order_advice=asked)
-
-    def _unchecked(self, index: CocoIndex, entry: Entry, class_ids: Sequence[int]) -> tuple[int, ...]:
-        """Classes whose detections are not judged in an image unless they fit an object, see `federated`."""
-        row = index.row(entry.key)
-        if row is None:
-            return ()
-        known = self._class_ids(index.state.file).items()
-        return unchecked_classes(row, class_ids, {category: one for category, one in known if one is not None})
 
     def panoptic_of(self, entry: Entry) -> GroundTruth:
         """Segments of the PNG, and the two other forms that follow from them."""
@@ -338,7 +341,7 @@ class _Reader:
     def stuff_of(self, entry: Entry) -> GroundTruth:
         """Return a mask for each class; raises `DatasetError` where a pixel is in two, as COCO-Stuff's reader does."""
         index = self._index_of(entry)
-        size = self._size(index, entry)
+        size = index.size(index.position(entry.key)) or entry.size
         labels = np.full(size, IGNORE_LABEL, dtype=np.uint8)
         taken = np.zeros(size, dtype=np.bool_)
         for annotation in index.annotations(entry.key):
@@ -369,9 +372,6 @@ class _Reader:
 
     def _index_of(self, entry: Entry) -> CocoIndex:
         return self._index(self._split_of[entry.ground_truths[0]])
-
-    def _size(self, index: CocoIndex, entry: Entry) -> Size:
-        return index.size(index.position(entry.key)) or entry.size
 
     def _class_id(self, category: str | None, index: CocoIndex) -> int | None:
         """Class id of an annotation or segment, None if its category was not asked for."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
-from importlib.metadata import distributions
+from importlib.metadata import Distribution, distributions
 from pathlib import Path
 from typing import Any
 
@@ -188,8 +189,16 @@ def _gpu(nvml: Any, index: int) -> JsonValue:
 
 
 def _packages() -> dict[str, JsonValue]:
-    found = {d.metadata["Name"]: d.version for d in distributions() if d.metadata["Name"]}
+    found = dict(filter(None, map(_name_and_version, distributions())))
     return {name: found[name] for name in sorted(found, key=str.lower)}
+
+
+def _name_and_version(package: Distribution) -> tuple[str, str] | None:
+    """Name and version of a package, None without them; its whole metadata, with its description, is not parsed."""
+    text = package.read_text("METADATA") or package.read_text("PKG-INFO") or package.read_text("") or ""
+    head = text.partition("\n\n")[0]
+    name, version = (re.search(rf"^{field}:\s*(\S+)", head, re.MULTILINE) for field in ("Name", "Version"))
+    return None if name is None or version is None else (name[1], version[1])
 
 
 def git_state(tree: Path) -> dict[str, JsonValue]:

@@ -32,6 +32,7 @@ from bench.metrics._matching import (
     IGNORED,
     IOU_THRESHOLDS,
     KIND,
+    LEFT_OUT,
     MATCHED,
     MAX_DETECTIONS,
     NUMBER,
@@ -40,7 +41,6 @@ from bench.metrics._matching import (
     as_instances,
     check_columns,
     match_rows,
-    ranked,
 )
 from bench.metrics._object_f1 import image_f1
 from bench.metrics._semantic import build_score, defined
@@ -119,8 +119,7 @@ class ClassRows(NamedTuple):
             return Curves(nothing, nothing)
         counted = self.ranks < most
         matched, ignored = (self.bits(column, area_range)[counted] for column in (self.matched, self.ignored))
-        units = np.full(len(matched), -1, dtype=np.int64)
-        precision, recall = precision_without(matched, ignored, units, np.array([float(positives)]))
+        precision, recall = precision_without(matched, ignored, None, np.array([float(positives)]))
         return Curves(precision[0], recall[0])
 
     def without(self, left_out: LeftOut) -> NDArray[np.float64]:
@@ -135,7 +134,7 @@ class ClassRows(NamedTuple):
 def precision_without(
     matched: NDArray[np.int64],
     ignored: NDArray[np.int64],
-    units: NDArray[np.int64],
+    units: NDArray[np.int64] | None,
     positives: NDArray[np.float64],
     thresholds: int = len(IOU_THRESHOLDS),
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -143,13 +142,17 @@ def precision_without(
 
     Args:
         matched, ignored: Bits of each detection, one for each threshold, by falling score, (D,).
-        units: Unit that each detection is left out with, -1 for none, (D,).
+        units: Unit that each detection is left out with, -1 for none, (D,); None where no detection is left out.
         positives: True objects that are left without each unit, (U,).
     """
     count = len(positives)
     precision, recall = (np.full((count, thresholds), np.nan) for _ in range(2))
-    by_unit = np.argsort(units, kind="stable")  # those of a unit stay by falling score
-    first = np.searchsorted(units[by_unit], np.arange(count + 1))
+    by_unit, first = np.zeros(0, dtype=np.int64), np.zeros(count + 1, dtype=np.int64)
+    if units is None:
+        units = np.full(len(matched), -1, dtype=np.int64)
+    else:
+        by_unit = np.argsort(units, kind="stable").astype(np.int64)  # those of a unit stay by falling score
+        first = np.searchsorted(units[by_unit], np.arange(count + 1)).astype(np.int64)
     arrays = (np.ascontiguousarray(one, dtype=np.int64) for one in (matched, ignored, units, by_unit, first))
     _precision_kernel()(*arrays, positives, RECALL_POINTS, precision, recall)
     return precision, recall
@@ -180,45 +183,50 @@ def _precision(
     Precision rises at a true positive alone, and so does recall: of all other detections only the number before each
     true positive matters. Those of a unit are few, and taken out of these numbers.
     """
-    count = len(matched)
-    at, place = np.empty(count, dtype=np.int64), np.empty(count, dtype=np.int64)
-    envelope = np.empty(count)
-    for t in range(precision.shape[1]):
-        true_positives = seen = 0
+    count, levels = len(matched), precision.shape[1]
+    # The true positives of each threshold: which detection each is, and its place among those that count.
+    at, place = np.empty((levels, count), dtype=np.int64), np.empty((levels, count), dtype=np.int64)
+    found = np.zeros(levels, dtype=np.int64)
+    for t in range(levels):
+        seen = 0
         for d in range(count):
             if (ignored[d] >> t) & 1:
                 continue
             seen += 1
             if (matched[d] >> t) & 1:
-                at[true_positives], place[true_positives] = d, seen
-                true_positives += 1
-        for u in range(len(positives)):
-            if positives[u] == 0:
-                continue
+                at[t, found[t]], place[t, found[t]] = d, seen
+                found[t] += 1
+    envelope, needed, of = np.empty(count), np.empty(len(points), dtype=np.int64), -1.0
+    for u in range(len(positives)):
+        if positives[u] == 0:
+            continue
+        if positives[u] != of:  # the true positives that it takes to come to each point of recall, less one
+            of, k = positives[u], 0
+            for p in range(len(points)):
+                while k < count and (k + 1) / of < points[p]:
+                    k += 1
+                needed[p] = k
+        for t in range(levels):
             right = gone = 0
             next_gone, end = first[u], first[u + 1]
-            for k in range(true_positives):
-                while next_gone < end and by_unit[next_gone] <= at[k]:
+            for k in range(found[t]):
+                while next_gone < end and by_unit[next_gone] <= at[t, k]:
                     d = by_unit[next_gone]
                     next_gone += 1
                     if not (ignored[d] >> t) & 1:
                         gone += 1
-                if units[at[k]] == u:
+                if units[at[t, k]] == u:
                     continue
                 right += 1
-                envelope[right - 1] = right / (place[k] - gone + 2.220446049250313e-16)
+                envelope[right - 1] = right / (place[t, k] - gone + 2.220446049250313e-16)
             for k in range(right - 1, 0, -1):
                 envelope[k - 1] = max(envelope[k - 1], envelope[k])
             total = 0.0
-            k = 0
-            for point in points:
-                while k < right and (k + 1) / positives[u] < point:
-                    k += 1
-                if k == right:
+            for p in range(len(points)):
+                if needed[p] >= right:
                     break
-                total += envelope[k]
-            precision[u, t] = total / len(points)
-            recall[u, t] = right / positives[u]
+                total += envelope[needed[p]]
+            precision[u, t], recall[u, t] = total / len(points), right / positives[u]
 
 
 def precision_of_rest(rows: NDArray[np.float64], classes: Sequence[ClassSpec], *, seed: int) -> NDArray[np.float64]:
@@ -286,13 +294,13 @@ class PrecisionMetric:
         ground_truth, every = as_instances(target, predicted, classes)
         guess = self.counted(every)
         true_masks, masks = stacks(ground_truth, guess)
-        ious, found = self.ious(ground_truth, guess, true_masks, masks), ranked(guess, self.most)
-        left_out = len(every.scores) - len(found.indices)
+        ious = self.ious(ground_truth, guess, true_masks, masks)
         true_areas = true_masks.areas.astype(np.float64)
         if ground_truth.areas is not None:
             true_areas = np.where(np.isnan(ground_truth.areas), true_areas, ground_truth.areas)
-        areas = true_areas, masks.areas.astype(np.float64)
-        return match_rows(ground_truth, guess, found, ious, areas, left_out=left_out)
+        rows = match_rows(ground_truth, guess, ious, (true_areas, masks.areas.astype(np.float64)), most=self.most)
+        rows.table[0, LEFT_OUT - 1] += len(every.scores) - len(guess.scores)
+        return rows
 
     def score(self, statistics: NDArray[np.float64], classes: Sequence[ClassSpec], *, seed: int) -> Score:
         """Score the rows of all images, shape (rows, 8): AP, its parts, and each thing class."""

@@ -141,8 +141,10 @@ def _intersect_runs(
         for m in range(len(ends_b)):
             i, j = first_a, first_b
             first_b = ends_b[m]
-            if not wanted[n, m]:
+            if not wanted[n, m] or i == ends_a[n] or j == ends_b[m]:
                 continue
+            if edges_a[ends_a[n] - 1] <= edges_b[j] or edges_b[ends_b[m] - 1] <= edges_a[i]:
+                continue  # one begins behind the end of the other
             total = 0
             while i < ends_a[n] and j < ends_b[m]:
                 stop_a, stop_b = edges_a[i + 1], edges_b[j + 1]

@@ -19,7 +19,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +32,7 @@ from bench.records.predictions import Instances, Prediction
 IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
 AREA_RANGES = {"all": (0.0, 1e10), "small": (0.0, 32.0**2), "medium": (32.0**2, 96.0**2), "large": (96.0**2, 1e10)}
 """Pixels of the original image, both ends included."""
+RANGES = np.array(list(AREA_RANGES.values()))
 
 MAX_DETECTIONS = 100
 """Most detections that count per image and class, the surest ones."""
@@ -62,10 +62,7 @@ def as_instances(
             f"the target has size {tuple(target.size)} and the prediction {tuple(predicted.size)}; "
             "predictions must have the original image size. See adapters/README.md, rule 4."
         )
-    labels, count = predicted.class_ids, len(classes)
-    if len(labels) and labels.min() >= 0 and labels.max() < count and all(spec.is_thing for spec in classes):
-        return target, predicted
-    for label in np.unique(labels).tolist():
+    for label in sorted({*predicted.class_ids.tolist()}):
         if not 0 <= label < len(classes):
             raise ShapeError(f"an instance of class id {label} is predicted; valid ids are 0..{len(classes) - 1}")
         if not classes[label].is_thing:
@@ -75,125 +72,108 @@ def as_instances(
     return target, predicted
 
 
-class Detections(NamedTuple):
-    """The detections of an image that count, by class and then by falling score.
-
-    Attributes:
-        indices: Their places in the prediction, int64, (D,).
-        ranks: Place within their class, int64, (D,).
-    """
-
-    indices: NDArray[np.int64]
-    ranks: NDArray[np.int64]
-
-
-def ranked(predicted: Instances, most: int = MAX_DETECTIONS) -> Detections:
-    """Order detections as pycocotools does, equal scores as they came in; the first `most` of a class count."""
-    order = np.lexsort((-predicted.scores, predicted.class_ids))  # stable
-    class_ids = predicted.class_ids[order]
-    starts = np.searchsorted(class_ids, class_ids, side="left")
-    ranks = np.arange(len(order)) - starts
-    counted = ranks < most
-    return Detections(order[counted], ranks[counted])
-
-
 def match_rows(
     target: Instances,
     predicted: Instances,
-    found: Detections,
     ious: NDArray[np.float64],
     areas: tuple[NDArray[np.float64], NDArray[np.float64]],
     *,
-    left_out: int,
+    most: int = MAX_DETECTIONS,
 ) -> Rows:
     """Match the detections of one image and return its rows.
 
+    Detections are ordered as pycocotools does, equal scores as they came in; the first `most` of a class count.
+
     Args:
         target, predicted: Ground truth and detections; their classes, scores and crowds are read.
-        found: The detections that count, from `ranked`.
         ious: Intersection over union of all detections with ground truth of their class, shape (D, G).
         areas: Pixels of each ground truth, as its annotation says or else of its mask, and of each detection.
-        left_out: Detections of the image that do not count, since there are surer ones.
+        most: Detections of a class that count.
     """
-    true_area, area = areas[0], areas[1][found.indices]
-    class_ids = predicted.class_ids[found.indices]
-    matched, ignored = (np.zeros(len(class_ids), dtype=np.int64) for _ in range(2))
-    if len(class_ids):
-        ranges = np.array(list(AREA_RANGES.values()))
-        crowd, own_ious = np.ascontiguousarray(target.crowd), np.ascontiguousarray(ious[found.indices])
-        _match_kernel()(
-            own_ious, class_ids, area, target.class_ids, true_area, crowd, ranges, IOU_THRESHOLDS,
-            matched, ignored,
-        )  # fmt: skip
+    order = np.lexsort((-predicted.scores, predicted.class_ids))  # stable
+    detections = np.empty((len(order), 3))
+    detections[:, 0], detections[:, 1], detections[:, 2] = predicted.class_ids, predicted.scores, areas[1]
+    ground_truths = np.empty((len(areas[0]), 3))
+    ground_truths[:, 0], ground_truths[:, 1], ground_truths[:, 2] = target.class_ids, areas[0], target.crowd
+    table = np.zeros((1 + len(ground_truths) + len(detections), len(COLUMNS)))
+    counted = _match_kernel()(order, ious, detections, ground_truths, RANGES, IOU_THRESHOLDS, most, table)
+    rows: NDArray[np.float64] = table[:counted]
     if target.unchecked:  # LVIS's federated rule
-        free = np.isin(class_ids, target.unchecked)
-        ignored[free] |= ~matched[free] & EVERY_BIT
-    table = np.zeros((1 + len(true_area) + len(area), len(COLUMNS)))
-    table[0, LEFT_OUT - 1] = left_out  # stored rows have a column more, in front
-    ground_truths, detections = table[1 : 1 + len(true_area)], table[1 + len(true_area) :]
-    # Stored columns have the number of the image before them.
-    for column, values in ((KIND, GROUND_TRUTH), (CLASS, target.class_ids), (AREA, true_area), (IGNORED, target.crowd)):
-        ground_truths[:, column - 1] = values
-    for column, values in (
-        (KIND, DETECTION), (CLASS, class_ids), (SCORE, predicted.scores[found.indices]), (RANK, found.ranks),
-        (AREA, area), (MATCHED, matched), (IGNORED, ignored),
-    ):  # fmt: skip
-        detections[:, column - 1] = values
-    return Rows(table)
+        seen = rows[1 + len(ground_truths) :]
+        free = np.isin(seen[:, CLASS - 1].astype(np.int64), target.unchecked)
+        matched, ignored = (seen[:, column - 1].astype(np.int64) for column in (MATCHED, IGNORED))
+        seen[:, IGNORED - 1] = np.where(free, ignored | (~matched & EVERY_BIT), ignored)
+    return Rows(rows)
 
 
 @lru_cache(maxsize=1)
-def _match_kernel() -> Callable[..., None]:
+def _match_kernel() -> Callable[..., int]:
     import numba
 
-    array = numba.types.Array
-    integers, floats = array(numba.int64, 1, "C", readonly=True), array(numba.float64, 1, "C", readonly=True)
-    flags, table = array(numba.boolean, 1, "C", readonly=True), array(numba.float64, 2, "C", readonly=True)
-    out = numba.int64[::1]
-    signature = numba.void(table, integers, floats, integers, floats, flags, table, floats, out, out)
+    table = numba.types.Array(numba.float64, 2, "C", readonly=True)
+    order, levels = (numba.types.Array(of, 1, "C", readonly=True) for of in (numba.int64, numba.float64))
+    signature = numba.int64(order, table, table, table, table, levels, numba.int64, numba.float64[:, ::1])
     return compiled(_match, signature)
 
 
 def _match(
+    order: NDArray[np.int64],
     ious: NDArray[np.float64],
-    class_ids: NDArray[np.int64],
-    area: NDArray[np.float64],
-    true_class: NDArray[np.int64],
-    true_area: NDArray[np.float64],
-    crowd: NDArray[np.bool_],
+    detections: NDArray[np.float64],
+    ground_truths: NDArray[np.float64],
     ranges: NDArray[np.float64],
     thresholds: NDArray[np.float64],
-    matched: NDArray[np.int64],
-    ignored: NDArray[np.int64],
-) -> None:
-    """Greedy matching by falling score, each threshold and range of areas for itself; compiled."""
-    ground_truths = len(true_class)
-    for r in range(len(ranges)):
-        low, high = ranges[r, 0], ranges[r, 1]
-        for t in range(len(thresholds)):
-            bit = np.int64(1) << np.int64(10 * r + t)
-            taken = np.zeros(ground_truths, dtype=np.bool_)
-            for d in range(len(class_ids)):
-                best = -1
-                best_iou = min(thresholds[t], 1 - 1e-10)
+    most: int,
+    table: NDArray[np.float64],
+) -> int:
+    """Greedy matching by falling score, each threshold and range of areas for itself; the rows used; compiled."""
+    count, lowest = len(ground_truths), min(thresholds.min(), 1 - 1e-10)
+    taken, near = np.zeros(count, dtype=np.int64), np.empty(count, dtype=np.int64)
+    for g in range(count):
+        row, one = table[1 + g], ground_truths[g]
+        row[KIND - 1], row[CLASS - 1], row[AREA - 1], row[IGNORED - 1] = GROUND_TRUTH, one[0], one[1], one[2]
+    used, rank, previous = 1 + count, 0, -1.0
+    for d in order:
+        class_id, score, area = detections[d, 0], detections[d, 1], detections[d, 2]
+        rank, previous = rank + 1 if class_id == previous else 0, class_id
+        if rank >= most:
+            table[0, LEFT_OUT - 1] += 1
+            continue
+        fitting = 0
+        for g in range(count):
+            if ground_truths[g, 0] == class_id and ious[d, g] >= lowest:
+                near[fitting] = g
+                fitting += 1
+        matched = ignored = np.int64(0)
+        for r in range(len(ranges)):
+            low, high = ranges[r, 0], ranges[r, 1]
+            for t in range(len(thresholds)):
+                bit = np.int64(1) << np.int64(len(thresholds) * r + t)
+                best, best_iou = -1, min(thresholds[t], 1 - 1e-10)
                 # Ground truth that are ignored come last: they are only tried where no other one fits.
                 for ignore in range(2):
                     if best >= 0:
                         break
-                    for g in range(ground_truths):
-                        if true_class[g] != class_ids[d] or (taken[g] and not crowd[g]):
+                    for k in range(fitting):
+                        g = near[k]
+                        crowd = ground_truths[g, 2] != 0
+                        if (taken[g] & bit and not crowd) or ious[d, g] < best_iou:
                             continue
-                        out = crowd[g] or true_area[g] < low or true_area[g] > high
-                        if out != (ignore == 1) or ious[d, g] < best_iou:
-                            continue
-                        best, best_iou = g, ious[d, g]
+                        out = crowd or ground_truths[g, 1] < low or ground_truths[g, 1] > high
+                        if out == (ignore == 1):
+                            best, best_iou = g, ious[d, g]
                 if best >= 0:
-                    taken[best] = True
-                    matched[d] |= bit
-                    if crowd[best] or true_area[best] < low or true_area[best] > high:
-                        ignored[d] |= bit
-                elif area[d] < low or area[d] > high:
-                    ignored[d] |= bit
+                    taken[best] |= bit
+                    matched |= bit
+                    if ground_truths[best, 2] != 0 or ground_truths[best, 1] < low or ground_truths[best, 1] > high:
+                        ignored |= bit
+                elif area < low or area > high:
+                    ignored |= bit
+        row = table[used]
+        row[KIND - 1], row[CLASS - 1], row[SCORE - 1], row[RANK - 1] = DETECTION, class_id, score, rank
+        row[AREA - 1], row[MATCHED - 1], row[IGNORED - 1] = area, matched, ignored
+        used += 1
+    return used
 
 
 def check_columns(rows: NDArray[np.float64]) -> None:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from bench.errors import ShapeError
 from bench.records import Size, Spacing, label_dtype, void_id
-from bench.records.damage import content_of, json_of
+from bench.records.damage import content_of, json_of, quick_json, quick_json_of
 from bench.records.instances import EncodedInstances as EncodedInstances
 from bench.records.instances import Instances as Instances
 from bench.records.instances import array_hash
@@ -273,7 +273,8 @@ def save_prediction(prediction: Prediction, folder: Path, stem: str) -> None:
     (id = R + 256 G + 65536 B) with their segments in JSON. Instances and masks of prompts become
     JSON with run lengths in COCO's order (column-major, starting with zeros), those of instances as COCO's text.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    if not folder.is_dir():
+        folder.mkdir(parents=True, exist_ok=True)
     if isinstance(prediction, SemanticMap):
         write_png(folder / f"{stem}.png", prediction.labels)
     elif isinstance(prediction, Panoptic):
@@ -290,18 +291,14 @@ def save_prediction(prediction: Prediction, folder: Path, stem: str) -> None:
         text = json.dumps({"size": list(prediction.size), "masks": entries})
         (folder / f"{stem}.json").write_text(text, encoding="utf-8")
     else:
+        columns = prediction.class_ids, prediction.scores, prediction.crowd
         rows = [
-            {"class_id": c, "score": s, "crowd": k, "counts": text}
-            for text, c, s, k in zip(
-                prediction.as_runs().texts(),
-                prediction.class_ids.tolist(),
-                prediction.scores.tolist(),
-                prediction.crowd.tolist(),
-                strict=True,
+            {"class_id": class_id, "score": score, "crowd": crowd, "counts": text}
+            for text, class_id, score, crowd in zip(
+                prediction.as_runs().texts(), *(column.tolist() for column in columns), strict=True
             )
         ]
-        text = json.dumps({"size": list(prediction.size), "instances": rows})
-        (folder / f"{stem}.json").write_text(text, encoding="utf-8")
+        (folder / f"{stem}.json").write_bytes(quick_json({"size": list(prediction.size), "instances": rows}))
 
 
 def load_prediction(kind: str, folder: Path, stem: str) -> Prediction:
@@ -310,10 +307,13 @@ def load_prediction(kind: str, folder: Path, stem: str) -> Prediction:
         return SemanticMap(read_png(folder / f"{stem}.png"))
     file = folder / f"{stem}.json"
     try:
-        document = json_of(content_of(file).decode("utf-8"))
+        content = content_of(file)
+        if kind == "instance":
+            return _instances_of(quick_json_of(content))
+        document = json_of(content.decode("utf-8"))
         if kind == "panoptic":
             return _panoptic_of(document, read_png(folder / f"{stem}.png"))
-        return _prompted_of(document) if kind == "prompted" else _instances_of(document)
+        return _prompted_of(document)
     except (ValueError, KeyError, TypeError, OverflowError) as error:  # json.JSONDecodeError is a ValueError
         reason = f"{type(error).__name__}: {error}"
         raise ShapeError(
@@ -335,7 +335,9 @@ def _instances_of(document: dict[str, Any]) -> Instances:
     rows, size = document["instances"], Size(*document["size"])
     if not all(type(side) is int and side >= 0 for side in size):
         raise ValueError(f"its size is {size}")
-    counts = [row["counts"] for row in rows]
+    counts, class_ids = [row["counts"] for row in rows], [row["class_id"] for row in rows]
+    if not all(type(class_id) is int for class_id in class_ids):
+        raise ValueError("a class id is no whole number")
     if all(isinstance(one, str) for one in counts):
         runs = MaskRuns.of_texts(counts, size)
     else:  # as lists of numbers, as until version 0.2
@@ -343,7 +345,7 @@ def _instances_of(document: dict[str, Any]) -> Instances:
         runs = MaskRuns.of_lengths(np.concatenate(lengths), np.cumsum([len(one) for one in lengths]), size)
     return EncodedInstances(
         runs,
-        class_ids=np.array([row["class_id"] for row in rows], dtype=np.int64),
+        class_ids=np.array(class_ids, dtype=np.int64),
         scores=_scores(rows),
         crowd=np.array([row["crowd"] for row in rows], dtype=np.bool_),
     )

@@ -17,6 +17,9 @@ from bench.records.compiled import compiled
 MANY = 500
 """Images from which on compiled loops pay."""
 
+FEW = 32
+"""Crossings of a column up to which they are sorted one by one."""
+
 KERNELS: dict[str, Callable[..., Any]] = {}
 """Name -> compiled loop; empty until `read_many` is called."""
 
@@ -28,9 +31,53 @@ def read_many(images: int) -> None:
     import numba
 
     counts, codes = numba.int64[::1], numba.types.Array(numba.uint8, 1, "C", readonly=True)
-    corners = numba.float64[:, ::1]
+    corners, given = numba.float64[:, ::1], numba.types.Array(numba.int64, 1, "C", readonly=True)
+    KERNELS["areas"] = compiled(_areas, numba.void(given, given, counts))
     KERNELS["decode"] = compiled(_decode, numba.int64(codes, counts, numba.int64, counts, counts))
-    KERNELS["turns"] = compiled(_turns, numba.int64(corners, counts, numba.int64, numba.int64, counts, counts))
+    KERNELS["encode"] = compiled(_encode, numba.int64(given, given, numba.int64, numba.uint8[::1], counts))
+    sides = numba.int64, numba.int64
+    KERNELS["turns"] = compiled(_turns, numba.int64(corners, counts, *sides, counts, counts, counts))
+    KERNELS["sort_turns"] = compiled(_sort_turns, numba.int64(counts, counts, numba.int64, counts))
+
+
+def _areas(edges: NDArray[np.int64], ends: NDArray[np.int64], areas: NDArray[np.int64]) -> None:
+    """Count the pixels of masks; compiled."""
+    k = 0
+    for m in range(len(ends)):
+        areas[m] = 0
+        while k < ends[m]:
+            areas[m] += edges[k + 1] - edges[k]
+            k += 2
+
+
+def _encode(
+    edges: NDArray[np.int64],
+    ends: NDArray[np.int64],
+    pixels: int,
+    codes: NDArray[np.uint8],
+    text_ends: NDArray[np.int64],
+) -> int:
+    """Write masks as COCO's compressed texts; the number of characters; compiled."""
+    value: Any  # numba's int64, as all of these
+    count = k = 0
+    for m in range(len(ends)):
+        first, place = k, 0
+        last = before_last = 0
+        while k < ends[m] or (k == ends[m] and (place < pixels or k == first)):
+            place, length = (edges[k], edges[k] - place) if k < ends[m] else (pixels, pixels - place)
+            value = length - before_last if k - first > 2 else length
+            before_last, last = last, length
+            k += 1
+            more = True
+            while more:
+                code = value & 31
+                value >>= 5
+                more = value != (-1 if code & 16 else 0)
+                codes[count] = code + (80 if more else 48)
+                count += 1
+        k = ends[m]
+        text_ends[m] = count
+    return count
 
 
 def _decode(
@@ -48,7 +95,11 @@ def _decode(
         last = before_last = 0
         while p < text_ends[m]:
             value = shift = 0
-            more = True
+            code = np.int64(codes[p]) - 48
+            more = code < 0 or code > 31
+            if not more:  # a number of one character, as most are
+                value = code - 32 if code & 16 else code
+                p += 1
             while more:
                 code = np.int64(codes[p]) - 48 if p < text_ends[m] else np.int64(-1)
                 if code < 0 or code > 63 or shift > 55:
@@ -90,11 +141,12 @@ def _turns(
     height: int,
     width: int,
     places: NDArray[np.int64],
+    columns: NDArray[np.int64],
     ends: NDArray[np.int64],
 ) -> int:
-    """Find where outlines cross centres of columns, rising, by polygon; return their number, which may exceed `places`.
+    """Find where outlines cross centres of columns, by polygon; return their number, which may exceed `places`.
 
-    Crossings at one place cancel out by twos. Formulas as in `bench/data/formats/polygons.py`; compiled.
+    Formulas as in `bench/data/formats/polygons.py`; compiled.
     """
     x0: Any  # numba's int64, as all of these
     y0: Any
@@ -102,7 +154,6 @@ def _turns(
     y1: Any
     count = start = 0
     for n in range(len(lengths)):
-        first_place = count
         for k in range(lengths[n]):
             here, following = start + k, start + (k + 1 if k + 1 < lengths[n] else 0)
             x0, y0 = np.int64(corners[here, 0] * 5 + 0.5), np.int64(corners[here, 1] * 5 + 0.5)
@@ -128,18 +179,45 @@ def _turns(
                     top = min(np.int64(y0 + slope * steps + 0.5), np.int64(y0 + slope * (steps + 1) + 0.5))
                 row = min(max(-((4 - 2 * top) // 10), 0), height)
                 if count < len(places):
-                    places[count] = column * height + row
+                    places[count], columns[count] = column * height + row, column
                 count += 1
-        if count <= len(places):
-            places[first_place:count].sort()
-            kept = first_place  # a place that is there twice is entered and left at once
-            for k in range(first_place, count):
-                if kept > first_place and places[kept - 1] == places[k]:
-                    kept -= 1
-                else:
-                    places[kept] = places[k]
-                    kept += 1
-            count = kept
         ends[n] = count
         start += lengths[n]
     return count
+
+
+def _sort_turns(places: NDArray[np.int64], columns: NDArray[np.int64], width: int, ends: NDArray[np.int64]) -> int:
+    """Sort the places of each polygon, of which two that are alike cancel out; return how many are left; compiled."""
+    ordered, heads = np.empty(len(places), dtype=np.int64), np.empty(width + 2, dtype=np.int64)
+    first = kept = 0
+    for n in range(len(ends)):
+        stop, begun = ends[n], kept
+        count = stop - first
+        left = columns[first:stop].min() if count else 0
+        across = columns[first:stop].max() - left + 1 if count else 0
+        heads[: across + 1] = 0
+        for k in range(first, stop):
+            heads[columns[k] - left + 1] += 1
+        if count and heads[: across + 1].max() > FEW:
+            ordered[:count] = places[first:stop]
+            ordered[:count].sort()
+        else:  # by column first, then among the few of each column
+            for c in range(across):
+                heads[c + 1] += heads[c]
+            for k in range(first, stop):
+                ordered[heads[columns[k] - left]] = places[k]
+                heads[columns[k] - left] += 1
+            for k in range(1, count):
+                place, behind = ordered[k], k
+                while behind > 0 and ordered[behind - 1] > place:
+                    ordered[behind] = ordered[behind - 1]
+                    behind -= 1
+                ordered[behind] = place
+        for k in range(count):
+            if kept > begun and places[kept - 1] == ordered[k]:  # entered and left at once
+                kept -= 1
+            else:
+                places[kept] = ordered[k]
+                kept += 1
+        first, ends[n] = stop, kept
+    return kept

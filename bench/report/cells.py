@@ -2,26 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
-
 from bench.records import Score
 from bench.report.draw.numbers import MISSING, with_interval
 from bench.report.summary.rows import Row
 from bench.report.summary.summarise import RunSummary
-
-if TYPE_CHECKING:
-    from pandas import DataFrame as DataFrame
-else:
-    DataFrame = Any
-"""pandas takes long to import: only what makes a table does, in `table_of`."""
-
-
-def table_of(rows: Iterable[dict[str, Any]] | dict[str, Any]) -> DataFrame:
-    """Return rows, or columns by their headings, as a table."""
-    import pandas as pd
-
-    return pd.DataFrame(rows)
 
 
 def case_columns(summary: RunSummary, row: Row) -> dict[str, str]:

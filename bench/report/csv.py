@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import csv
+import io
+from math import isnan
+
 from bench.records import Cost
 from bench.report.resources import resources_fields
 from bench.report.summary.latency import Timing
@@ -15,12 +19,18 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 def render(summary: RunSummary) -> str:
     """Return the table as CSV text."""
-    import pandas as pd
+    rows = [{name: _plain(inert(cell)) for name, cell in row_fields(row, summary.cost).items()} for row in summary.rows]
+    text = io.StringIO()
+    names = dict.fromkeys(name for row in rows for name in row)
+    writer = csv.DictWriter(text, [*names], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
 
-    # Without a common type a count stays a count beside a row that has none: 485673, not 485673.0.
-    rows = [{name: inert(cell) for name, cell in row_fields(row, summary.cost).items()} for row in summary.rows]
-    frame = pd.DataFrame(rows, dtype=object)
-    return str(frame.to_csv(index=False, lineterminator="\n"))
+
+def _plain(cell: object) -> object:
+    """Return a number of NumPy as Python's, and none in the place of nan."""
+    return cell if not isinstance(cell, float) else None if isnan(cell) else float(cell)
 
 
 def inert(cell: object) -> object:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from bench.report.cells import DataFrame, table_of
 from bench.report.draw.numbers import MISSING
 from bench.report.summary.folds import AcrossFolds
 from bench.report.summary.summarise import RunSummary
+from bench.report.text_table import TextTable
 
 
-def folds_table(summary: RunSummary) -> DataFrame:
+def folds_table(summary: RunSummary) -> TextTable:
     """Return one row for each model that was cross-validated."""
     labels = {cell.score.metric: cell.label for row in summary.rows for cell in row.scores}
     targets = len({group.target for group in summary.fold_groups}) > 1
@@ -30,7 +30,7 @@ def folds_table(summary: RunSummary) -> DataFrame:
         }
         for group in summary.fold_groups
     ]
-    return table_of(rows)
+    return TextTable(rows)
 
 
 def _spread(over: AcrossFolds) -> str:

@@ -13,12 +13,12 @@ from bench.errors import BenchError
 from bench.records import Record
 from bench.records.store.runs import read_run, runs
 from bench.records.store.views import RunView
-from bench.report.cells import DataFrame, table_of
 from bench.report.draw.numbers import MISSING, with_interval
 from bench.report.markdown import cell, markdown_table
 from bench.report.summary.rows import Row
 from bench.report.summary.stored import stored_summary
 from bench.report.summary.summarise import RunSummary
+from bench.report.text_table import TextTable
 
 NOT_KNOWN = "not recorded"
 
@@ -175,9 +175,9 @@ def _ranked(entries: Iterable[Entry], higher_is_better: bool) -> tuple[Entry, ..
 # --------------------------------------------------------------------------- forms
 
 
-def frames(board: Leaderboard) -> dict[str, DataFrame]:
+def frames(board: Leaderboard) -> dict[str, TextTable]:
     """Return conditions in words -> the table as text, the best row first."""
-    return {str(table.conditions): table_of(_cells(table)) for table in board.tables}
+    return {str(table.conditions): TextTable.of_columns(_cells(table)) for table in board.tables}
 
 
 def _cells(table: Table) -> dict[str, list[str]]:

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from tabulate import tabulate
 
 from bench.report import differences, search_tables, sentences, tables, training_tables
-from bench.report.cells import DataFrame
 from bench.report.conclusion import conclusion
 from bench.report.draw.loads_of_summary import PICTURE
 from bench.report.draw.probability_curves import PICTURE as PROBABILITIES
@@ -20,6 +19,7 @@ from bench.report.robustness import corruptions_table, natural_table, robustness
 from bench.report.runtimes import runtimes_note, runtimes_table
 from bench.report.slices_table import slices_notes, slices_tables, worst_slices_table
 from bench.report.summary.summarise import RunSummary
+from bench.report.text_table import TextTable
 from bench.report.throughput import scenarios_table, sweep_table
 from bench.report.weights_table import weights_table
 
@@ -233,7 +233,7 @@ def _bullets(lines: list[str]) -> str:
     return "\n".join(f"- {_paragraph(line)}" for line in lines)
 
 
-def _section(heading: str, frame: DataFrame, code: str = "") -> list[str]:
+def _section(heading: str, frame: TextTable, code: str = "") -> list[str]:
     return [f"## {heading}", markdown_table(frame, code)] if len(frame) else []
 
 
@@ -254,7 +254,7 @@ ALIGNED = 2000
 """Cells up to which the columns of a table are aligned in the text; it is shown alike in either case."""
 
 
-def markdown_table(frame: DataFrame, code: str = "") -> str:
+def markdown_table(frame: TextTable, code: str = "") -> str:
     """Return a frame as a markdown table; the column `code` holds commands."""
     if not len(frame):
         return ""

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from bench.report.cells import DataFrame, case_columns, table_of
+from bench.report.cells import case_columns
 from bench.report.summary.summarise import RunSummary
+from bench.report.text_table import TextTable
 
 MOST_CLASSES = 24
 """Most classes for which a table of thresholds is made; thresholds of more are in results.json only."""
 
 
-def thresholds_table(summary: RunSummary) -> DataFrame:
+def thresholds_table(summary: RunSummary) -> TextTable:
     """Return the threshold of each class, a row for each case that chose any."""
     rows = {row.case_id: row for row in summary.rows}
     chosen = [one for one in summary.probabilities if one.taus and one.case_id in rows]
@@ -22,7 +23,7 @@ def thresholds_table(summary: RunSummary) -> DataFrame:
         for one in chosen
         if len(one.taus) <= MOST_CLASSES
     ]
-    return table_of(entries).fillna("")
+    return TextTable(entries, missing="")
 
 
 def probability_notes(summary: RunSummary) -> list[str]:

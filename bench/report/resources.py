@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from bench.records import Cost, EnergyUse, MemoryUse, ProfileResult
-from bench.report.cells import DataFrame, table_of
 from bench.report.draw.numbers import MISSING, mebibytes, significant
 from bench.report.sentences import row_name
 from bench.report.summary.rows import Row
 from bench.report.summary.summarise import RunSummary
+from bench.report.text_table import TextTable
 
 Cell = Callable[[ProfileResult], str]
 
@@ -57,7 +57,7 @@ BRIEF = ("host peak MiB", "device MiB", "J/image", "GFLOP/image")
 """This is what a terminal has room for."""
 
 
-def resources_table(summary: RunSummary, *, brief: bool = False) -> DataFrame:
+def resources_table(summary: RunSummary, *, brief: bool = False) -> TextTable:
     """Return a row per case that was profiled or has a price, if any; `brief` has what a terminal has room for."""
     several = len({row.dataset for row in summary.rows}) > 1
     price = {} if summary.cost is None else {price_heading(summary.cost): summary.cost}
@@ -73,8 +73,7 @@ def resources_table(summary: RunSummary, *, brief: bool = False) -> DataFrame:
         }
         names = {"model": row_name(summary, row), **({"data set": row.dataset} if several else {})}
         entries.append({**names, **cells, **prices})
-    frame = table_of(entries)
-    return frame[[name for name in frame.columns if set(frame[name]) != {MISSING}]]
+    return TextTable(entries).without_missing()
 
 
 def price_heading(cost: Cost) -> str:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from bench.report.cells import DataFrame, table_of
 from bench.report.draw.numbers import MISSING, with_interval
 from bench.report.sentences import row_name
 from bench.report.summary.robustness import NATURAL, Robustness
 from bench.report.summary.summarise import RunSummary
+from bench.report.text_table import TextTable
 
 
-def robustness_table(summary: RunSummary) -> DataFrame:
+def robustness_table(summary: RunSummary) -> TextTable:
     """Return a row for each case whose images were corrupted."""
     several = len({one.dataset for one in summary.robustness}) > 1
     rows = [
@@ -28,10 +28,10 @@ def robustness_table(summary: RunSummary) -> DataFrame:
         for one in summary.robustness
         if one.corruptions and one.case_id in names
     ]
-    return table_of(rows)
+    return TextTable(rows)
 
 
-def corruptions_table(summary: RunSummary) -> DataFrame:
+def corruptions_table(summary: RunSummary) -> TextTable:
     """Return a row for each corruption, with the mean over its severities of each case."""
     names = _columns(summary)
     found = list(
@@ -45,10 +45,10 @@ def corruptions_table(summary: RunSummary) -> DataFrame:
         }
         for family, name in found
     ]
-    return table_of(rows).fillna(MISSING)
+    return TextTable(rows)
 
 
-def natural_table(summary: RunSummary) -> DataFrame:
+def natural_table(summary: RunSummary) -> TextTable:
     """Return a row for each case and other data set."""
     rows = [
         {
@@ -62,7 +62,7 @@ def natural_table(summary: RunSummary) -> DataFrame:
         for shift in one.shifts
         if shift.family == NATURAL
     ]
-    return table_of(rows)
+    return TextTable(rows)
 
 
 def robustness_notes(summary: RunSummary) -> list[str]:

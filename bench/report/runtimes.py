@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bench.report.cells import DataFrame, table_of
 from bench.report.draw.numbers import MISSING, with_interval
 from bench.report.summary.runtimes import KEPT_SCORE, TOLERANCE, RuntimeComparison
+from bench.report.text_table import TextTable
 
 if TYPE_CHECKING:
     from bench.report.summary.summarise import RunSummary
 
 
-def runtimes_table(summary: RunSummary) -> DataFrame:
+def runtimes_table(summary: RunSummary) -> TextTable:
     """Return a row per case that does not run eagerly, against the eager case it equals otherwise."""
     rows = {row.case_id: row for row in summary.rows}
     entries = []
@@ -34,7 +34,7 @@ def runtimes_table(summary: RunSummary) -> DataFrame:
                 "parity": _parity(one),
             }
         )
-    return table_of(entries)
+    return TextTable(entries)
 
 
 def runtimes_note(summary: RunSummary) -> str:

@@ -8,11 +8,11 @@ from pydantic import JsonValue
 
 from bench.metric import load_metric
 from bench.records.store.studies import TRIAL_STATES
-from bench.report.cells import DataFrame, table_of
 from bench.report.draw.numbers import MISSING, count
 from bench.report.summary.searches import FEWEST, SearchSummary, TrialSummary
 from bench.report.summary.summarise import RunSummary
 from bench.report.summary.sweeps import Sweep, SweepPoint
+from bench.report.text_table import TextTable
 
 SWEEPS_NOTE = (
     "A combination with several seeds or folds has the mean of their scores (± sample standard deviation). All rows "
@@ -23,10 +23,10 @@ MOST_TRIALS = 30
 """Most trials that are all listed; of more, the best are. results.json has every one."""
 
 
-def sweeps_tables(summary: RunSummary) -> dict[str, DataFrame]:
+def sweeps_tables(summary: RunSummary) -> dict[str, TextTable]:
     """Return a table for each sweep: a row for each combination, a column for each field that varies."""
     return {
-        f"Sweep of {sweep.title}": table_of(
+        f"Sweep of {sweep.title}": TextTable(
             [_point_row(summary, sweep, number, point) for number, point in enumerate(sweep.points)]
         )
         for sweep in summary.sweeps
@@ -43,7 +43,7 @@ def _point_row(summary: RunSummary, sweep: Sweep, number: int, point: SweepPoint
     }
 
 
-def searches_table(summary: RunSummary) -> DataFrame:
+def searches_table(summary: RunSummary) -> TextTable:
     """Return a row for each search: how far it is, and the best recipe."""
     rows = []
     for one in summary.searches:
@@ -58,7 +58,7 @@ def searches_table(summary: RunSummary) -> DataFrame:
                 "best recipe": MISSING if best is None else values_in_words(best.values),
             }
         )
-    return table_of(rows)
+    return TextTable(rows)
 
 
 def _counts(one: SearchSummary) -> str:
@@ -66,9 +66,9 @@ def _counts(one: SearchSummary) -> str:
     return ", ".join(told) or "none"
 
 
-def trials_table(one: SearchSummary) -> DataFrame:
+def trials_table(one: SearchSummary) -> TextTable:
     """Return the trials of a search, of many the best."""
-    return table_of(
+    return TextTable(
         [
             {
                 "trial": count(trial.number),

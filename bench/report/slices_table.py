@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from bench.report.cells import DataFrame, table_of
 from bench.report.draw.numbers import MISSING, milliseconds, with_interval
 from bench.report.sentences import row_name
 from bench.report.summary.rows import best_cases
 from bench.report.summary.slices import FEWEST_IMAGES, SliceTable
 from bench.report.summary.summarise import RunSummary
+from bench.report.text_table import TextTable
 
 MOST_MODELS = 12
 """Most models in a table of slices, which would else be too wide: those with the best headline."""
 
 
-def worst_slices_table(summary: RunSummary) -> DataFrame:
+def worst_slices_table(summary: RunSummary) -> TextTable:
     """Return the slice on which each row is worst."""
     names = {row.case_id: row_name(summary, row) for row in summary.rows}
     several = len(summary.slices) > 1
@@ -29,10 +29,10 @@ def worst_slices_table(summary: RunSummary) -> DataFrame:
         for table in summary.slices
         for one in table.worst
     ]
-    return table_of(entries)
+    return TextTable(entries)
 
 
-def slices_tables(summary: RunSummary) -> dict[str, DataFrame]:
+def slices_tables(summary: RunSummary) -> dict[str, TextTable]:
     """Heading -> a line for each slice of a kind, a column for each row of the overview."""
     several = len(summary.slices) > 1
     return {
@@ -42,7 +42,7 @@ def slices_tables(summary: RunSummary) -> dict[str, DataFrame]:
     }
 
 
-def _slices(summary: RunSummary, table: SliceTable, by: str) -> DataFrame:
+def _slices(summary: RunSummary, table: SliceTable, by: str) -> TextTable:
     rows = [row for row in summary.rows if row.dataset == table.dataset and row.headline is not None]
     best = best_cases(rows, MOST_MODELS, higher_is_better=summary.higher_is_better)
     rows = [row for row in rows if row.case_id in best]
@@ -62,7 +62,7 @@ def _slices(summary: RunSummary, table: SliceTable, by: str) -> DataFrame:
                 f"{milliseconds(min(known))} to {milliseconds(max(known))}" if known else MISSING
             )
         entries.append(entry)
-    return table_of(entries)
+    return TextTable(entries)
 
 
 def slices_notes(summary: RunSummary) -> list[str]:

@@ -1,4 +1,4 @@
-"""The tables that several forms share, as pandas frames of text."""
+"""The tables that several forms share, as text."""
 
 from __future__ import annotations
 
@@ -6,16 +6,17 @@ from collections.abc import Sequence
 from statistics import mean, stdev
 
 from bench.records import Score
-from bench.report.cells import DataFrame, case_columns, headline_cell, score_cell, table_of, yes_or_no
+from bench.report.cells import case_columns, headline_cell, score_cell, yes_or_no
 from bench.report.draw.numbers import MISSING, count, mebibytes, milliseconds, probability, share_of, with_interval
 from bench.report.summary.latency import LatencySummary, Timing
 from bench.report.summary.origins import Origin, several_origins
 from bench.report.summary.rows import Row, ScoreCell, best_cases
 from bench.report.summary.seeds import SeedGroup
 from bench.report.summary.summarise import SHARE, RunSummary
+from bench.report.text_table import TextTable
 
 
-def results_table(summary: RunSummary, *, means: bool = True) -> DataFrame:
+def results_table(summary: RunSummary, *, means: bool = True) -> TextTable:
     """Return the headline table: a row per case, the columns that answer the question.
 
     With `means` a row with mean and standard deviation stands above the seeds of each model.
@@ -34,7 +35,7 @@ def results_table(summary: RunSummary, *, means: bool = True) -> DataFrame:
         if means and group is not None:
             rows.append({**dict.fromkeys(entry, ""), **mean_row(summary, group)})
         rows.append(entry)
-    return table_of(rows)
+    return TextTable(rows)
 
 
 def mean_row(summary: RunSummary, group: SeedGroup) -> dict[str, str]:
@@ -71,7 +72,7 @@ def _speed(summary: RunSummary, row: Row) -> dict[str, str]:
     }
 
 
-def stages_table(summary: RunSummary) -> DataFrame:
+def stages_table(summary: RunSummary) -> TextTable:
     """Return where the time goes: the staged clock, and what its synchronisation costs."""
     rows = []
     for row in summary.rows:
@@ -95,10 +96,10 @@ def stages_table(summary: RunSummary) -> DataFrame:
         if device is not None:
             entry["infer by events ms"] = milliseconds(device.ms_per_image)
         rows.append(entry)
-    return table_of(rows)
+    return TextTable(rows)
 
 
-def scores_table(summary: RunSummary) -> DataFrame:
+def scores_table(summary: RunSummary) -> TextTable:
     """Return every score of the suite, with intervals; instance models also at the threshold that is best for them."""
     oracles = {cell.label for row in summary.rows for cell in row.scores if cell.score.oracle is not None}
     rows = []
@@ -115,7 +116,7 @@ def scores_table(summary: RunSummary) -> DataFrame:
                 "images": _images(row.scores[0].score),
             }
         )
-    return table_of(rows)
+    return TextTable(rows)
 
 
 def _images(score: Score) -> str:
@@ -134,7 +135,7 @@ def _cells(cell: ScoreCell, oracles: set[str]) -> dict[str, str]:
     return {**shown, f"{cell.label} at best τ, an oracle": oracle}
 
 
-def parts_tables(summary: RunSummary, without: Sequence[str] = ()) -> dict[str, DataFrame]:
+def parts_tables(summary: RunSummary, without: Sequence[str] = ()) -> dict[str, TextTable]:
     """Companion figures and counts of each metric that has them (AP50 of an AP, missed objects): heading -> table.
 
     Args:
@@ -149,7 +150,7 @@ def parts_tables(summary: RunSummary, without: Sequence[str] = ()) -> dict[str, 
                 counted = {name: count(number) for name, number in cell.score.counts.items()}
                 entry = {**case_columns(summary, row), cell.label: score_cell(cell.score), **figures, **counted}
                 rows.setdefault(f"{cell.label} in detail ({cell.score.unit or SHARE})", []).append(entry)
-    return {heading: table_of(entries) for heading, entries in rows.items()}
+    return {heading: TextTable(entries) for heading, entries in rows.items()}
 
 
 MOST_COLUMNS = 40
@@ -170,19 +171,20 @@ def per_class_heading(summary: RunSummary) -> str:
     return f"{summary.headline} per class ({summary.unit}){of_best}"
 
 
-def classes_table(summary: RunSummary) -> DataFrame:
+def classes_table(summary: RunSummary) -> TextTable:
     """Return the headline metric per class, a column per model; see `with_classes`."""
     columns: dict[str, dict[str, str]] = {}
     for row in with_classes(summary):
         assert row.headline is not None  # see with_classes
         name = " · ".join(case_columns(summary, row).values())
         columns[name] = {k: MISSING if v is None else f"{v:.3f}" for k, v in row.headline.per_class.items()}
-    frame = table_of(columns)
-    frame.index.name = "class"
-    return frame.reset_index()
+    classes = dict.fromkeys(name for of_class in columns.values() for name in of_class)
+    return TextTable(
+        {"class": spec, **{name: of_class.get(spec, MISSING) for name, of_class in columns.items()}} for spec in classes
+    )
 
 
-def comparisons_table(summary: RunSummary) -> DataFrame:
+def comparisons_table(summary: RunSummary) -> TextTable:
     """Return every model against the best of its data set: the paired difference and the ratio of latencies."""
     rows = {row.case_id: row for row in summary.rows}
     entries = []
@@ -199,20 +201,20 @@ def comparisons_table(summary: RunSummary) -> DataFrame:
                 "ratio significant": yes_or_no(one.slower_significant),
             }
         )
-    return table_of(entries)
+    return TextTable(entries)
 
 
-def origins_table(summary: RunSummary) -> DataFrame:
+def origins_table(summary: RunSummary) -> TextTable:
     """Return which origin each job of a row has, and its commit; empty where all jobs have one."""
     if not several_origins(row.origins for row in summary.rows):
-        return table_of([])
+        return TextTable([])
     commit = {origin.name: _commit(origin) for origin in summary.origins}
     kinds = list(dict.fromkeys(kind for row in summary.rows for kind in row.origins))
 
     def describe(names: tuple[str, ...]) -> str:
         return ", ".join(f"{name} ({commit[name]})" if name in commit else name for name in names) or MISSING
 
-    return table_of(
+    return TextTable(
         {**case_columns(summary, row), **{kind: describe(row.origins.get(kind, ())) for kind in kinds}}
         for row in summary.rows
     )
@@ -222,7 +224,7 @@ def _commit(origin: Origin) -> str:
     return (origin.commit or "unknown")[:12] + (" + changes" if origin.dirty else "")
 
 
-def failures_table(summary: RunSummary) -> DataFrame:
+def failures_table(summary: RunSummary) -> TextTable:
     """Jobs that did not end well, with the command that runs just that job again."""
     rows = [
         {
@@ -234,7 +236,7 @@ def failures_table(summary: RunSummary) -> DataFrame:
         }
         for failure in summary.failures
     ]
-    return table_of(rows)
+    return TextTable(rows)
 
 
 def _pareto_optimal(row: Row) -> str:

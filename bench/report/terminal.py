@@ -7,16 +7,17 @@ import re
 import shutil
 import sys
 import textwrap
+from collections.abc import Sequence
 
 from tabulate import tabulate
 
 from bench.report import sentences, tables
-from bench.report.cells import DataFrame
 from bench.report.conclusion import conclusion
 from bench.report.folds_table import folds_note, folds_table
 from bench.report.resources import resources_table
 from bench.report.robustness import robustness_table
 from bench.report.summary.summarise import RunSummary
+from bench.report.text_table import TextTable
 from bench.report.throughput import scenarios_table
 
 FIRST = 1
@@ -61,23 +62,31 @@ def _wrapped(line: str, width: int | None) -> str:
     return textwrap.fill(line, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
 
 
-def _fitted(frame: DataFrame, width: int | None) -> str:
+def _fitted(frame: TextTable, width: int | None) -> str:
     """Return the table; where it is too wide, with intervals below their values, then in parts below each other."""
     whole = _table(frame)
     if width is None or _widest(whole) <= width:
         return whole
-    narrow = frame.map(lambda cell: re.sub(r" (?=[(\[])", "\n", str(cell)))
-    narrow.columns = [_broken(name) for name in narrow.columns]
-    longest = max(20, width // 4)
-    narrow.iloc[:, 0] = [textwrap.fill(str(name), longest, break_on_hyphens=False) for name in frame.iloc[:, 0]]
+    heads, longest = [_broken(name) for name in frame.columns], max(20, width // 4)
+    rows = [
+        [
+            textwrap.fill(str(row[0]), longest, break_on_hyphens=False),
+            *(re.sub(r" (?=[(\[])", "\n", str(cell)) for cell in row[1:]),
+        ]
+        for row in frame.rows
+    ]
+
+    def part(columns: list[int]) -> str:
+        return _laid_out([heads[c] for c in columns], [[row[c] for c in columns] for row in rows])
+
     parts: list[str] = []
     columns = list(range(FIRST))
-    for column in range(FIRST, narrow.shape[1]):
-        if len(columns) > FIRST and _widest(_table(narrow.iloc[:, [*columns, column]])) > width:
-            parts.append(_table(narrow.iloc[:, columns]))
+    for column in range(FIRST, len(heads)):
+        if len(columns) > FIRST and _widest(part([*columns, column])) > width:
+            parts.append(part(columns))
             columns = list(range(FIRST))
         columns.append(column)
-    return "\n\n".join([*parts, _table(narrow.iloc[:, columns])])
+    return "\n\n".join([*parts, part(columns)])
 
 
 def _broken(heading: str) -> str:
@@ -93,7 +102,11 @@ def _widest(text: str) -> int:
     return max(map(len, text.splitlines()))
 
 
-def _table(frame: DataFrame) -> str:
-    headers = [name.replace(" ms/image", "\nms/image").replace(" images/s", "\nimages/s") for name in frame.columns]
-    rows = [[str(value) for value in row] for row in frame.itertuples(index=False)]
-    return str(tabulate(rows, headers=headers, tablefmt="simple", disable_numparse=True))
+def _table(frame: TextTable) -> str:
+    return _laid_out(frame.columns, frame.rows)
+
+
+def _laid_out(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    heads = [name.replace(" ms/image", "\nms/image").replace(" images/s", "\nimages/s") for name in columns]
+    cells = [[str(value) for value in row] for row in rows]
+    return str(tabulate(cells, headers=heads, tablefmt="simple", disable_numparse=True))

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from bench.records import Scenario
 from bench.records.throughput import Loads, Offline, Rate, Served, Streamed, Sweep, SweepPoint
-from bench.report.cells import DataFrame, table_of
 from bench.report.draw.numbers import MISSING, count, mebibytes, milliseconds, with_interval
 from bench.report.draw.training_pictures import row_label
+from bench.report.text_table import TextTable
 
 if TYPE_CHECKING:
     from bench.report.summary.summarise import RunSummary
@@ -30,7 +30,7 @@ ENDED = {
 DISTURBED = "disturbed by other processes; use an idle machine"
 
 
-def scenarios_table(summary: RunSummary) -> DataFrame:
+def scenarios_table(summary: RunSummary) -> TextTable:
     """Return a row per case and scenario: the result, the bound, the queries it rests on, and whether it holds."""
     entries = []
     for row in summary.rows:
@@ -48,7 +48,7 @@ def scenarios_table(summary: RunSummary) -> DataFrame:
                     "valid": valid,
                 }
             )
-    return table_of(entries)
+    return TextTable(entries)
 
 
 Cells = tuple[str, str, str, str]
@@ -97,7 +97,7 @@ def _valid(*, disturbed: bool) -> str:
     return f"flagged: {DISTURBED}" if disturbed else "yes"
 
 
-def sweep_table(summary: RunSummary) -> DataFrame:
+def sweep_table(summary: RunSummary) -> TextTable:
     """Return a row per case and batch size."""
     entries = []
     for row in summary.rows:
@@ -107,9 +107,7 @@ def sweep_table(summary: RunSummary) -> DataFrame:
         for point in row.loads.sweep.points:
             entries.append({"model": row_label(summary, row), **_point(row.loads.sweep, point, before)})
             before = point.rate
-    frame = table_of(entries)
-    memory = "peak device MiB"
-    return frame.drop(columns=memory) if len(frame) and (frame[memory] == MISSING).all() else frame
+    return TextTable(entries).without_missing(("peak device MiB",))
 
 
 def _point(sweep: Sweep, point: SweepPoint, before: Rate | None) -> dict[str, str]:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from bench.records import Recipe
-from bench.report.cells import DataFrame, case_columns, headline_cell, table_of, yes_or_no
+from bench.report.cells import case_columns, headline_cell, yes_or_no
 from bench.report.draw.numbers import MISSING, count, with_interval
 from bench.report.summary.rows import Row
 from bench.report.summary.seeds import AcrossSeeds
 from bench.report.summary.summarise import RunSummary
 from bench.report.summary.training_progress import SHARES, TrainingProgress
+from bench.report.text_table import TextTable
 from bench.score.stats.pareto import Point, pareto_front
 
 
-def training_table(summary: RunSummary) -> DataFrame:
+def training_table(summary: RunSummary) -> TextTable:
     """Return how each model was trained."""
     any_waited = any(row.trained_data_wait_s is not None for row in summary.rows)
     rows = [
@@ -30,10 +31,10 @@ def training_table(summary: RunSummary) -> DataFrame:
         for row in summary.rows
         if row.trained_steps is not None
     ]
-    return table_of(rows)
+    return TextTable(rows)
 
 
-def budget_table(summary: RunSummary) -> DataFrame:
+def budget_table(summary: RunSummary) -> TextTable:
     """Return what each training made of its budget: how far, how fast, and how good on the way and at the end."""
     cheap = _cheap_and_good(summary)
     names = dict.fromkeys(row.course.validated for row in summary.rows if row.course and row.course.validated)
@@ -60,7 +61,7 @@ def budget_table(summary: RunSummary) -> DataFrame:
         if cheap is not None:
             entry["none better in less training"] = yes_or_no(cheap.get(row.case_id))
         rows.append(entry)
-    return table_of(rows)
+    return TextTable(rows)
 
 
 def _at_shares(course: TrainingProgress, name: str) -> dict[str, str]:
@@ -95,7 +96,7 @@ def _cheap_and_good(summary: RunSummary) -> dict[str, bool] | None:
     return found
 
 
-def seeds_table(summary: RunSummary) -> DataFrame:
+def seeds_table(summary: RunSummary) -> TextTable:
     """Return every score of the suite over the seeds of each model."""
     labels = {cell.score.metric: cell.label for row in summary.rows for cell in row.scores}
     several = len({group.dataset for group in summary.seed_groups}) > 1
@@ -118,7 +119,7 @@ def seeds_table(summary: RunSummary) -> DataFrame:
         }
         for group in summary.seed_groups
     ]
-    return table_of(rows)
+    return TextTable(rows)
 
 
 def _over_seeds(over: AcrossSeeds) -> str:

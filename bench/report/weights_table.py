@@ -6,11 +6,11 @@ from collections.abc import Mapping
 
 from pydantic import JsonValue
 
-from bench.report.cells import DataFrame, table_of
 from bench.report.draw.numbers import MISSING
 from bench.report.sentences import row_name
 from bench.report.summary.rows import Row
 from bench.report.summary.summarise import RunSummary
+from bench.report.text_table import TextTable
 
 COUNTS = ("loaded", "left", "renamed", "drawn")
 """Counts of tensors, by their names in the record of a job."""
@@ -22,15 +22,13 @@ MOST_NAMES = 4
 """Differently spelt classes that a cell names; the others are counted."""
 
 
-def weights_table(summary: RunSummary) -> DataFrame:
+def weights_table(summary: RunSummary) -> TextTable:
     """Return a row per case whose weights were read, or whose preprocessing is known; empty where there is none.
 
     Columns in which no row has anything are left out.
     """
     told = [row for row in summary.rows if row.weights_read or row.input_contract]
-    frame = table_of([_cells(summary, row) for row in told])
-    empty = [name for name in frame.columns if (frame[name] == MISSING).all()]
-    return frame.drop(columns=empty)
+    return TextTable(_cells(summary, row) for row in told).without_missing()
 
 
 def _cells(summary: RunSummary, row: Row) -> dict[str, str]:

@@ -64,7 +64,9 @@ def main() -> int:
 def _refusal(adapter: str) -> str | None:
     """Import the jobs and the adapter; return why workers cannot be forked after that, or None."""
     try:
-        importlib.import_module("bench.run.worker.work")
+        work = importlib.import_module("bench.run.worker.work")
+        for kind in ("train", "export", "predict", "time"):
+            work.work_of(kind)
         # NumPy's OpenBLAS starts its threads when it is loaded, and ends them before each fork by itself.
         threads = _threads()
         importlib.import_module(f"adapters.{adapter}.adapter")

@@ -1,6 +1,7 @@
 """Starts the workers of a run: a fresh interpreter for each job, or parents that have imported already.
 
-Both start a process of its own for each job, with the same variables, session, log, limit and end.
+Both start a process of its own for each job, with the same variables, session, log, limit and end; predictions in files
+are read without one.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
+from bench.data.predictions import ADAPTER as FROM_FILES
 from bench.records import Job
 from bench.records.names import harness_root
 from bench.run.orphans import RESULTS, nobody_left_behind, results_of, start_ours
@@ -32,6 +34,7 @@ from bench.run.process import (
     signal_group,
     time_limit,
 )
+from bench.run.read_here import read_here
 from bench.run.worker.environment import inherited_environment
 from bench.run.worker.process import PARENT, process_identity
 
@@ -85,6 +88,8 @@ class FreshInterpreters:
 
     def run(self, job: Job, python: Path, *, folder: Path, log: Path, timeout_s: float, tell: Tell) -> ProcessEnd:  # noqa: ARG002 - as in the protocol
         """Run the worker of a job until it ends or is over its limit."""
+        if job.model.adapter == FROM_FILES:
+            return read_here(folder, self._leash)
         return run_worker(
             [str(python), "-m", "bench.run.worker.process", str(folder)],
             environment=_environment(job, folder),
@@ -237,7 +242,9 @@ def workers_of(*, fresh: bool, at_once: int = 1) -> Workers:
 
 
 def why_fresh(job: Job) -> str | None:
-    """Return why a job is always a fresh interpreter; None for one that may be forked."""
+    """Return why a job is never forked; None for one that may be."""
+    if job.model.adapter == FROM_FILES:
+        return "predictions in files are read without a worker"
     if sys.platform != "linux":
         return "only on Linux a fork of a process that has loaded frameworks is safe"
     if job.kind not in FORKED_KINDS:

@@ -40,25 +40,23 @@ class ShownClasses:
         """Take note of the classes of an image; masks of prompts have none."""
         if kind == "prompted":
             return
-        shown = self._shown.setdefault(kind, np.zeros(self._classes, dtype=np.bool_))
-        shown |= _of_image(ground_truth, kind, self._classes)
+        if kind not in self._shown:
+            self._shown[kind] = np.zeros(self._classes, dtype=np.bool_)
+        self._shown[kind][_of_image(ground_truth, kind, self._classes)] = True
 
     def of(self, kind: TaskKind) -> NDArray[np.bool_] | None:
         """Return which classes were shown, bool, (K,); None where none was looked for."""
         return self._shown.get(kind)
 
 
-def _of_image(ground_truth: GroundTruth, kind: TaskKind, classes: int) -> NDArray[np.bool_]:
+def _of_image(ground_truth: GroundTruth, kind: TaskKind, classes: int) -> NDArray[np.int64]:
+    """Return ids of the classes of an image, some of them perhaps several times."""
     if kind == "instance" and ground_truth.instances is not None:
-        found = ground_truth.instances.class_ids
-    elif kind == "panoptic" and ground_truth.panoptic is not None:
-        found = np.array([segment.class_id for segment in ground_truth.panoptic.segments], dtype=np.int64)
-    else:
-        # One pass over the pixels, whatever K is; void is beyond the classes.
-        found = np.flatnonzero(np.bincount(ground_truth.semantic.labels.ravel(), minlength=classes)[:classes])
-    shown = np.zeros(classes, dtype=np.bool_)
-    shown[found] = True
-    return shown
+        return ground_truth.instances.class_ids
+    if kind == "panoptic" and ground_truth.panoptic is not None:
+        return np.array([segment.class_id for segment in ground_truth.panoptic.segments], dtype=np.int64)
+    # One pass over the pixels, whatever K is; void is beyond the classes.
+    return np.flatnonzero(np.bincount(ground_truth.semantic.labels.ravel(), minlength=classes)[:classes])
 
 
 def unseen_flag(score: Score, classes: Sequence[ClassSpec], shown: NDArray[np.bool_] | None) -> Flag | None:

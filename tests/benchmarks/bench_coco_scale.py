@@ -6,9 +6,10 @@ Synthetic: 36,541 objects as polygons and 100,000 detections as run lengths, of 
 detections an object moved a little. Each candidate is a process of its own: it reads annotations and results and ends
 with the twelve figures, which must agree. Printed are CPU seconds without and with the imports, the largest resident
 set, and the ratio to this harness's AP alone; with the interval over images; and of `bench score --predictions` as a
-whole, processes that it starts included. `--root` keeps the files for another run. Others that are not installed are
-passed over. Exit code 1 where figures differ, everything takes more than 10 s or 300 MiB, or AP alone more than twice
-hotcoco's time.
+whole, processes that it starts included. In each round indices of the files are made anew, by the first candidate;
+matplotlib's list of fonts is made in the first round alone. `--root` keeps the files for another run. Others that are
+not installed are passed over. Exit code 1 where figures differ, everything takes more than 10 s or 300 MiB, or AP alone
+more than twice hotcoco's time.
 """
 
 from __future__ import annotations
@@ -210,6 +211,7 @@ def run_one(name: str, root: Path) -> None:
 def measured(name: str, root: Path, cache: Path) -> dict[str, Any] | None:
     """What a candidate took; None if it is not installed."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "XDG_CACHE_HOME": str(cache)}
+    environment["MPLCONFIGDIR"] = str(cache.parent / "matplotlib")  # its list of fonts is made once for a user
     words = [sys.executable, __file__, "--one", name, "--root", str(root)]
     done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:

@@ -7,6 +7,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from bench.data.formats.coco_documents import CocoCategory
 from bench.data.formats.coco_index import CocoIndex
 from bench.data.formats.coco_rows import colour
@@ -80,6 +83,22 @@ def ids_of_classes(
         names = {first[category] for category in roots} - place.keys()
         roots = {category for category, name in named.items() if name in names}
     return {category: place.get(name) for category, name in named.items() if category not in roots}
+
+
+NOT_ASKED_FOR, OF_NO_CATEGORY = -1, -2
+"""They stand in the place of the class id of an annotation that has none."""
+
+
+def class_table(index: CocoIndex, class_of: Mapping[str, int | None]) -> NDArray[np.int64]:
+    """Return the class id of each category of a file, in its order, and at the end of what is none of them.
+
+    Args:
+        index: Index of the file.
+        class_of: Category id -> class id, see `ids_of_classes`.
+    """
+    found = [class_of.get(row["id"], OF_NO_CATEGORY) for row in index.categories]
+    known = [NOT_ASKED_FOR if class_id is None else class_id for class_id in found]
+    return np.array([*known, OF_NO_CATEGORY], dtype=np.int64)
 
 
 def _by_name(categories: Sequence[CocoCategory], file: Path) -> dict[str, CocoCategory]:

@@ -103,7 +103,9 @@ def listed_segments(annotation: CocoAnnotation | CocoSegmented, file: Path) -> d
     return found
 
 
-def unchecked_classes(row: CocoImage, present: Collection[int], class_of: Mapping[str, int]) -> tuple[int, ...]:
+def unchecked_classes(
+    row: CocoImage | None, present: Collection[int], class_of: Mapping[str, int | None]
+) -> tuple[int, ...]:
     """Return classes that were not looked for in an image, or not all of whose objects are annotated.
 
     LVIS's federated rule: an image was looked through for the categories of its annotations and for those
@@ -113,10 +115,13 @@ def unchecked_classes(row: CocoImage, present: Collection[int], class_of: Mappin
         present: Class ids of its objects.
         class_of: Category id -> class id.
     """
+    if row is None:
+        return ()
+    known = {category: class_id for category, class_id in class_of.items() if class_id is not None}
     named = (row.get("neg_category_ids"), row.get("pos_category_ids"), row.get("not_exhaustive_category_ids"))
-    absent, there, not_all = ({class_of[key] for key in keys or () if key in class_of} for keys in named)
+    absent, there, not_all = ({known[key] for key in keys or () if key in known} for keys in named)
     looked_for = {*present, *absent, *there}
-    return tuple(sorted(({*class_of.values()} - looked_for) | not_all))
+    return tuple(sorted(({*known.values()} - looked_for) | not_all))
 
 
 def runs_of(annotations: Sequence[CocoAnnotation], size: Size, file: Path, image: str, *, by_rows: bool) -> MaskRuns:

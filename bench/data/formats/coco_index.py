@@ -99,13 +99,12 @@ class CocoIndex:
         """Return annotations of each image, int64, (I,)."""
         return np.diff(self.first)
 
-    def row(self, key: str) -> CocoImage | None:
+    def row(self, image: int) -> CocoImage | None:
         """Return the row of an image that says for which categories it was looked through; None for another."""
-        image = self.position(key)
         if self.row_offset[image] < 0:
             return None
         found = self.state.rows(self.row_offset[[image]], self.row_length[[image]])[0]
-        return as_row(IMAGE, found, f"image {key}", self.state.file)
+        return as_row(IMAGE, found, f"image {self.key(image)}", self.state.file)
 
     def first_with(self, chosen: NDArray[np.bool_]) -> str:
         """Return the first of the chosen annotations, bool, (A,), in words: its id and its image."""
@@ -114,12 +113,17 @@ class CocoIndex:
         image = int(np.searchsorted(self.first, at, side="right")) - 1
         return f"annotation {row.get('id')} of image {self.names[image].decode()}"
 
+    def part(self, image: int) -> slice:
+        """Return which annotations are those of an image."""
+        return slice(int(self.first[image]), int(self.first[image + 1]))
+
     def annotations(self, key: str) -> list[CocoAnnotation]:
         """Return annotations of an image, read from the file; raises `DatasetError` if it has changed."""
-        image = self.position(key)
-        part = slice(int(self.first[image]), int(self.first[image + 1]))
-        rows = self.state.rows(self.offset[part], self.length[part])
-        return [_annotation(row, self.state.file) for row in rows]
+        return [_annotation(row, self.state.file) for row in self.rows(self.part(self.position(key)))]
+
+    def rows(self, part: slice) -> list[Any]:
+        """Return some annotations as they are written; raises `DatasetError` if the file has changed."""
+        return self.state.rows(self.offset[part], self.length[part])
 
 
 def coco_index(file: Path) -> CocoIndex:

@@ -88,15 +88,19 @@ class EntryTable(LazySequence[Entry]):
         self.ids = ids
 
 
+MOST_HELD = 20_000
+"""Entries of a split that are held once they were made; of a larger one the last alone is."""
+
+
 class SplitEntries(Mapping[str, Entry]):
-    """Entries of a split by their ids, in their order; the one asked for last is held."""
+    """Entries of a split by their ids, in their order; what was made of a small split is held."""
 
     def __init__(self, entries: Sequence[Entry]) -> None:
         """Note where each id is; see `twice`."""
         ids = entries.ids if isinstance(entries, EntryTable) else [entry.image_id for entry in entries]
         self._entries = entries
         self._position = dict(zip(ids, range(len(ids)), strict=True))
-        self._last: Entry | None = None
+        self._made: dict[str, Entry] = {}
         self.twice = [] if len(self._position) == len(ids) else [name for name, n in Counter(ids).items() if n > 1]
         """Ids that are those of several images."""
 
@@ -114,10 +118,13 @@ class SplitEntries(Mapping[str, Entry]):
 
     def __getitem__(self, image_id: str) -> Entry:
         """Return the entry of an image; raises `KeyError` if there is none."""
-        last = self._last  # once, for another thread may ask for another one
-        if last is None or last.image_id != image_id:
-            last = self._last = self._entries[self._position[image_id]]
-        return last
+        found = self._made.get(image_id)
+        if found is None:
+            found = self._entries[self._position[image_id]]
+            if len(self._position) > MOST_HELD:
+                self._made = {}  # another one, for another thread may ask for another entry
+            self._made[image_id] = found
+        return found
 
     def shared_with(self, other: SplitEntries) -> list[str]:
         """Return ids that another split has too, sorted."""

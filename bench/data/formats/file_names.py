@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
@@ -47,6 +47,13 @@ def id_of_name(name: str) -> str:
     'train__Köln 1__a.b'
     """
     return stem_of(name).replace("/", "__")
+
+
+def ids_of_names(names: Sequence[str]) -> list[str]:
+    """Return ids of images from their names below a folder, with suffix where these alone would not be unique."""
+    plain = [name.replace("\\", "/") for name in names]
+    ids = [id_of(PurePath(name)) if "/" in name else stem_of(name) for name in plain]
+    return ids if len(set(ids)) == len(ids) else ["__".join(PurePath(name).parts) for name in plain]
 
 
 def is_hidden(name: str) -> bool:

@@ -136,10 +136,10 @@ def header_of(path: Path) -> Header:
     """
     found = _headers.get(path)
     if found is None:
-        _require_file(path)
         jpeg = plain_jpeg(path)
         if jpeg is not None and jpeg.size.height * jpeg.size.width <= max_pixels():
             return _remembered(Header("JPEG", jpeg.mode, jpeg.size, orientation=1), path)
+        _require_file(path)
         try:
             with Image.open(path) as image:
                 found = _remembered(_header_of(image, path), path)

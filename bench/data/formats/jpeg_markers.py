@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bench.records import Size
+from bench.records.damage import head_of
 
 HEAD, START, START_OF_SCAN = 4096, b"\xff\xd8\xff", 0xDA
 """Bytes in which the markers before the coded data are looked for, what a JPEG begins with, and the last of them."""
@@ -28,8 +29,7 @@ class PlainJpeg(NamedTuple):
 def plain_jpeg(path: Path) -> PlainJpeg | None:
     """Return what a JPEG without EXIF says; None for every other file and for anything unusual."""
     try:
-        with path.open("rb", buffering=0) as stream:
-            head = stream.read(HEAD)
+        head = head_of(path, HEAD)
     except OSError:
         return None
     at, found = 2, None

@@ -17,8 +17,9 @@ decoded a row yet. The index made from it is remembered, so that a file is read 
 from __future__ import annotations
 
 import json
+import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -27,15 +28,18 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data.formats.documents import without_repetition
+from bench.data.formats.json_values import (
+    DECODER,
+    STRICT,
+    decoded,
+    has_all_names,
+    has_large_number,
+    objects_of,
+    side_by_side,
+)
 from bench.errors import DatasetError
+from bench.records.damage import OPENED, fast_loads
 from bench.records.store.files import file_state
-
-fast_loads: Callable[[bytes], Any]
-try:
-    from orjson import loads as fast_loads
-except ImportError:  # an environment of an adapter may lack it
-    fast_loads = json.loads
 
 BLOCK = 1 << 22
 """Bytes that are read at once."""
@@ -43,17 +47,15 @@ BYTE_ORDER_MARK = "\xef\xbb\xbf"
 MARKS_OF_UTF_16 = ("\xff\xfe", "\xfe\xff")
 SPACE = re.compile(r"[ \t\n\r]*")
 BETWEEN = re.compile(r"\}[ \t\n\r]*,[ \t\n\r]*\{")
-LARGEST_INTEGER = 2**63
-"""Integer from which on the fast decoder may have made a float of an integer."""
 NEAR = 64
 """Bytes between two values that are rather read than left out."""
 SHORT = 1 << 16
 """Characters in which the end of a single object is looked for."""
-TAIL = 1 << 16
-"""Characters at the end of the window in which the end of a value is looked for."""
-DECODER = json.JSONDecoder()
-STRICT = json.JSONDecoder(object_pairs_hook=without_repetition)
-"""This refuses a name that stands twice in one object, and takes half as long again."""
+STRETCH = 1 << 15
+"""Characters that are decoded at once: so few that their objects stay in the processor's caches, and are fewer than
+those after which Python collects garbage."""
+TRIES = 64
+"""Signs that may be the end of an object that are looked at, from the end of a stretch backwards."""
 
 
 class Placed(NamedTuple):
@@ -114,7 +116,7 @@ class JsonStream:
             try:
                 found, end = self._object_before_another() or DECODER.raw_decode(self._text, self._at)
                 text = self._text[self._at : end]
-                if not _all_names_in(found, text):
+                if not has_all_names(found, text):
                     STRICT.decode(text)
             except json.JSONDecodeError as error:
                 if self._more():  # perhaps the window ends within the value
@@ -142,7 +144,7 @@ class JsonStream:
             found = fast_loads(self._text[self._at : end].encode("latin-1"))
         except ValueError:
             return None
-        return None if _has_large_number(found) else (found, end)
+        return None if has_large_number(found) else (found, end)
 
     def members(self) -> Iterator[str]:
         """Yield names of the members of the object that comes next; raises `DatasetError` if none does."""
@@ -161,51 +163,50 @@ class JsonStream:
 
     def elements(self) -> Iterator[Placed]:
         """Yield elements of the list that comes next; raises `DatasetError` if none does."""
-        self._take("[")
-        if self.peek() == "]":
-            self._take("]")
-            return
-        while True:
-            yield self.value()
-            if self._take(",]") == "]":
-                return
+        for found in self._stretches():
+            yield from found.placed()
 
     def values(self) -> Iterator[Any]:
-        """Yield the values of the list that comes next, as `elements` does, without their places and in half the time.
+        """Yield the values of the list that comes next, as `elements` does, without their places and in less time."""
+        for found in self._stretches():
+            yield from found.values
 
-        Many are decoded at once, up to the last place in the window that looks like the end of an object of the list.
-        If it was inside of one, what lies before is no JSON, and one value is taken by itself.
+    def _stretches(self) -> Iterator[_Stretch]:
+        """Yield neighbouring elements of the list that comes next, the first one by itself.
+
+        Some are decoded at once, up to a place that looks like the end of an object of the list. If it was inside of
+        one, what lies before is no JSON, and one value is taken by itself.
         """
         self._take("[")
         if self.peek() == "]":
             self._take("]")
             return
-        alone = 0  # up to this place of the file values are taken one by one
+        alone = self._start + self._at + 1  # up to this place of the file values are taken one by one
         while True:
             self.peek()
-            tail = max(self._at, len(self._text) - TAIL)
-            ends = [*BETWEEN.finditer(self._text, tail)] if self._start + self._at >= alone else []
-            found = self._several(ends[-1].start() + 1) if ends else None
-            if found is None:
-                alone = self._start + ends[-1].end() if ends else alone
-                yield self.value().value
-                if self._take(",]") == "]":
-                    return
+            offset = self._start + self._at
+            gap = self._gap_ahead() if offset >= alone else None
+            text = "" if gap is None else self._text[self._at : gap.start() + 1]
+            found = None if gap is None else objects_of(text)
+            if gap is not None and found is not None:
+                self._at = gap.end() - 1
+                yield _Stretch(found, offset, text)
                 continue
-            self._at = ends[-1].end() - 1
-            yield from found
+            alone = alone if gap is None else self._start + gap.end()
+            one = self.value()
+            yield _Stretch([one.value], one.offset, " " * one.length)
+            if self._take(",]") == "]":
+                return
 
-    def _several(self, end: int) -> list[Any] | None:
-        """The values up to a place in the window; None if it does not lie between two of them."""
-        text = self._text[self._at : end]
-        found: list[Any] | None = _decoded_at_once(text.encode("latin-1"))
-        if found is not None:
-            return found
-        try:
-            found = STRICT.decode(f"[{text if text.isascii() else text.encode('latin-1').decode('utf-8')}]")
-        except (ValueError, RecursionError):  # told by `value`, with its place
-            return None
-        return found
+    def _gap_ahead(self) -> re.Match[str] | None:
+        """Return what looks like the last gap between two objects in the next stretch of text; None if nothing does."""
+        stop = self._at + STRETCH
+        for _ in range(TRIES):
+            stop = self._text.rfind("}", self._at, stop)
+            gap = None if stop < 0 else BETWEEN.match(self._text, stop)
+            if gap is not None or stop < 0:
+                return gap
+        return None
 
     def skip(self) -> None:
         """Leave out the next value; a list is never held as a whole."""
@@ -242,74 +243,40 @@ class JsonStream:
             raise _unreadable(self.file, f"the value at byte {offset} is not UTF-8") from None
 
 
-def _decoded_at_once(text: bytes) -> list[Any] | None:
-    """Return the values of a list without its brackets, in a third of Python's time; None where it may say otherwise.
+class _Stretch(NamedTuple):
+    """Neighbouring elements of a list.
 
-    That is for a list with a name that stands twice in an object, objects nested more than once, integers beyond 64
-    bits, and what is no JSON to everybody, such as NaN.
+    Attributes:
+        values: The elements.
+        offset: First byte of the first of them.
+        text: The text of several, a character for a byte; of a single one only as long as it is.
     """
-    if any(mark in text for mark in (b'" :', b'"\t:', b'"\n:', b'"\r:')):
-        return None
-    try:
-        found = fast_loads(b"[" + text + b"]")
-    except ValueError:
-        return None
-    names = 0
-    spellings: set[str] = set()
-    for row in found:
-        if type(row) is not dict:
-            return None
-        names += len(row)
-        spellings.update(row)
-        for value in row.values():
-            if type(value) is dict:
-                names += len(value)
-                spellings.update(value)
-            elif type(value) is float and abs(value) >= LARGEST_INTEGER:
-                return None
-    if any(name[-1:] in (" ", ":") for name in spellings):
-        return None
-    # A quotation mark and a colon end a name, or begin a text behind a space or another colon. Behind other signs a
-    # text may begin so, too: then there are more ends than names, as there are where a name stands twice.
-    ends = text.count(b'":') - text.count(b' ":') - text.count(b':":')
-    return found if names == ends else None
 
+    values: list[Any]
+    offset: int
+    text: str
 
-def _one_decoded(text: bytes) -> Any:
-    """Return a value, as Python's decoder has it."""
-    try:
-        found = fast_loads(text)
-    except ValueError:
-        return json.loads(text)
-    return json.loads(text) if _has_large_number(found) else found
+    def placed(self) -> Iterator[Placed]:
+        """Yield the elements with their places."""
+        for value, (start, stop) in zip(self.values, self._spans(), strict=True):
+            yield Placed(value, self.offset + start, stop - start)
 
-
-def _has_large_number(found: Any) -> bool:
-    """Return whether an object has a number in it that the fast decoder may have rounded."""
-    if type(found) is dict:
-        for value in found.values():
-            if type(value) is float and abs(value) >= LARGEST_INTEGER:
-                return True
-    return False
-
-
-def _all_names_in(found: Any, text: str) -> bool:
-    """Return whether a decoded value has a name for each colon of its text: one that stands twice has lost one.
-
-    It is said of no value whose texts hold colons, or whose objects are nested deeper than COCO nests them.
-    """
-    colons = text.count(":")
-    if not isinstance(found, dict):
-        return not colons
-    count = len(found)
-    if count == colons:
-        return True
-    for item in found.values():
-        if isinstance(item, dict):
-            count += len(item)
-        elif isinstance(item, list) and item and isinstance(item[0], dict):
-            count += sum(len(one) for one in item if isinstance(one, dict))
-    return count == colons
+    def _spans(self) -> list[tuple[int, int]]:
+        """Return where each begins and ends in the text."""
+        count = len(self.values)
+        if count == 1:
+            return [(0, len(self.text))]
+        if self.text.count("{") == self.text.count("}") == count:  # no object lies within another, no brace in a text
+            signs = np.frombuffer(self.text.encode("latin-1"), dtype=np.uint8)
+            starts, stops = (np.flatnonzero(signs == ord(brace)).tolist() for brace in "{}")
+            return [(start, stop + 1) for start, stop in zip(starts, stops, strict=True)]
+        spans, start = [], 0
+        for _ in self.values:
+            stop = DECODER.raw_decode(self.text, start)[1]
+            spans.append((start, stop))
+            gap = BETWEEN.match(self.text, stop - 1)
+            start = len(self.text) if gap is None else gap.end() - 1
+        return spans
 
 
 @dataclass(frozen=True)
@@ -338,7 +305,7 @@ class FileState:
         """Return the values at these places, each array of shape (N,); raises `DatasetError` if the file has changed
         since.
         """
-        if FileState.of(self.file) != self:
+        if file_state(self.file) != (self.size, self.changed_ns, self.inode, self.status_changed_ns):
             raise DatasetError(
                 f"{self.file} has changed since it was opened. Let it be while it is in use, and run the command again."
             )
@@ -346,17 +313,19 @@ class FileState:
             return []
         starts, sizes = offsets.tolist(), lengths.tolist()
         first, end = min(starts), max(start + size for start, size in zip(starts, sizes, strict=True))
-        with self.file.open("rb", buffering=0) as stream:
+        descriptor = os.open(self.file, OPENED)
+        try:
             if end - first <= sum(sizes) + NEAR * len(sizes):  # those of an image mostly lie side by side
-                stream.seek(first)
-                text = stream.read(end - first)
+                text = os.pread(descriptor, end - first, first)
+                together = side_by_side(text, len(starts)) if starts == sorted(starts) else None
+                if together is not None:
+                    return together
                 parts = [text[start - first : start - first + size] for start, size in zip(starts, sizes, strict=True)]
-                return [_one_decoded(part) for part in parts]
-            found = []
-            for start, size in zip(starts, sizes, strict=True):
-                stream.seek(start)
-                found.append(_one_decoded(stream.read(size)))
-        return found
+            else:
+                parts = [os.pread(descriptor, size, start) for start, size in zip(starts, sizes, strict=True)]
+        finally:
+            os.close(descriptor)
+        return [decoded(part) for part in parts]
 
 
 def _unreadable(file: Path, reason: str) -> DatasetError:

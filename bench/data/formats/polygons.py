@@ -127,10 +127,10 @@ def _turns(polygons: Sequence[Corners], size: Size) -> _Turns:
 def _compiled_turns(corners: Corners, lengths: NDArray[np.int64], size: Size) -> _Turns:
     ends, room = np.empty(len(lengths), dtype=np.int64), 2 * size.width * len(lengths)
     while True:
-        places = np.empty(room, dtype=np.int64)
-        count = KERNELS["turns"](corners, lengths, size.height, size.width, places, ends)
+        places, columns = np.empty(room, dtype=np.int64), np.empty(room, dtype=np.int64)
+        count = KERNELS["turns"](corners, lengths, size.height, size.width, places, columns, ends)
         if count <= room:
-            return _Turns(places[:count], ends)
+            return _Turns(places[: KERNELS["sort_turns"](places, columns, size.width, ends)], ends)
         room = count
 
 

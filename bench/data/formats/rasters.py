@@ -6,6 +6,7 @@ Polygons are drawn in `polygons.py`, run lengths are read in `bench/records/mask
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 
 import cv2
 import numpy as np
@@ -118,10 +119,10 @@ def _runs_of_polygons(segmentations: Sequence[object], size: Size) -> MaskRuns |
     if any(type(part) is not list or len(part) < LEAST_NUMBERS or len(part) % 2 for part in parts):
         return None
     try:
-        corners = np.array([number for part in parts for number in part], dtype=np.float64)
+        corners = np.fromiter(chain.from_iterable(parts), dtype=np.float64, count=sum(map(len, parts)))
     except (ValueError, TypeError, OverflowError):
         return None
-    if corners.ndim != 1 or not (np.abs(corners) <= FARTHEST).all():
+    if not (np.abs(corners) <= FARTHEST).all():
         return None  # the slower way tells which one
     lengths = np.array([len(part) // 2 for part in parts], dtype=np.int64)
     return compiled_runs(corners.reshape(-1, 2), lengths, counts, size)

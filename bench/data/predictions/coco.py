@@ -86,12 +86,13 @@ class _OfImage:
 
     def add(self, segmentation: Any) -> None:
         """Keep a mask; of run lengths as text the text alone, with the size once for all of the image."""
-        if isinstance(segmentation, dict) and segmentation.keys() == {"size", "counts"}:
-            size, counts = segmentation["size"], segmentation["counts"]
-            self.size = size if self.size is None else self.size
-            if isinstance(counts, str) and isinstance(size, list) and size == self.size:
-                self.masks.append(counts)
-                return
+        if type(segmentation) is dict and len(segmentation) == 2:
+            size, counts = segmentation.get("size"), segmentation.get("counts")
+            if type(counts) is str and type(size) is list:
+                self.size = size if self.size is None else self.size
+                if size == self.size:
+                    self.masks.append(counts)
+                    return
         self.masks.append({"text": segmentation} if isinstance(segmentation, str) else segmentation)
 
     def segmentations(self) -> list[Any]:
@@ -149,13 +150,18 @@ class _Rows:
             known = as_row(RESULT, row, f"row {self.count}", self._file)
             image, category = known["image_id"], known["category_id"]
         self.count += 1
-        name = self._texts.setdefault(category, str(category))
+        name = self._texts.get(category)
+        if name is None:
+            name = self._texts[category] = str(category)
         self.categories[name] += 1
         segmentation, score = row.get("segmentation"), row.get("score")
         self._boxes += not segmentation
-        number = float(score) if _is_score(score) else None
+        number = score if type(score) is float and 0.0 <= score <= 1.0 else None
         if number is None:
-            self._bad_scores.append(score)
+            if _is_score(score):
+                number = float(score)
+            else:
+                self._bad_scores.append(score)
         of_image = self._place.get(image) or self._of(image)
         if of_image is not None:
             of_image.categories.append(name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -24,6 +24,7 @@ from bench.errors import BenchError, DatasetError
 from bench.records import DatasetSpec, Flag, ModelSpec, Size, TaskKind
 from bench.records.predictions import Prediction
 from bench.records.probabilities import ClassProbabilities
+from bench.records.store.files import file_state
 
 
 class Reader(Protocol):
@@ -45,6 +46,9 @@ READERS: dict[Format, Callable[[Path, Options, Requested], Reader]] = {
     "panoptic": PanopticMaps,
     "yolo": YoloTexts,
 }
+
+_OPENED: dict[Hashable, Reader] = {}
+"""COCO results that were read to check a suite, for the job that comes next: they are one file of many images."""
 
 
 def kind_of(options: Mapping[str, JsonValue]) -> TaskKind:
@@ -68,7 +72,15 @@ def open_predictions(model: ModelSpec, spec: DatasetSpec, dataset: Dataset) -> R
     annotations = options.annotations or _annotations_beside(root)
     wanted = asked(model, dataset, spec.test, spec.max_images, annotations=annotations)
     place = root if KIND_OF[form] == "semantic" or form == "yolo" else _json_of(root, form)
-    return READERS[form](place, options, wanted)
+    known = None if wanted.annotations is None else wanted.annotations.state
+    key = model.to_json(), spec.to_json(), file_state(place), known, wanted.ids
+    reader = _OPENED.pop(key, None)
+    if reader is None:
+        reader = READERS[form](place, options, wanted)
+        _OPENED.clear()
+        if form == "coco":
+            _OPENED[key] = reader
+    return reader
 
 
 def probabilities_of(reader: Reader, image_id: str, size: Size) -> ClassProbabilities:

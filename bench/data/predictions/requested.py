@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from bench.data.formats.coco_index import CocoIndex, coco_index
 from bench.data.formats.documents import read_json_object
-from bench.data.formats.file_names import same_text
+from bench.data.formats.entries import Entry
+from bench.data.formats.file_names import same_text, stem_of
 from bench.data.formats.typed import VALUES, as_typed
 from bench.data.labels.dataset import on_disk
 from bench.data.labels.predictions import classes_predicted, place_of, places_of
@@ -63,16 +65,18 @@ def asked(
     """
     ids = tuple(dataset.ids(split))[:max_images]
     everything = [image_id for name in dataset.splits() for image_id in _listed(dataset, name)]
-    index = _index(dataset, ids, annotations)
-    classes = classes_predicted(model, dataset)
+    index, classes = _index(dataset, ids, annotations), classes_predicted(model, dataset)
+    files = on_disk(dataset)
+    entries = {} if files is None else {i: _Known.of(files.entry(i)) for i in dict.fromkeys([*ids, *everything])}
+    by_file = {} if index is None else _keys_by_stem(index)
     return Requested(
         ids=ids,
         others=frozenset(everything) - set(ids),
-        names=_names(ids, everything, dataset, index),
+        names=_names(ids, everything, entries, by_file),
         classes=classes,
         places=places_of(dataset) if model.trained_on is None else {c.name: i for i, c in enumerate(classes)},
         annotations=index,
-        numbers={} if index is None else _numbers(ids, dataset, index, own=annotations is None),
+        numbers={} if index is None else _numbers(ids, entries, by_file, own=annotations is None),
     )
 
 
@@ -96,37 +100,55 @@ def _index(dataset: Dataset, ids: Sequence[str], annotations: str | None) -> Coc
     return coco_index(first) if first is not None and first.suffix == ".json" else None
 
 
-def _numbers(ids: Sequence[str], dataset: Dataset, index: CocoIndex, *, own: bool) -> dict[str, str]:
+class _Known(NamedTuple):
+    """Two names of an image: that in the annotation file of its data set, and its file's without suffix."""
+
+    key: str
+    stem: str
+
+    @classmethod
+    def of(cls, entry: Entry) -> _Known:
+        """Names of an image of a data set of files."""
+        return cls(entry.key, entry.image.stem)
+
+
+def _keys_by_stem(index: CocoIndex) -> dict[str, str]:
+    """Return the name of each image's file without folders and suffix -> its id in an annotation file."""
+    names = (name.decode().rpartition("/")[2] for name in index.names.tolist())
+    return {stem_of(name): key.decode().lstrip() for name, key in zip(names, index.keys.tolist(), strict=True)}
+
+
+def _numbers(
+    ids: Sequence[str], entries: Mapping[str, _Known], by_file: Mapping[str, str], *, own: bool
+) -> dict[str, str]:
     """Return the number of each scored image in a file, which its `own` entries hold, or else file names tell."""
-    files = on_disk(dataset)
-    if own and files is not None:
-        return {files.entry(image_id).key: image_id for image_id in ids}
-    by_file = {Path(index.names[i].decode()).stem: index.key(i) for i in range(len(index))}
-    stems = {image_id: image_id if files is None else files.entry(image_id).image.stem for image_id in ids}
+    if own and entries:
+        return {entries[image_id].key: image_id for image_id in ids}
+    stems = {image_id: entries[image_id].stem if entries else image_id for image_id in ids}
     found = {image_id: by_file.get(stem) or by_file.get(image_id) for image_id, stem in stems.items()}
     return {number: image_id for image_id, number in found.items() if number is not None}
 
 
-def _names(ids: Sequence[str], everything: Sequence[str], dataset: Dataset, index: CocoIndex | None) -> dict[str, str]:
+def _names(
+    ids: Sequence[str], everything: Sequence[str], entries: Mapping[str, _Known], by_file: Mapping[str, str]
+) -> dict[str, str]:
     """Return every name by which an image may be called -> its id; names of two images are left out, ids stay.
 
     Numbers in annotation files often begin anew in each split: one of a scored image is no other's.
     """
     found: dict[str, set[str]] = {}
-    files = on_disk(dataset)
-    by_file = {} if index is None else {Path(index.names[i].decode()).stem: index.key(i) for i in range(len(index))}
     scored = set(ids)
-    stems = set() if files is None else {files.entry(image_id).image.stem for image_id in ids}
-    numbers = {by_file.get(stem, "") for stem in stems}
-    numbers |= set() if files is None else {files.entry(image_id).key for image_id in ids}
+    of_scored = [entries[image_id] for image_id in ids] if entries else []
+    stems = {one.stem for one in of_scored}
+    numbers = {by_file.get(stem, "") for stem in stems} | {one.key for one in of_scored}
     for image_id in dict.fromkeys([*ids, *everything]):
         names = {image_id.replace("__", "/"), image_id.rpartition("__")[2], image_id.partition("__")[2]}
-        if files is not None:
-            entry = files.entry(image_id)
-            own = {entry.key}
-            if image_id in scored or entry.image.stem not in stems:
-                own |= {by_file.get(entry.image.stem, ""), by_file.get(image_id, "")}
-            names |= {entry.image.stem, *(own if image_id in scored else own - numbers)}
+        if entries:
+            known = entries[image_id]
+            own = {known.key}
+            if image_id in scored or known.stem not in stems:
+                own |= {by_file.get(known.stem, ""), by_file.get(image_id, "")}
+            names |= {known.stem, *(own if image_id in scored else own - numbers)}
         else:
             names.add(by_file.get(image_id, ""))
         if image_id.isdecimal():

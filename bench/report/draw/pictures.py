@@ -21,7 +21,14 @@ from bench.report.draw.probability_curves import draw_probabilities
 from bench.report.draw.recipe_pictures import draw_recipes
 from bench.report.draw.robustness import draw_robustness
 from bench.report.draw.stage_times import StageBar, stage_times
-from bench.report.draw.tiles import finest, ground_truth_tile, predicted_tile, score_to_draw, shown_image
+from bench.report.draw.tiles import (
+    finest,
+    ground_truth_tile,
+    predicted_labels,
+    predicted_tile,
+    score_to_draw,
+    shown_image,
+)
 from bench.report.draw.training_pictures import draw_training, row_label
 from bench.report.summary.rows import Row, best_cases
 from bench.report.summary.summarise import RunSummary
@@ -217,9 +224,11 @@ def sheet_rows(views: list[CaseView], show_from: float | None = None) -> list[Sh
         return [predicted_tile(view, image_id, dataset, tau) for view, tau in zip(views, scores, strict=True)]
 
     def told_apart(image_id: str) -> float:
-        alone = len(views) == 1  # nobody to disagree with but the ground truth
-        shown = tiles(image_id) + ([Tile(dataset.target(image_id).semantic.labels)] if alone else [])
-        return _disagreement([tile.labels for tile in shown if tile is not None])
+        pairs = zip(views, scores, strict=True)
+        shown = [predicted_labels(view, image_id, dataset, tau) for view, tau in pairs]
+        if len(views) == 1:  # nobody to disagree with but the ground truth
+            shown.append(dataset.target(image_id).semantic.labels)
+        return _disagreement([labels for labels in shown if labels is not None])
 
     # The tiles of all candidates together would be gigabytes: those of the few that are shown are made once more.
     chosen = sorted(candidates, key=lambda image_id: (-told_apart(image_id), image_id))[:SHEET_IMAGES]

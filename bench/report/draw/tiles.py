@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ from bench.records import TaskKind, background_class
 from bench.records.predictions import (
     INSTANCE_SCORE,
     Instances,
+    LabelMap,
     Panoptic,
     Prediction,
     PromptedMasks,
@@ -77,32 +79,39 @@ def ground_truth_tile(ground_truth: GroundTruth, kind: TaskKind) -> Tile:
 
 def predicted_tile(view: CaseView, image_id: str, dataset: Dataset, drawn: float | None) -> Tile | None:
     """Return what a case predicts on an image, objects from the score `drawn` on; None where it cannot be read."""
+    # A picture may miss a tile; that the file is damaged is the scores' to say.
+    with suppress(OSError, BenchError):
+        prediction = _shown(view, image_id, dataset, drawn)
+        return Tile(_labels(view, prediction), outlines(prediction), *_objects(prediction))
+    return None
+
+
+def predicted_labels(view: CaseView, image_id: str, dataset: Dataset, drawn: float | None) -> LabelMap | None:
+    """Return the labels of `predicted_tile` alone, for comparing many images."""
+    with suppress(OSError, BenchError):
+        return _labels(view, _shown(view, image_id, dataset, drawn))
+    return None
+
+
+def _shown(view: CaseView, image_id: str, dataset: Dataset, drawn: float | None) -> Prediction:
+    """Return what is drawn of a stored prediction, in the classes of the task."""
     assert view.predict is not None
-    try:
-        prediction = load_prediction(view.case.model.task, view.predict.folder / layout.PREDICTIONS, image_id)
-    except (OSError, BenchError):
-        # A picture may miss a tile; that the file is damaged is the scores' to say.
-        return None
-    try:
-        return _tile(view, prediction, image_id, dataset, drawn)
-    except BenchError:
-        return None
-
-
-def _tile(view: CaseView, prediction: Prediction, image_id: str, dataset: Dataset, drawn: float | None) -> Tile:
+    prediction = load_prediction(view.case.model.task, view.predict.folder / layout.PREDICTIONS, image_id)
     table = table_for(view.case.model, dataset)
     prediction = prediction if table is None else map_prediction(prediction, table)
-    if isinstance(prediction, Instances):
-        prediction = _sure(prediction, INSTANCE_SCORE if drawn is None else drawn)
+    if isinstance(prediction, Instances):  # models list hundreds of unsure objects for the sake of AP
+        return prediction.chosen(prediction.scores >= (INSTANCE_SCORE if drawn is None else drawn))
     if isinstance(prediction, PromptedMasks):
-        prediction = _as_asked(prediction, dataset.target(image_id).instances)
+        return _as_asked(prediction, dataset.target(image_id).instances)
+    return prediction
+
+
+def _labels(view: CaseView, prediction: Prediction) -> LabelMap:
     classes = view.task.classes
-    if isinstance(prediction, Instances):
-        nothing = background_class(classes)
-        labels = semantic_from_instances(prediction, tau=0.0, background=nothing, num_classes=len(classes)).labels
-    else:
-        labels = semantic_from(prediction, classes).labels
-    return Tile(labels, outlines(prediction), *_objects(prediction))
+    if not isinstance(prediction, Instances):
+        return semantic_from(prediction, classes).labels
+    nothing = background_class(classes)
+    return semantic_from_instances(prediction, tau=0.0, background=nothing, num_classes=len(classes)).labels
 
 
 def _objects(prediction: Prediction) -> tuple[NDArray[np.int32], NDArray[np.int64]] | tuple[()]:
@@ -119,12 +128,6 @@ def _objects(prediction: Prediction) -> tuple[NDArray[np.int32], NDArray[np.int6
             objects[prediction.masks[index]] = index + 1
         return objects, prediction.class_ids
     return ()
-
-
-def _sure(instances: Instances, score: float) -> Instances:
-    """Return the objects that are painted; models list hundreds of unsure ones for the sake of AP."""
-    kept = instances.scores >= score
-    return Instances(instances.masks[kept], instances.class_ids[kept], instances.scores[kept], instances.crowd[kept])
 
 
 def _as_asked(predicted: PromptedMasks, ground_truth: Instances | None) -> Instances:

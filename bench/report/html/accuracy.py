@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from bench.metrics.error_budget import KINDS, MISSED
 from bench.metrics.error_budget import METRIC as BUDGET
 from bench.report import differences, sentences, tables, training_tables
-from bench.report.cells import DataFrame, table_of
 from bench.report.draw.numbers import MISSING
 from bench.report.facts import Facts
 from bench.report.folds_table import folds_note, folds_table
 from bench.report.summary.confusion import ConfusionTable
+from bench.report.text_table import TextTable
 
 TITLE = "Where accuracy is lost"
 BUDGET_KINDS = (*KINDS, MISSED)
@@ -109,7 +109,7 @@ def normalised(table: ConfusionTable) -> list[list[float]]:
     return [[float(v) for v in row] for row in counts / np.maximum(1, counts.sum(axis=1, keepdims=True))]
 
 
-def segments_table(facts: Facts) -> DataFrame:
+def segments_table(facts: Facts) -> TextTable:
     """Panoptic quality by class and model with its factors and counts: found, invented, missed, split and merged."""
     from bench.metrics import split_merge
     from bench.metrics.panoptic_quality import METRIC
@@ -137,7 +137,7 @@ def segments_table(facts: Facts) -> DataFrame:
                     **(_kept_apart(apart[number]) if apart is not None else {}),
                 }
             )
-    return table_of(entries)
+    return TextTable(entries)
 
 
 def _kept_apart(sums: NDArray[np.float64]) -> dict[str, str]:

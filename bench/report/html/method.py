@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from bench.report import sentences, tables
-from bench.report.cells import table_of
 from bench.report.facts import Facts
+from bench.report.text_table import TextTable
 from bench.report.weights_table import weights_table
 
 TITLE = "How it was measured"
@@ -22,7 +22,7 @@ def section(facts: Facts) -> dict[str, Any]:
         "origins_note": sentences.origins_note(summary),
         "environment": sentences.environment_lines(summary),
         "notes": sentences.footnotes(summary),
-        "commands": table_of(
+        "commands": TextTable(
             [{"row": facts.name_of[row.case_id], "command": facts.command_of(row.case_id)} for row in summary.rows]
         ),
     }

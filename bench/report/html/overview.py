@@ -10,7 +10,6 @@ from typing import Any
 from markupsafe import Markup
 
 from bench.report import sentences, tables
-from bench.report.cells import DataFrame
 from bench.report.conclusion import conclusion
 from bench.report.draw.numbers import milliseconds, share_of, with_interval
 from bench.report.draw.text_places import Anchor, Box, place
@@ -18,6 +17,7 @@ from bench.report.facts import Facts
 from bench.report.html import svg
 from bench.report.summary.rows import Row
 from bench.report.summary.summarise import RunSummary
+from bench.report.text_table import TextTable
 
 TITLE = "Overview"
 
@@ -48,7 +48,7 @@ def section(facts: Facts) -> dict[str, Any]:
     return {
         "conclusion": conclusion(summary),
         "doubts": sentences.doubts(summary),
-        "columns": list(table.columns),
+        "columns": table.columns,
         "lines": model_lines(summary, table),
         "plot": pareto(facts),
         "left_out": facts.left_out,
@@ -56,13 +56,13 @@ def section(facts: Facts) -> dict[str, Any]:
     }
 
 
-def model_lines(summary: RunSummary, table: DataFrame) -> list[dict[str, Any]]:
+def model_lines(summary: RunSummary, table: TextTable) -> list[dict[str, Any]]:
     """Return the rows of the overview: one for each model, the mean over its seeds with the seeds below it.
 
     Each has its cells, whether it is a seed that stands below its mean, and the place of its row, to which the plot
     points; None of a mean.
     """
-    cells = table.values.tolist()
+    cells = table.rows
     position = {row.case_id: number for number, row in enumerate(summary.rows)}
     group_of = {case_id: group for group in summary.seed_groups for case_id in group.case_ids}
     lines: list[dict[str, Any]] = []

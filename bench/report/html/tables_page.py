@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from bench import __version__
-from bench.report.cells import DataFrame
 from bench.report.html.page import environment, own_file
+from bench.report.text_table import TextTable
 
 
-def page_of_tables(title: str, tables: Mapping[str, DataFrame], notes: Sequence[str] = ()) -> str:
+def page_of_tables(title: str, tables: Mapping[str, TextTable], notes: Sequence[str] = ()) -> str:
     """Return a page with a heading and a sortable table for each entry, and notes below."""
     text: str = (
         environment()

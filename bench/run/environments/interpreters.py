@@ -34,15 +34,17 @@ RUNTIME_PACKAGES: dict[Runtime, tuple[str, ...]] = {
 """Packages that make a runtime, under all of their names; ONNX Runtime also quantises what OpenVINO runs in int8."""
 
 _QUESTION = """
-import importlib.metadata as m, json, platform
+import email, importlib.metadata as m, json, platform
 found = {}
 for d in m.distributions():
-    name = d.metadata["Name"]
+    # The description below the fields is long, and not parsed.
+    text = d.read_text("METADATA") or d.read_text("PKG-INFO") or d.read_text("") or ""
+    get = email.message_from_string(text.partition("\\n\\n")[0]).get_all
+    name = (get("Name") or [""])[0]
     if name and name.lower() not in found:
-        get = d.metadata.get_all
         found[name.lower()] = {
             "name": name,
-            "version": d.version,
+            "version": (get("Version") or [""])[0],
             "expression": (get("License-Expression") or [""])[0],
             "licence": (get("License") or [""])[0],
             "classifiers": [c for c in get("Classifier") or [] if c.startswith("License ::")],

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from itertools import chain
 from pathlib import Path
 
 from bench.measure.devices import allowed_cores
@@ -23,6 +24,8 @@ SETTLED_S = 2.0
 """A file that was changed less than so long ago is not remembered: a further change may look the same."""
 
 COMMIT_EVERY = 4096
+AT_ONCE = 16
+"""Files that a thread is given at a time: to hand over each costs more than to read a small one."""
 
 REHASH = "BENCH_REHASH"
 """Set by `--rehash`: files are read even if they look unchanged."""
@@ -51,8 +54,8 @@ class ContentHashes:
 
     def of(self, files: Sequence[Path], progress: Progress | None = None) -> list[str]:
         """Return the SHA-256 of each file in hex, '' for one that is missing; reads them in parallel."""
-        distinct = {file.absolute(): None for file in files}
-        states = {path: file_state(path) for path in distinct}
+        places = [file.absolute() for file in files]
+        states = {path: file_state(path) for path in dict.fromkeys(places)}
         found: dict[Path, str] = {path: "" for path, state in states.items() if state is None}
         with closing(self._opened()) as database:
             present = {path: state for path, state in states.items() if state is not None}
@@ -60,8 +63,9 @@ class ContentHashes:
                 found |= _remembered(database, present)
             wanted = [path for path in present if path not in found]
             with ThreadPoolExecutor(max(1, len(allowed_cores()))) as pool:
-                hashed = zip(wanted, pool.map(content_sha256, wanted), strict=True)
-                for number, (path, sha) in enumerate(hashed, start=1):
+                parts = [wanted[start : start + AT_ONCE] for start in range(0, len(wanted), AT_ONCE)]
+                hashes = chain.from_iterable(pool.map(lambda part: [*map(content_sha256, part)], parts))
+                for number, (path, sha) in enumerate(zip(wanted, hashes, strict=True), start=1):
                     found[path] = sha
                     self.read += 1
                     _remember(database, path, present[path], sha)
@@ -70,7 +74,7 @@ class ContentHashes:
                     if progress is not None:
                         progress(number, len(wanted))
             database.commit()
-        return [found[file.absolute()] for file in files]
+        return [found[path] for path in places]
 
     def _opened(self) -> sqlite3.Connection:
         if self.memory is not None:

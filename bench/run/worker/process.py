@@ -69,7 +69,7 @@ def serve(load_work: Callable[[], Callable[[Job, Path], JobFacts]], *, confined:
         confined: True if it may write in its folder, caches and a temporary folder alone.
     """
     PHASES.seconds.clear()
-    started, started_at = time.monotonic(), datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    started, started_at = time.monotonic(), _now()
     die_with_parent()
     _leave_without_parent()  # in this order: whoever ends from now on takes this process along
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -94,6 +94,26 @@ def serve(load_work: Callable[[], Callable[[Job, Path], JobFacts]], *, confined:
     _end_soon()
     _write(folder / OUTCOME, {**ending, "started_at": started_at, "wall_s": time.monotonic() - started})
     return 0
+
+
+def do_here(folder: Path) -> None:
+    """Do the job of a folder in this process, which takes none of a worker's limits on, and say how it ended."""
+    started, started_at = time.monotonic(), _now()
+    own = dict(PHASES.seconds)
+    PHASES.seconds.clear()
+    try:
+        ending = _attempt(_load_work(), folder, limited=False)
+    except ImportError as error:
+        job = json.loads((folder / JOB).read_text(encoding="utf-8"))
+        ending = _ending("environment_error", _what_is_missing(error, job), traceback.format_exc())
+    finally:  # the job's seconds stand in its outcome
+        PHASES.seconds.clear()
+        PHASES.seconds.update(own)
+    _write(folder / OUTCOME, {**ending, "started_at": started_at, "wall_s": time.monotonic() - started})
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def hold(folder: Path) -> int:
@@ -150,8 +170,8 @@ def _load_work() -> Callable[[Job, Path], JobFacts]:
     return do_job
 
 
-def _attempt(work: Callable[[Job, Path], JobFacts], folder: Path) -> Ending:
-    """Do the work and classify how it ended; the one place in a worker that catches broadly."""
+def _attempt(work: Callable[[Job, Path], JobFacts], folder: Path, *, limited: bool = True) -> Ending:
+    """Do the work, within a limit of memory, and classify how it ended; the one place that catches broadly."""
     with during("import"):
         from bench.errors import BenchError, ShapeError, Unsupported
         from bench.measure.out_of_memory import memory_that_is_full
@@ -163,7 +183,8 @@ def _attempt(work: Callable[[Job, Path], JobFacts], folder: Path) -> Ending:
     try:
         job = read_record(Job, folder / JOB)
         device = job.target.device
-        limit_memory(job)
+        if limited:
+            limit_memory(job)
         facts = as_json_dict(work(job, folder))
         return {**_ending("ok"), "facts": {**facts, "phases_s": dict(PHASES.seconds)}}
     except Unsupported as error:

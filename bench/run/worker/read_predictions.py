@@ -15,6 +15,7 @@ from bench.errors import BenchError
 from bench.records import Job, JobFacts
 from bench.records.predictions import check_prediction, save_prediction
 from bench.records.probabilities import QUANTISATION_ERROR
+from bench.records.run_kernels import read_many
 from bench.records.store import layout
 from bench.records.store.files import write_atomically
 from bench.run.worker.images import test_ids
@@ -33,6 +34,8 @@ def read_job(job: Job, folder: Path) -> JobFacts:
     if not ids:
         raise BenchError(f"split {job.dataset.test!r} of data set {job.dataset.name!r} has no images")
     reader = open_predictions(job.model, job.dataset, dataset)
+    if isinstance(reader, CocoResults):
+        read_many(len(ids))
     out = folder / layout.PREDICTIONS
     out.mkdir(exist_ok=True)
     hashes: dict[str, str] = {}

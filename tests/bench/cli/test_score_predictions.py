@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -11,6 +12,9 @@ import yaml
 
 from bench.cli.main import main
 from bench.data.formats.by_name import open_dataset
+from bench.run.process import WorkerStopper
+from bench.run.worker.progress import write_progress
+from bench.run.workers import FreshInterpreters
 
 OPTIONS = {"preset": "easy", "size": [40, 56], "test": 4}
 DATASET = ["--dataset", "shapes", *(word for k, v in OPTIONS.items() for word in ("--set", f"{k}={v}"))]
@@ -99,3 +103,23 @@ def test_every_usage_error_is_one_paragraph_and_a_usage_error(tmp_path, capsys, 
 def test_a_model_of_files_cannot_be_run(capsys):
     assert main(["predict", "predictions/files", ".", "--out", "there"]) == 2
     assert "its predictions are files" in capsys.readouterr().err
+
+
+def test_files_are_read_without_a_process_of_their_own(tmp_path, monkeypatch):
+    def refused(*_, **__):
+        raise AssertionError("a process was started")
+
+    monkeypatch.setattr("bench.run.workers.run_worker", refused)
+    write_maps(tmp_path / "maps")
+    assert main(["score", "--predictions", "maps", *DATASET]) == 0
+
+
+def test_reading_files_stops_at_the_next_image_when_the_run_is_stopped(tmp_path, monkeypatch):
+    write_maps(tmp_path / "maps")
+    monkeypatch.setattr("bench.run.read_here.do_here", lambda folder: write_progress(folder, 1, 4))
+    leash = WorkerStopper()
+    leash.pull()
+    job = SimpleNamespace(model=SimpleNamespace(adapter="predictions"))
+    with pytest.raises(KeyboardInterrupt):
+        FreshInterpreters(leash).run(job, tmp_path, folder=tmp_path, log=tmp_path, timeout_s=1, tell=print)
+    write_progress(tmp_path, 1, 4)  # later jobs go on

@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import time
+from importlib.metadata import distributions
 
 import pytest
 
@@ -132,3 +133,8 @@ def test_a_secret_whose_name_begins_like_a_setting_is_not_recorded(monkeypatch):
     for name in names:
         monkeypatch.setenv(name, "hunter2")
     assert "hunter2" not in str(capture(harness_root())["variables"])
+
+
+def test_packages_are_those_that_importlib_tells():
+    every = {package.metadata["Name"]: package.version for package in distributions() if package.metadata["Name"]}
+    assert capture(harness_root())["packages"] == every

@@ -50,6 +50,20 @@ def test_texts_are_read_alike(monkeypatch, compiled, seed):
     assert plain == fast
 
 
+def test_masks_are_written_and_measured_alike(monkeypatch, compiled):
+    random = np.random.default_rng(0)
+    for _ in range(1000):
+        size = Size(*(int(n) for n in random.integers(0, 30, 2)))
+        drawn = random.random((int(random.integers(0, 6)), *size)) < random.choice([0.0, 0.1, 0.5, 0.99, 1.0])
+        found = []
+        for names in ({}, compiled):
+            monkeypatch.setattr("bench.records.mask_runs.KERNELS", names)
+            runs = MaskRuns.of_masks(drawn)
+            found.append((runs.texts(), runs.areas.tolist()))
+        assert found[0] == found[1]
+        assert found[0][1] == drawn.sum(axis=(1, 2)).tolist()
+
+
 @pytest.mark.parametrize(
     "texts", [["o"], ["0o"], ["€"], ["1"], [""], ["06", "\x00"], ["b'0'"], ["060"], ["0600"], ["oooooooooooooo0"]]
 )

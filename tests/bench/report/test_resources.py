@@ -61,7 +61,7 @@ def with_profiles(run, *profiles: ProfileResult | None) -> RunSummary:
 
 
 def test_each_number_of_a_profile_has_its_column(finished):
-    (row,) = resources_table(with_profiles(finished, profile())).to_dict("records")
+    (row,) = resources_table(with_profiles(finished, profile())).records()
     assert row == {
         "model": "better",
         "weights MiB": "2.0",
@@ -153,7 +153,7 @@ def priced(summary: RunSummary) -> RunSummary:
 def test_the_price_of_a_million_images_follows_from_the_throughput(finished):
     summary = priced(with_profiles(finished))
     # The synthetic passes: 250 and 500 images in 2 s. 1e6 / 125 / 3600 h x 4.5 = 10.
-    assert resources_table(summary).to_dict("records") == [
+    assert resources_table(summary).records() == [
         {"model": "better", "CHF per million images": "10.0"},
         {"model": "faster", "CHF per million images": "5.00"},
     ]

@@ -115,7 +115,7 @@ def test_size_and_time_of_an_export_stand_in_the_table(synthetic):
     synthetic.write_job(other, "export", other.export_key, exported_bytes=12_340_000, export_s=4.26)
     summary = summarise(read_run(synthetic.run))
     assert (summary.runtimes[0].exported_bytes, summary.runtimes[0].export_s) == (12_340_000, 4.26)
-    row = runtimes_table(summary).iloc[0]
+    row = runtimes_table(summary).records()[0]
     assert (row["export MB"], row["export s"]) == ("12.3", "4.3")
 
 
@@ -132,7 +132,7 @@ def test_a_run_with_half_its_predictions_says_what_it_knows(synthetic):
     summary = summarise(read_run(synthetic.run))
     (found,) = summary.runtimes
     assert (found.pixels, found.changed, found.parity, found.latency_ratio) == (0, None, None, None)
-    assert set(runtimes_table(summary).iloc[0]) >= {"–"}
+    assert set(runtimes_table(summary).rows[0]) >= {"–"}
 
 
 def test_the_report_has_the_table_only_where_there_are_runtimes(synthetic):

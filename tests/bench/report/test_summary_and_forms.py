@@ -111,7 +111,7 @@ def test_device_time_by_events_has_a_column_of_its_own(synthetic):
         found = Samples.load(file)
         device_ns = np.where(found.clock == STAGED, 3_000_000, -1).astype(np.int64)
         dataclasses.replace(found, device_ns=device_ns).save(file)
-    (row,) = stages_table(summary_of(synthetic)).to_dict("records")
+    (row,) = stages_table(summary_of(synthetic)).records()
     assert row["infer by events ms"] == "3.00"
 
 

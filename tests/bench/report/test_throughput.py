@@ -93,7 +93,7 @@ def with_loads(summary, loads):
 
 
 def cells(summary, scenario):
-    (row,) = [row for row in scenarios_table(summary).to_dict("records") if row["scenario"] == scenario]
+    (row,) = [row for row in scenarios_table(summary).records() if row["scenario"] == scenario]
     return row
 
 
@@ -134,7 +134,7 @@ def test_a_refused_scenario_has_a_row_with_the_reason(summary):
 
 
 def test_batch_sizes_have_gains_and_say_which_was_chosen_and_why_it_ended(summary):
-    rows = sweep_table(summary).to_dict("records")
+    rows = sweep_table(summary).records()
     assert [(row["batch"], row["gain %"]) for row in rows] == [("1", "–"), ("2", "+50.0"), ("4", "–")]
     assert [row["ended"] for row in rows] == ["measured", "chosen", "out of device memory: no more"]
     assert "peak device MiB" not in rows[0]
@@ -144,7 +144,7 @@ def test_batch_sizes_have_gains_and_say_which_was_chosen_and_why_it_ended(summar
 def test_the_last_batch_says_why_there_is_no_larger_one(summary):
     points = SWEEP.points[:2]
     ended = Loads(sweep=SWEEP.model_copy(update={"points": points, "chosen_batch": 1, "stopped_by": "gain"}))
-    rows = sweep_table(with_loads(summary, ended)).to_dict("records")
+    rows = sweep_table(with_loads(summary, ended)).records()
     assert [row["ended"] for row in rows] == ["chosen", "measured; ended: larger batches gained too little"]
 
 

@@ -41,7 +41,7 @@ def summary_of(run, **facts):
 
 
 def test_a_row_has_the_counts_the_classes_and_each_part_of_the_input_with_who_said_it(synthetic):
-    (row,) = weights_table(summary_of(synthetic, weights_read=READ, input_contract=CONTRACT)).to_dict("records")
+    (row,) = weights_table(summary_of(synthetic, weights_read=READ, input_contract=CONTRACT)).records()
     assert row == {
         "model": "mine",
         "tensors loaded": "62",
@@ -66,7 +66,7 @@ def test_columns_that_nobody_has_are_left_out_and_one_source_is_named_once(synth
         "size": None,
         "from": {"mean": "the network's own", "std": "the network's own"},
     }
-    (row,) = weights_table(summary_of(synthetic, input_contract=contract)).to_dict("records")
+    (row,) = weights_table(summary_of(synthetic, input_contract=contract)).records()
     assert row == {"model": "mine", "mean": "0.5", "std": "0.25", "said by": "the network's own"}
 
 
@@ -85,7 +85,7 @@ def test_how_images_were_fitted_in_training_stands_beside_how_they_are():
 
 def test_where_no_job_tells_anything_there_is_no_section(synthetic):
     summary = summary_of(synthetic)
-    assert weights_table(summary).empty
+    assert not weights_table(summary).rows
     assert "Weights and preprocessing" not in markdown.render(summary)
 
 
@@ -98,5 +98,5 @@ def test_report_and_json_have_what_the_facts_say(synthetic):
 
 def test_a_size_by_the_short_side_is_told_as_that(synthetic):
     contract = {"mean": [0.5], "std": [0.25], "size": None, "fit": "stretch", "short_edge": [800, 1333]}
-    (row,) = weights_table(summary_of(synthetic, input_contract=contract)).to_dict("records")
+    (row,) = weights_table(summary_of(synthetic, input_contract=contract)).records()
     assert row["fit"] == "short side to 800, long side to 1333 at most"

@@ -105,7 +105,7 @@ def test_the_score_that_was_validated_is_drawn_and_tabled_under_its_own_name(syn
     (curve,) = curves_of(synthetic)
     assert (curve.score_name, curve.val_score.values) == ("mask AP", (0.2, 0.4))
     table = budget_table(summarise(read_run(synthetic.run)))
-    assert table["val mask AP at 50 % (0–1)"].tolist() == ["0.200"]
+    assert table["val mask AP at 50 % (0–1)"] == ["0.200"]
 
 
 def test_a_run_without_a_sample_of_any_stage_has_no_picture_of_stage_times(untrained, tmp_path):

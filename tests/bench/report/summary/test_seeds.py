@@ -126,12 +126,12 @@ def trained_thrice(synthetic) -> RunSummary:
 
 def test_the_table_over_seeds_has_a_row_per_model_and_every_metric(trained_thrice):
     frame = training_tables.seeds_table(trained_thrice)
-    assert frame["model"].tolist() == ["good", "bad"]
-    assert frame["seeds"].tolist() == ["0, 1, 2"] * 2
+    assert frame["model"] == ["good", "bad"]
+    assert frame["seeds"] == ["0, 1, 2"] * 2
     values = [row.headline.value for row in trained_thrice.rows[:3]]
     assert frame["mIoU, mean"][0].startswith(f"{statistics.mean(values):.3f}")
     assert frame["mIoU, sd"][0] == f"{statistics.stdev(values):.4f}"
-    assert list(frame.columns[4:]) == ["mIoU, error of images", "aAcc, mean", "aAcc, sd", "aAcc, error of images"]
+    assert frame.columns[4:] == ["mIoU, error of images", "aAcc, mean", "aAcc, sd", "aAcc, error of images"]
     assert "## Across seeds" in markdown.render(trained_thrice)
 
 

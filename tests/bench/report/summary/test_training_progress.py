@@ -81,7 +81,7 @@ def test_a_training_that_validates_something_else_has_no_shares():
 def test_the_table_says_how_far_how_fast_and_how_good(finished):
     finished.train(finished.planned[0], validated=((40, 0.5), (100, 0.7), (160, 0.75), (200, 0.74)))
     frame = budget_table(summarise(read_run(finished.run)))
-    better = dict(frame.iloc[0])
+    better = frame.records()[0]
     assert better.pop("test mIoU (0–1)").startswith("0.94")
     assert better == {
         "model": "better",
@@ -107,7 +107,7 @@ def test_who_is_better_in_less_training_is_told_only_where_trainings_differ_in_l
     finished.write_job(slow, "train", slow.train_key, trained_s=40.0, trained_steps=200, trained_images=1600)
     (folder / "training.jsonl").write_text(log)
     # the worse one took twice as long
-    assert budget_table(summarise(read_run(finished.run)))[column].tolist() == ["yes", "no"]
+    assert budget_table(summarise(read_run(finished.run)))[column] == ["yes", "no"]
 
 
 def test_models_that_are_not_trained_are_left_out_with_a_word(synthetic):
@@ -121,4 +121,4 @@ def test_models_that_are_not_trained_are_left_out_with_a_word(synthetic):
         "Not trained in this run and so without curves: brought.",
         "No training step yet: waiting.",
     ]
-    assert budget_table(summary)["model"].tolist() == ["trained"]
+    assert budget_table(summary)["model"] == ["trained"]

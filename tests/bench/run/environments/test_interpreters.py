@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib.metadata import distributions
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from bench.run.environments.interpreters import (
     adapter_code,
     alternatives,
     installed_packages,
+    inventory,
     parse_choices,
     required_packages,
 )
@@ -130,3 +132,16 @@ def test_what_makes_a_runtime_has_versions_of_its_own(bare):
         if runtime in installed:
             assert {runtime} <= found.keys() <= onnx
     assert "onnx" not in Interpreters({"unet": bare}).runtime_versions("unet", "openvino")
+
+
+def test_an_interpreter_tells_of_each_package_what_importlib_does():
+    expected = {}
+    for package in distributions():
+        said = package.metadata
+        fields = said["Name"], package.version, said.get("Summary", ""), said.get("License-Expression", "")
+        expected.setdefault(said["Name"].lower(), fields)
+    found = [
+        (one["name"], one["version"], one["summary"], one["expression"])
+        for one in inventory(Path(sys.executable)).packages
+    ]
+    assert sorted(found) == sorted(expected.values())
