@@ -7,7 +7,7 @@ are those that are scored.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 from dataclasses import dataclass
 
 from tabulate import tabulate
@@ -67,13 +67,15 @@ def run_time(run: RunView, commands: tuple[CommandTime, ...]) -> RunTime:
         BenchError: If the run is of a version that did not count.
     """
     jobs = {job.folder: job for view in run.cases for job in view.jobs if job.folder.parent == run.folder.jobs}
-    seconds: Counter[str] = Counter()
+    seconds: defaultdict[str, float] = defaultdict(float)
     for job in jobs.values():
-        seconds.update(_of_job(job))
+        for phase, took_s in _of_job(job).items():
+            seconds[phase] += took_s
     if not any(phase != "process" for phase in seconds):
         raise BenchError(f"{run.folder.path} does not say where its time went: no job of it has phases_s in its record")
     for command in commands:
-        seconds.update({phase: s for phase, s in command.phases_s.items() if phase != "jobs"})
+        for phase, took_s in command.phases_s.items():
+            seconds[phase] += took_s if phase in PHASES else 0.0  # those of jobs are counted by them
         seconds["between"] += max(0.0, command.wall_s - sum(command.phases_s.values()))
     return RunTime({phase: seconds[phase] for phase in PHASES if seconds[phase] > 0})
 
