@@ -22,9 +22,9 @@ from pathlib import Path
 from bench.records.names import harness_root
 
 TIMED = {
-    "bench.records.store.files": ["content_sha256", "write_atomically", "write_record"],
+    "bench.records.store.files": ["content_sha256", "sha256_of", "write_atomically", "write_record"],
     "bench.records.store.manifest": [
-        "record_facts", "withdraw_facts", "fact_states", "damage_of", "damage_of_job", "sha256_of", "manifest_damage",
+        "record_facts", "withdraw_facts", "fact_states", "damage_of", "damage_of_job", "manifest_damage",
         "recorded_sha256",
     ],
     "bench.records.predictions": [
@@ -76,8 +76,7 @@ class Loader(importlib.abc.Loader):
         for dotted in TIMED[module.__name__]:
             owner, _, name = dotted.rpartition(".")
             holder = getattr(module, owner, None) if owner else module
-            if holder is not None and name in vars(holder):
-                setattr(holder, name, clocked(vars(holder)[name], f"{module.__name__}.{dotted}"))
+            setattr(holder, name, clocked(vars(holder)[name], f"{module.__name__}.{dotted}"))
 
 
 class Finder(importlib.abc.MetaPathFinder):

@@ -91,7 +91,6 @@ class Forked:
         end = time.monotonic() + timeout
         while self.poll() is None:
             if time.monotonic() > end:
-                os.kill(self.pid, signal.SIGKILL)
                 raise subprocess.TimeoutExpired("bench run", timeout)
             time.sleep(0.002)
         return None, self._said.read_text(encoding="utf-8", errors="replace") if self._said.exists() else ""
@@ -264,5 +263,9 @@ def _count(results: Path, pattern: str) -> int:
 
 
 def _finished(process: Started) -> tuple[int, str]:
-    _, said = process.communicate(timeout=300)
-    return process.returncode if process.returncode is not None else -1, said
+    for _ in range(2):  # the campaign itself may have been stopped meanwhile
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            _, said = process.communicate(timeout=300)
+            return process.returncode if process.returncode is not None else -1, said
+    os.kill(process.pid, signal.SIGKILL)
+    return 99, "it still runs after ten minutes"

@@ -93,10 +93,9 @@ def _tried_full(
 def _filled(mount: Path, left_kb: int) -> Iterator[str]:
     """Fill a disk up to some kilobytes."""
     filler = mount / "filler"
-    with filler.open("wb") as file, contextlib.suppress(OSError):
+    with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
         while True:
             file.write(bytes(4096))
-            file.flush()
     os.truncate(filler, max(0, filler.stat().st_size - 1024 * left_kb))
     try:
         yield f"{left_kb} kB left"

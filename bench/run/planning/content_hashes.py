@@ -57,10 +57,19 @@ class ContentHashes:
         places = [file.absolute() for file in files]
         states = {path: file_state(path) for path in dict.fromkeys(places)}
         found: dict[Path, str] = {path: "" for path, state in states.items() if state is None}
+        present = {path: state for path, state in states.items() if state is not None}
+        try:
+            self._fill(found, present, progress)
+        except sqlite3.Error as error:  # of a full disk, a file that was damaged, or one that may only be read
+            self._forget(error)
+            self._fill(found, present, progress)
+        return [found[place] for place in places]
+
+    def _fill(self, found: dict[Path, str], present: dict[Path, State], progress: Progress | None) -> None:
+        """Add the hashes that are not there yet, and remember them."""
         with closing(self._opened()) as database:
-            present = {path: state for path, state in states.items() if state is not None}
             if self.trusts_memory:
-                found |= _remembered(database, present)
+                found |= _remembered(database, {path: state for path, state in present.items() if path not in found})
             wanted = [path for path in present if path not in found]
             with ThreadPoolExecutor(max(1, len(allowed_cores()))) as pool:
                 parts = [wanted[start : start + AT_ONCE] for start in range(0, len(wanted), AT_ONCE)]
@@ -74,7 +83,6 @@ class ContentHashes:
                     if progress is not None:
                         progress(number, len(wanted))
             database.commit()
-        return [found[path] for path in places]
 
     def _opened(self) -> sqlite3.Connection:
         if self.memory is not None:
@@ -82,9 +90,12 @@ class ContentHashes:
                 self.memory.parent.mkdir(parents=True, exist_ok=True)
                 return _with_table(sqlite3.connect(self.memory, timeout=30))
             except (OSError, sqlite3.Error) as error:
-                print(f"note: {self.memory} cannot be used ({error}); files are hashed anew.", file=sys.stderr)
-                self.memory = None
+                self._forget(error)
         return _with_table(sqlite3.connect(":memory:"))
+
+    def _forget(self, error: Exception) -> None:
+        print(f"note: {self.memory} cannot be used ({error}); files are hashed anew.", file=sys.stderr)
+        self.memory = None
 
 
 def _with_table(database: sqlite3.Connection) -> sqlite3.Connection:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import time
 
 import pytest
@@ -51,3 +52,28 @@ def test_rehash_reads_every_file_once_more(tmp_path, monkeypatch):
     monkeypatch.setenv(REHASH, "1")
     again = ContentHashes.of_user()
     assert (again.of([file]), again.read) == (first, 1)
+
+
+def test_a_memory_that_finds_no_room_is_told_and_the_hashes_are_the_same(tmp_path, capsys):
+    files = [tmp_path / name for name in ("a", "b")]
+    for file in files:
+        file.write_text(file.name)
+    hashes = ContentHashes(tmp_path / "memory.sqlite")
+    expected = ContentHashes(None).of(files)
+    kept = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8192, kept[1]))
+    try:
+        assert hashes.of(files) == expected
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, kept)
+    assert "memory.sqlite cannot be used" in capsys.readouterr().err
+
+
+def test_a_memory_whose_pages_were_overwritten_is_told_and_the_hashes_are_the_same(tmp_path, capsys):
+    file, memory = tmp_path / "a", tmp_path / "memory.sqlite"
+    file.write_text("a")
+    expected = ContentHashes(memory).of([file])
+    content = memory.read_bytes()
+    memory.write_bytes(content[:4096] + b"\xff" * (len(content) - 4096))
+    assert ContentHashes(memory).of([file]) == expected
+    assert "cannot be used" in capsys.readouterr().err
