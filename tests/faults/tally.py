@@ -4,14 +4,27 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 SHOWN = 5
 """Up to so many failures of a kind are shown."""
+GROUPS = {
+    r"kill": "runs killed, by six signals, at random and chosen moments",
+    r"finished": "runs finished after these kills, with the same scores",
+    r"damaged file": "files of a run damaged, each followed by a command that reads it",
+    r"mutated (record|archive)$": "records and archives, mutated",
+    r"mutated (png|jpg|bmp|webp|ppm|jp2|tif|gif|npy|npz)$": "pictures and arrays, mutated",
+    r"mutated": "suites, predictions and annotations of every format, mutated",
+    r"misbehaving": "workers that misbehave",
+    r"": "full disks, clocks set back, foreign locks, two runs at once",
+}
+"""How kinds of faults begin -> what they are called together; the first that fits counts."""
 
 
 @dataclass
@@ -84,7 +97,7 @@ def note(file: Path, tally: Tally, *, seed: int, minutes: float) -> None:
 
 
 def summed(file: Path) -> str:
-    """The table of all parts that were noted in a file, and how long they took."""
+    """The table of all parts that were noted in a file, then in Markdown by group and commit, and how long it took."""
     tally, lines = Tally(), [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
     for line in lines:
         for kind, count in line["trials"].items():
@@ -94,4 +107,17 @@ def summed(file: Path) -> str:
         tally.left_out.update(line["left_out"])
     commits = ", ".join(dict.fromkeys(line["commit"] for line in lines))
     minutes = sum(line["minutes"] for line in lines)
-    return f"{tally.table()}\n{len(lines)} parts, {minutes:.0f} minutes, of {commits}"
+    return f"{tally.table()}\n\n{_grouped(lines)}\n\n{len(lines)} parts, {minutes:.0f} minutes, of {commits}"
+
+
+def _grouped(lines: list[dict[str, Any]]) -> str:
+    counts: dict[tuple[str, str], list[int]] = {}
+    for line in lines:
+        for kind, trials in line["trials"].items():
+            group = next(words for beginning, words in GROUPS.items() if re.match(beginning, kind))
+            count = counts.setdefault((group, line["commit"]), [0, 0])
+            count[0] += trials
+            count[1] += len(line["failures"].get(kind, ()))
+    ordered = sorted(counts.items(), key=lambda one: [*GROUPS.values()].index(one[0][0]))
+    rows = [f"| {group} | {commit} | {trials:,} | {failed} |" for (group, commit), (trials, failed) in ordered]
+    return "\n".join(["| fault | commit | trials | failures |", "|:--|:--|--:|--:|", *rows])
