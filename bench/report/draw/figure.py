@@ -6,6 +6,7 @@ imported inside functions: reading results must not pay for it.
 
 from __future__ import annotations
 
+import io
 import re
 import sys
 import warnings
@@ -15,6 +16,8 @@ from contextvars import ContextVar
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec
+
+from bench.records.store.files import write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -172,22 +175,22 @@ def save(figure: Figure, path: Path) -> None:
     """Write a figure as PNG without date or version, so that equal figures are equal files; see `also_as`."""
     import matplotlib as mpl
 
-    path.parent.mkdir(parents=True, exist_ok=True)
     engine = figure.get_layout_engine()
     if engine is not None:  # of itself, matplotlib would draw everything once more to lay it out
         engine.execute(figure)
         figure.set_layout_engine("none")
-    figure.savefig(path, format="png", dpi=DPI, metadata={"Software": None})
-    for form in _FURTHER.get():
+    for form in ("png", *_FURTHER.get()):
+        content = io.BytesIO()
         # Glyphs stay text in SVG; names inside of it would be drawn at random.
         with mpl.rc_context({"svg.hashsalt": path.stem, "svg.fonttype": "none", "pdf.fonttype": 42}):
-            figure.savefig(path.with_suffix(f".{form}"), format=form, dpi=DPI, metadata=_WITHOUT_DATE[form])
+            figure.savefig(content, format=form, dpi=DPI, metadata=_WITHOUT_DATE[form])
+        write_atomically(path if form == "png" else path.with_suffix(f".{form}"), content.getvalue(), to_disk=False)
 
 
-_WITHOUT_DATE: dict[str, Any] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
+_WITHOUT_DATE: dict[str, Any] = {"png": {"Software": None}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
 _FURTHER: ContextVar[tuple[str, ...]] = ContextVar("_FURTHER", default=())
 
-VECTOR_FORMS = tuple(_WITHOUT_DATE)
+VECTOR_FORMS = ("svg", "pdf")
 """Forms for papers, which scale without loss."""
 
 
