@@ -1,4 +1,4 @@
-"""segbench: one metric code path and one timing protocol for segmentation models of any framework.
+"""`segbench`: one metric code path and one timing protocol for segmentation models of any framework.
 
 For scripts and notebooks: `bench.load_run` gives the tables of a run, `bench.compare` what changed between two,
 `bench.load_model` a model that predicts, and `bench.score` scores predictions in memory. `import bench` itself loads

@@ -76,6 +76,15 @@ def visible(text: str) -> str:
     return _UNSEEN.sub(lambda sign: sign.group().encode("unicode_escape").decode(), text)
 
 
+def in_one_line(error: BaseException, longest: int | None = None) -> str:
+    r"""Return the first `longest` characters of what an error says, in one line; its kind where it says nothing.
+
+    >>> in_one_line(ValueError("bad header\n  at byte 3")), in_one_line(KeyError())
+    ('bad header at byte 3', 'KeyError')
+    """
+    return " ".join(str(error).split())[:longest] or type(error).__name__
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return `` Did you mean 'x'?`` for the nearest known name, or an empty string.
 

@@ -219,13 +219,14 @@ class OnTorchDevice(BaseAdapter):
     """The part of `bench.adapter.BaseAdapter` that is the same for every network on a torch device.
 
     An adapter that inherits from it calls `open` in `build`, and `ready` with its network; where
-    `infer` is not torch's own it adds the packages of what makes it in `_runtime_packages`.
+    `infer` is not torch's own it keeps the packages of what makes it as `_runtime_packages`.
     """
 
     _device: torch.device
     _target: Target
     _streams: dict[str, torch.cuda.Stream]
     _calibration: tuple[RgbImage, ...] = ()
+    _runtime_packages: tuple[str, ...] = ()
     training_follows: bool = False
     """Set before `build` where `train` is called after it: weights may then be drawn anew where they do not fit."""
 
@@ -324,11 +325,8 @@ class OnTorchDevice(BaseAdapter):
 
     def versions(self) -> dict[str, str]:
         """Return versions of the adapter's packages, of what makes the pass, and of CUDA if torch is built for it."""
-        found = package_versions([*self.packages, *self._runtime_packages()])
+        found = package_versions([*self.packages, *self._runtime_packages])
         if torch.version.cuda is not None:
             found["cuda"] = torch.version.cuda
             found["cudnn"] = str(torch.backends.cudnn.version())
         return found
-
-    def _runtime_packages(self) -> tuple[str, ...]:
-        return ()

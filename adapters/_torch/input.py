@@ -8,10 +8,11 @@ from typing import Any
 
 from pydantic import JsonValue, ValidationError
 
-from adapters._torch.fitting import Fit, Interpolation
+from adapters._torch.fitting import Fit, Interpolation, Placement, fitted, grey
 from adapters._torch.options import Channels, InputOptions
 from bench.errors import BenchError, Unsupported
 from bench.records import ModelSpec, Size, SlidingWindow, Target
+from bench.records.predictions import RgbImage
 
 LUMA = (0.299, 0.587, 0.114)
 """Weights of R, G and B in the luma (ITU-R BT.601)."""
@@ -96,10 +97,11 @@ class InputContract:
             stated=tuple(({**self.sources(), **dict.fromkeys(_named(options), "the option input")}).items()),
         )
 
-    @property
-    def fill_bytes(self) -> tuple[float, ...]:
-        """Return what is beside an image, 0-255, a number for each channel."""
-        return self.fill if self.fill is not None else tuple(255 * value for value in self.mean)
+    def fed(self, image: RgbImage, placement: Placement) -> RgbImage:
+        """Return the input of a network, (h, w, C), of the type of the image; see `fitted`."""
+        seen = grey(image) if self.channels == "gray" else image
+        beside = self.fill if self.fill is not None else tuple(255 * value for value in self.mean)
+        return fitted(seen, placement, beside, self.interpolation)
 
     def sources(self) -> dict[str, str]:
         """Return where each of `STATED` comes from."""

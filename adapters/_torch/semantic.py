@@ -17,12 +17,11 @@ from torch.nn import functional as F
 from adapters._torch import device as devices
 from adapters._torch.components import instances_from_labels, panoptic_from_labels
 from adapters._torch.first_statistics import doubt
-from adapters._torch.fitting import Placement, fitted, grey, place
+from adapters._torch.fitting import Placement, place
 from adapters._torch.images import Normalisation, resize_logits, stack_images
 from adapters._torch.input import IMAGENET, InputContract, input_options, sized
 from adapters._torch.matching import LoadedWeights
 from adapters._torch.network import SemanticNetwork
-from adapters._torch.options import Channels
 from adapters._torch.output_values import contradiction
 from adapters._torch.runtimes.runtime import RUNTIMES, Pass, fixed_size, open_runtime
 from adapters._torch.to_host import to_host
@@ -133,6 +132,7 @@ class SemanticAdapter(devices.OnTorchDevice):
         calibration = tuple(self.preprocess([image]).pixels for image in self._calibration)
         whole = Pass(self._network.module, self._network.architecture, fixed_size(target), calibration=calibration)
         self._runtime = open_runtime(whole, target, self._device)
+        self._runtime_packages = self._runtime.packages
         self._several_passes = target_forward(self._runtime, target, head=self._network.head)
 
     def _fresh_network(self, seed: int) -> SemanticNetwork:
@@ -146,10 +146,7 @@ class SemanticAdapter(devices.OnTorchDevice):
         return network
 
     def train(self, data: TrainingData, recipe: Recipe, out: Path, progress: Progress) -> TrainingResult:
-        """Train a fresh network of the built kind, from the built weights if there were any.
-
-        The built network stays as it is; build again with the result's weights to predict.
-        """
+        """Train a fresh network of the built kind, from the built weights if there were any."""
         # Imported here: Lightning takes seconds to import, and only a training needs it.
         from adapters._torch.training.semantic import fit
 
@@ -173,10 +170,7 @@ class SemanticAdapter(devices.OnTorchDevice):
         """Fit into the input, stack, move as bytes, normalise on the device."""
         contract, size = self._contract, self._target.image_size
         placements = tuple(place(Size(*image.shape[:2]), size, contract.fit) for image in images)
-        resized = [
-            fitted(as_seen(image, contract.channels), placement, contract.fill_bytes, contract.interpolation)
-            for image, placement in zip(images, placements, strict=True)
-        ]
+        resized = [contract.fed(*pair) for pair in zip(images, placements, strict=True)]
         on_gpu = self._device.type == "cuda"
         stacked = stack_images(resized, contract.mean, pin=on_gpu)
         pixels = stacked.to(self._device, non_blocking=on_gpu)
@@ -292,9 +286,6 @@ class SemanticAdapter(devices.OnTorchDevice):
             facts["weights_read"] = self._loaded.as_json()
         return facts
 
-    def _runtime_packages(self) -> tuple[str, ...]:
-        return self._runtime.packages
-
 
 def loaded_network(
     network: SemanticNetwork, model: ModelSpec, weights: Path | None
@@ -342,11 +333,6 @@ def seen_task(model: ModelSpec, task: TaskSpec, *, takes_bands: bool) -> TaskSpe
     if not takes_bands:
         raise Unsupported(f"{model.label} sees colours; leave 'channels: gray' out of its input")
     return task.model_copy(update={"channels": 1})
-
-
-def as_seen(image: RgbImage, channels: Channels) -> RgbImage:
-    """Return an image with the channels that the network sees, in the order of the image."""
-    return grey(image) if channels == "gray" else image
 
 
 def unplaced(logits: Tensor, placement: Placement) -> Tensor:

@@ -48,10 +48,8 @@ class DeepLabOptions(HeadOptions):
 
 
 def usage_errors(model: ModelSpec) -> list[str]:
-    """Return what is wrong with a model config's options, a sentence each; imports no framework."""
     return option_errors(DeepLabOptions, model)
 
 
 def abilities(model: ModelSpec) -> Abilities:  # noqa: ARG001
-    """Return what the model can be asked for; imports no framework."""
     return Abilities()

@@ -13,7 +13,7 @@ from pydantic import JsonValue
 from torch import Tensor
 
 from adapters._torch import device as devices
-from adapters._torch.fitting import fitted, place
+from adapters._torch.fitting import place
 from adapters._torch.images import move_images, scaled_size
 from adapters._torch.input import InputContract, refuse_other_training, sized
 from adapters._torch.matching import LoadedWeights
@@ -188,10 +188,7 @@ class Adapter(devices.OnTorchDevice):
         )
 
     def train(self, data: TrainingData, recipe: Recipe, out: Path, progress: Progress) -> TrainingResult:
-        """Train a fresh network of the built kind, from the built weights if there were any, by Detectron2's trainer.
-
-        The built network stays as it is; build again with the result's weights to predict.
-        """
+        """Train a fresh network, from the built weights if there were any, by Detectron2's trainer."""
         from adapters.detectron2.training import fit
 
         return fit(self._fresh_network(recipe.seed), self._options, self._labels, data, recipe, out, progress)
@@ -203,10 +200,7 @@ class Adapter(devices.OnTorchDevice):
 
         contract, sizes = self._contract, [Size(*image.shape[:2]) for image in images]
         placements = [place(size, self._input_size(size), contract.fit) for size in sizes]
-        resized = [
-            fitted(image, placement, contract.fill_bytes, contract.interpolation)
-            for image, placement in zip(images, placements, strict=True)
-        ]
+        resized = [contract.fed(*pair) for pair in zip(images, placements, strict=True)]
         bgr = self._config.INPUT.FORMAT == "BGR"
         pixels = [image.flip(0) if bgr else image for image in move_images(resized, self._device)]
         batch = normalised(self._network.module, [image.float() for image in pixels])

@@ -145,7 +145,6 @@ def config_beside(weights: Path | None, options: Detectron2Options) -> Path | No
 
 
 def usage_errors(model: ModelSpec) -> list[str]:
-    """Return what is wrong with a model config's options, a sentence each; imports no framework."""
     return option_errors(Detectron2Options, model)
 
 
@@ -156,7 +155,6 @@ NO_GRAPH = "the structures that Detectron2 hands on between its parts are no ten
 
 
 def abilities(model: ModelSpec) -> Abilities:
-    """Return what the model can be asked for; imports no framework."""
     semantic = Detectron2Options.model_validate(model.options).task == "semantic"
     return Abilities(
         runtimes=("eager",),

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from adapters._torch.images import resize_image, resize_labels
-from adapters._torch.training.batches import CACHE_BYTES
+from adapters._torch.training.batches import CACHE_BYTES, DecodedOnce
 from adapters._torch.training.order import ImageOrder
 from adapters._torch.training.prefetching import Prefetched
 from adapters.detectron2.labels import LabelSpace
@@ -30,11 +30,8 @@ Record = dict[str, Any]
 what `CentreTargets` makes."""
 
 
-class TrainingRecords:
-    """A split as records of the training size.
-
-    The first ones that fit `cache_bytes` are decoded here and now, so that the training clock does not pay for them,
-    and are kept with label maps of a byte per pixel; the others are decoded whenever they are asked for.
+class TrainingRecords(DecodedOnce[Record]):
+    """A split as records of the training size; of those that are kept, label maps have a byte per pixel.
 
     Crowds are left out of the instances, as in Detectron2's own mapper: they outline no object.
     """
@@ -50,19 +47,17 @@ class TrainingRecords:
         centres: CentreTargets | None = None,
         cache_bytes: int = CACHE_BYTES,
     ) -> None:
-        self._split, self._kind, self._labels, self._size = split, kind, labels, size
+        self._kind, self._labels, self._size = kind, labels, size
         self._bgr, self._centres = bgr, centres
-        self._cached: list[Record] = []
-        while len(self._cached) < len(split) and cache_bytes > 0:
-            self._cached.append(self._record(split, len(self._cached)))
-            cache_bytes -= _bytes(self._cached[-1])
-
-    def __len__(self) -> int:
-        return len(self._split)
+        super().__init__(split, cache_bytes)
 
     def __getitem__(self, index: int) -> Record:
-        record = self._cached[index] if index < len(self._cached) else self._record(self._split, index)
+        record = super().__getitem__(index)
         return {**record, "sem_seg": record["sem_seg"].long()} if "sem_seg" in record else record
+
+    def _decode(self, index: int) -> tuple[Record, int]:
+        record = self._record(self._split, index)
+        return record, _bytes(record)
 
     def _record(self, split: Split, index: int) -> Record:
         record: Record = {"image": self._pixels(split.image(index))}

@@ -36,7 +36,7 @@ from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
 from bench.adapter import BaseAdapter, Progress, PromptedImage, TrainingData, TrainingResult, Unsupported
 from bench.data.formats.by_name import open_dataset
-from bench.errors import BenchError
+from bench.errors import BenchError, in_one_line
 from bench.records import ModelSpec, Recipe, Size, Target, TaskSpec
 from bench.records.predictions import Instances, LabelMap, Panoptic, Prediction, PromptedMasks, RgbImage, SemanticMap
 
@@ -127,7 +127,7 @@ class Adapter(BaseAdapter):
         try:
             self._options = Options.model_validate(model.options)
         except ValidationError as error:
-            raise BenchError(f"{model.name}: {' '.join(str(error).split())}") from None
+            raise BenchError(f"{model.name}: {in_one_line(error)}") from None
         self.stages_overlap = self._options.stages_overlap
         if target.device != "cpu":
             raise Unsupported(f"the fakes run on cpu only, not on {target.device}")

@@ -19,7 +19,7 @@ from adapters._torch.options import OUTSIDE_THE_NETWORK, read_options
 from adapters._torch.padding import PadsToMultiple
 from adapters._torch.semantic import SemanticAdapter
 from adapters.monai.options import MonaiOptions
-from bench.errors import BenchError, did_you_mean
+from bench.errors import BenchError, did_you_mean, in_one_line
 from bench.records import ModelSpec, TaskSpec
 
 
@@ -113,5 +113,5 @@ def _build(family: Family, options: MonaiOptions, label: str, *, channels: int, 
         module: nn.Module = family.network(**arguments)
         return module, family.coarsest({**defaults, **arguments})
     except (TypeError, ValueError, KeyError, IndexError, AssertionError, RuntimeError) as error:
-        reason = " ".join(str(error).split())[:200]
+        reason = in_one_line(error, 200)
         raise BenchError(f"{label}: option 'arguments': MONAI cannot build {options.network}: {reason}") from None

@@ -25,10 +25,8 @@ class MonaiOptions(HeadOptions):
 
 
 def usage_errors(model: ModelSpec) -> list[str]:
-    """Return what is wrong with a model config's options, a sentence each; imports no framework."""
     return option_errors(MonaiOptions, model)
 
 
 def abilities(model: ModelSpec) -> Abilities:
-    """Return what the model can be asked for; imports no framework."""
     return Abilities(untrainable={} if model.options.get("network") == "swin_unetr" else NO_BACKBONE)

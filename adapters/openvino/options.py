@@ -8,7 +8,6 @@ __all__ = ["EXPORTS", "FileOptions", "abilities", "usage_errors"]
 
 
 def abilities(model: ModelSpec) -> Abilities:
-    """Return what the model can be asked for; imports no framework."""
     return abilities_of_file(
         model,
         runtimes=("eager", "openvino"),

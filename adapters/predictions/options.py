@@ -7,5 +7,4 @@ from bench.records import ModelSpec
 
 
 def usage_errors(model: ModelSpec) -> list[str]:
-    """Return what is wrong with a model config's options, a sentence each."""
     return option_errors(model.options, model.label)

@@ -35,7 +35,7 @@ from transformers import (
 
 from adapters._torch.options import read_options
 from adapters.sam.options import FAMILY, Family, SamOptions, usage_errors
-from bench.errors import BenchError, did_you_mean
+from bench.errors import BenchError, did_you_mean, in_one_line
 from bench.records import ModelSpec
 
 _CANNOT_BE_BUILT = (StrictDataclassError, TypeError, ValueError, AttributeError, RuntimeError, ZeroDivisionError)
@@ -105,7 +105,8 @@ def make_network(model: ModelSpec, weights: Path | None) -> SamNetwork:
     except _CANNOT_BE_BUILT as error:
         if not options.overrides:
             raise
-        raise BenchError(f"{model.label}: option 'overrides': no network can be built ({_line(error)})") from None
+        reason = in_one_line(error, 160)
+        raise BenchError(f"{model.label}: option 'overrides': no network can be built ({reason})") from None
     return SamNetwork(module, family, options.input_size)
 
 
@@ -200,8 +201,8 @@ def _pretrained(family: Family, wanted: Mapping[str, dict[str, Any]], folder: Pa
         )
     except (SafetensorError, OSError, ValueError, RuntimeError) as error:
         raise BenchError(
-            f"{label}: the weights in {folder} cannot be loaded ({_line(error)}); give a folder with config.json and "
-            "model.safetensors, as save_pretrained writes it"
+            f"{label}: the weights in {folder} cannot be loaded ({in_one_line(error, 160)}); give a folder with "
+            "config.json and model.safetensors, as save_pretrained writes it"
         ) from None
     module, info = found
     missing = sorted(info["missing_keys"])
@@ -255,7 +256,3 @@ def _leaves(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str,
 def _plain(value: Any) -> Any:
     """Lists for tuples, so that equal settings are equal."""
     return [_plain(v) for v in value] if isinstance(value, list | tuple) else value
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:160]

@@ -64,7 +64,6 @@ FAMILY: dict[str, Family] = {
 
 
 def usage_errors(model: ModelSpec) -> list[str]:
-    """Return what is wrong with a model config's options, a sentence each; imports no framework."""
     found = option_errors(SamOptions, model)
     if found:
         return found
@@ -87,7 +86,6 @@ NO_GRAPH = "it decodes as many prompts as an image has objects, apart from the i
 
 
 def abilities(model: ModelSpec) -> Abilities:
-    """Return what the model can be asked for; imports no framework."""
     return Abilities(
         runtimes=("eager",),
         no_other_runtime=NO_GRAPH,

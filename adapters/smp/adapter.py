@@ -18,7 +18,7 @@ from adapters._torch.semantic import SemanticAdapter
 from adapters._torch.weight_files import read_weight_file, without_wrappers
 from adapters.smp.framework import smp, timm
 from adapters.smp.options import SmpOptions
-from bench.errors import BenchError, did_you_mean
+from bench.errors import BenchError, did_you_mean, in_one_line
 from bench.records import ModelSpec, TaskSpec
 from bench.records.damage import json_of
 
@@ -122,11 +122,10 @@ def _build(options: SmpOptions, label: str, *, task: TaskSpec, classes: int, enc
     except OSError as error:  # what the hub's client raises without a network
         raise BenchError(
             f"{label}: the weights {encoder_weights!r} of encoder {options.encoder} could not be downloaded "
-            f"({' '.join(str(error).split())[:120]}); connect to the network once, or set encoder_weights: null"
+            f"({in_one_line(error, 120)}); connect to the network once, or set encoder_weights: null"
         ) from None
     except (RuntimeError, TypeError, ValueError, KeyError, AttributeError, AssertionError) as error:
-        reason = " ".join(str(error).split())
-        raise BenchError(f"{label}: {options.decoder} with encoder {options.encoder}: {reason}") from None
+        raise BenchError(f"{label}: {options.decoder} with encoder {options.encoder}: {in_one_line(error)}") from None
     return module
 
 

@@ -43,10 +43,8 @@ class SmpOptions(HeadOptions):
 
 
 def usage_errors(model: ModelSpec) -> list[str]:
-    """Return what is wrong with a model config's options, a sentence each; imports no framework."""
     return option_errors(SmpOptions, model)
 
 
 def abilities(model: ModelSpec) -> Abilities:  # noqa: ARG001
-    """Return what the model can be asked for; imports no framework."""
     return Abilities()

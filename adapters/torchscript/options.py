@@ -8,5 +8,4 @@ __all__ = ["EXPORTS", "FileOptions", "abilities", "usage_errors"]
 
 
 def abilities(model: ModelSpec) -> Abilities:
-    """Return what the model can be asked for; imports no framework."""
     return abilities_of_file(model, runtimes=("eager",), no_other_runtime="a TorchScript file is run by torch alone")

@@ -1,4 +1,4 @@
-"""torchvision behind the common contract: semantic-segmentation networks, and Mask R-CNN."""
+"""Networks of torchvision behind the common contract: semantic segmentation, and Mask R-CNN."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from pydantic import JsonValue
 from torchvision.models.detection.image_list import ImageList
 
 from adapters._torch import device as devices
-from adapters._torch.fitting import Placement, fitted, place
+from adapters._torch.fitting import Placement, place
 from adapters._torch.images import move_images
 from adapters._torch.input import IMAGENET, refuse_other_training, sized
 from adapters._torch.matching import LoadedWeights
@@ -92,10 +92,7 @@ class DetectionAdapter(devices.OnTorchDevice):
         return network
 
     def train(self, data: TrainingData, recipe: Recipe, out: Path, progress: Progress) -> TrainingResult:
-        """Train a fresh network of the built kind, from the built weights if there were any.
-
-        The built network stays as it is; build again with the result's weights to predict.
-        """
+        """Train a fresh network of the built kind, from the built weights if there were any."""
         # Imported here: Lightning takes seconds to import, and only a training needs it.
         from adapters.torchvision.training import fit
 
@@ -112,10 +109,7 @@ class DetectionAdapter(devices.OnTorchDevice):
         """
         size, contract = self._target.image_size, self._contract
         placements = tuple(place(Size(*image.shape[:2]), size, contract.fit) for image in images)
-        resized = [
-            fitted(image, placement, contract.fill_bytes, contract.interpolation)
-            for image, placement in zip(images, placements, strict=True)
-        ]
+        resized = [contract.fed(*pair) for pair in zip(images, placements, strict=True)]
         pixels = [
             image.flip(0) if contract.channels == "bgr" else image for image in move_images(resized, self._device)
         ]

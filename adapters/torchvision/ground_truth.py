@@ -11,7 +11,7 @@ from torch import Tensor
 
 from adapters._torch.images import resize_image, resize_labels
 from adapters._torch.training.augment import Augment, mirror
-from adapters._torch.training.batches import CACHE_BYTES
+from adapters._torch.training.batches import CACHE_BYTES, DecodedOnce
 from adapters._torch.training.order import Chosen
 from adapters.torchvision.stages import Fields
 from bench.adapter import Split
@@ -71,11 +71,8 @@ def still_seen(fields: Fields) -> Fields:
     return {"boxes": boxes_around(masks), "labels": fields["labels"][kept], "masks": masks.to(torch.uint8)}
 
 
-class DecodedInstances:
+class DecodedInstances(DecodedOnce[Example]):
     """A split as examples at the training size, without crowds: they outline no object.
-
-    The first images that fit `cache_bytes` are decoded here and now, so that the training clock
-    does not pay for them; the others are decoded whenever they are asked for.
 
     Args:
         split: Split with instances as ground truth.
@@ -87,20 +84,10 @@ class DecodedInstances:
     def __init__(
         self, split: Split, things: NDArray[np.int64], size: Size | None, *, cache_bytes: int = CACHE_BYTES
     ) -> None:
-        self._split, self._things, self._size = split, things, size
-        self._kept: list[Example] = []
-        while len(self._kept) < len(split) and cache_bytes > 0:
-            example = self._decode(len(self._kept))
-            self._kept.append(example)
-            cache_bytes -= example.image.nbytes + example.masks.nbytes
+        self._things, self._size = things, size
+        super().__init__(split, cache_bytes)
 
-    def __len__(self) -> int:
-        return len(self._split)
-
-    def __getitem__(self, index: int) -> Example:
-        return self._kept[index] if index < len(self._kept) else self._decode(index)
-
-    def _decode(self, index: int) -> Example:
+    def _decode(self, index: int) -> tuple[Example, int]:
         image, ground_truth = resize_image(self._split.image(index), self._size), self._split.ground_truth(index)
         if not isinstance(ground_truth, Instances):
             raise TypeError(f"instances cannot be taken from a {type(ground_truth).__name__}")
@@ -108,7 +95,8 @@ class DecodedInstances:
         resized = [resize_labels(mask.astype(np.uint8), self._size) for mask in ground_truth.masks[outlined]]
         masks = np.array(resized, dtype=np.bool_).reshape(-1, *image.shape[:2])
         labels = np.searchsorted(self._things, ground_truth.class_ids[outlined]) + 1
-        return _example(np.ascontiguousarray(image), masks, labels)
+        example = _example(np.ascontiguousarray(image), masks, labels)
+        return example, example.image.nbytes + example.masks.nbytes
 
     def batch(self, chosen: Chosen, augment: Augment | None) -> list[Example]:
         """Return the examples of a batch, mirrored and changed as the batch says."""

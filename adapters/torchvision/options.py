@@ -116,7 +116,6 @@ class MaskRCNNOptions(NetworkOptions):
 
 
 def usage_errors(model: ModelSpec) -> list[str]:
-    """Return what is wrong with a model config's options, a sentence each; imports no framework."""
     return option_errors(MaskRCNNOptions if model.task == "instance" else SemanticOptions, model)
 
 
@@ -127,7 +126,6 @@ NO_GRAPH = (
 
 
 def abilities(model: ModelSpec) -> Abilities:
-    """Return what the model can be asked for; imports no framework."""
     if model.task == "semantic":
         return Abilities()
     return Abilities(

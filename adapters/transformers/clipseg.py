@@ -21,7 +21,7 @@ from adapters._torch.padding import PadsToSquare
 from adapters.transformers.options import CLIPSegOptions
 from adapters.transformers.pixels import read_config
 from adapters.transformers.published import load_published, network_of, place_of
-from bench.errors import BenchError
+from bench.errors import BenchError, in_one_line
 from bench.records import ModelSpec, Size, TaskSpec
 
 PUBLISHED_SIDE = 352
@@ -131,9 +131,8 @@ def _tokens(texts: Sequence[str], source: str, label: str) -> Tensor:
         if heard != texts[0].strip().lower():
             raise ValueError(f"it reads {texts[0]!r} as {heard!r}")
     except (OSError, ValueError) as error:
-        reason = " ".join(str(error).split())[:160]
         raise BenchError(
-            f"{label}: option 'pretrained': no tokenizer at {source!r} ({reason}); CLIPSeg is asked by words: put the "
-            "files of its tokenizer into the folder too"
+            f"{label}: option 'pretrained': no tokenizer at {source!r} ({in_one_line(error, 160)}); CLIPSeg is asked "
+            "by words: put the files of its tokenizer into the folder too"
         ) from None
     return read

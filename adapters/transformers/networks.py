@@ -27,7 +27,7 @@ from adapters.transformers.published import (
     stated_classes,
 )
 from adapters.transformers.rf_detr import BoxedMasks
-from bench.errors import BenchError, Unsupported
+from bench.errors import BenchError, Unsupported, in_one_line
 from bench.records import ModelSpec, Size, TaskKind
 
 SQUARES = ("eomt", "eomt_dinov3", "rf_detr")
@@ -254,10 +254,9 @@ def _task_tokens(options: UniversalOptions, kind: TaskKind, length: int, label: 
         if str(tokenizer.decode(read["input_ids"][0], skip_special_tokens=True)).strip() != text:
             raise ValueError(f"it cannot read {text!r}")
     except (OSError, ValueError) as error:
-        reason = " ".join(str(error).split())[:160]
         raise BenchError(
-            f"{label}: option 'pretrained': no tokenizer at {options.pretrained!r} ({reason}); OneFormer's weights "
-            "were trained with the one of their folder: put its files there too"
+            f"{label}: option 'pretrained': no tokenizer at {options.pretrained!r} ({in_one_line(error, 160)}); "
+            "OneFormer's weights were trained with the one of their folder: put its files there too"
         ) from None
     ids: Tensor = read["input_ids"]
     return ids.float()

@@ -197,12 +197,10 @@ def _kind(model: ModelSpec) -> type[Options]:
 
 
 def usage_errors(model: ModelSpec) -> list[str]:
-    """Return what is wrong with a model config's options, a sentence each; imports no framework."""
     return option_errors(_kind(model), model)
 
 
 def abilities(model: ModelSpec) -> Abilities:
-    """Return what the model can be asked for; imports no framework."""
     if _kind(model) is CLIPSegOptions:
         given = model.options.get("input")
         sized = model.options.get("pretrained") is not None or (isinstance(given, dict) and "size" in given)

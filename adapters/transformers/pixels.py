@@ -37,7 +37,7 @@ from adapters.transformers.published import (
     raised_as_bench_error,
     refuse_other_channels,
 )
-from bench.errors import BenchError, did_you_mean
+from bench.errors import BenchError, did_you_mean, in_one_line
 from bench.records import ModelSpec, Size, TaskSpec
 
 COARSEST_GRID = 32
@@ -243,5 +243,5 @@ class _as_bench_error:  # noqa: N801  # read as a statement
 
     def __exit__(self, kind: object, error: BaseException | None, _: object) -> None:
         if isinstance(error, _OF_ARGUMENTS):
-            reason = " ".join(str(error).split())[:200]
+            reason = in_one_line(error, 200)
             raise BenchError(f"{self._label}: option 'arguments': transformers cannot build it: {reason}") from None

@@ -20,7 +20,7 @@ from adapters._torch.class_names import listed, match_classes
 from adapters._torch.input import InputContract, contract_of_processor, passed_over_in
 from adapters._torch.matching import LoadedWeights
 from adapters._torch.network import SemanticNetwork
-from bench.errors import BenchError
+from bench.errors import BenchError, in_one_line
 from bench.records import ModelSpec
 from bench.records.stated_classes import classes_of_config
 
@@ -109,10 +109,9 @@ def raised_as_bench_error(source: str, label: str) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError, TypeError, KeyError, AttributeError, StrictDataclassError) as error:
-        reason = " ".join(str(error).split())[:160]
         raise BenchError(
-            f"{label}: option 'pretrained': nothing to load at {source!r} ({reason}); give a folder with config.json "
-            "and model.safetensors, or connect to the network once"
+            f"{label}: option 'pretrained': nothing to load at {source!r} ({in_one_line(error, 160)}); give a folder "
+            "with config.json and model.safetensors, or connect to the network once"
         ) from None
 
 

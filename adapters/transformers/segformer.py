@@ -15,7 +15,7 @@ from adapters._torch.options import read_options
 from adapters._torch.padding import PadsToMultiple
 from adapters.transformers.options import SegFormerOptions
 from adapters.transformers.published import load_in_order, network_of, stated_config
-from bench.errors import BenchError
+from bench.errors import BenchError, in_one_line
 from bench.records import ModelSpec, TaskSpec
 
 OF_A_PASS = ("num_attention_heads", "strides", "patch_sizes", "sr_ratios", "mlp_ratios", "hidden_act", "layer_norm_eps")
@@ -109,5 +109,5 @@ def _config(options: SegFormerOptions, model: ModelSpec, *, channels: int) -> Se
     try:
         return SegformerConfig(**kept, **shape)
     except (TypeError, ValueError) as error:  # transformers checks types alone
-        reason = " ".join(str(error).split())[:160]
+        reason = in_one_line(error, 160)
         raise BenchError(f"{model.label}: the config.json of its weights cannot be read ({reason})") from None

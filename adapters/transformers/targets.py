@@ -13,7 +13,7 @@ from torch import Tensor
 
 from adapters._torch.images import resize_image, resize_labels
 from adapters._torch.training.augment import Augment, mirror
-from adapters._torch.training.batches import CACHE_BYTES
+from adapters._torch.training.batches import CACHE_BYTES, DecodedOnce
 from adapters._torch.training.order import Chosen
 from adapters.transformers.classes import Classes
 from bench.adapter import Split
@@ -102,11 +102,8 @@ def layers_of(ground_truth: SemanticMap | Instances | Panoptic, classes: Classes
     return Layers.of(masks, [number for _, number in pairs], ground_truth.size)
 
 
-class DecodedMasks:
+class DecodedMasks(DecodedOnce[tuple[RgbImage, Layers]]):
     """A split as images, uint8 (H, W, 3), and layers of masks at the training size.
-
-    The first images that fit `cache_bytes` are decoded here and now, so that the training clock
-    does not pay for them; the others are decoded whenever they are asked for.
 
     Args:
         split: Split with ground truth in the form of the task.
@@ -116,27 +113,18 @@ class DecodedMasks:
     """
 
     def __init__(self, split: Split, classes: Classes, size_of: SizeOf, *, cache_bytes: int = CACHE_BYTES) -> None:
-        self._split, self._classes, self._size_of = split, classes, size_of
-        self._kept: list[tuple[RgbImage, Layers]] = []
-        while len(self._kept) < len(split) and cache_bytes > 0:
-            image, layers = self._decode(len(self._kept))
-            self._kept.append((np.ascontiguousarray(image), layers))
-            cache_bytes -= image.nbytes + layers.nbytes
+        self._classes, self._size_of = classes, size_of
+        super().__init__(split, cache_bytes)
 
-    def __len__(self) -> int:
-        return len(self._split)
-
-    def __getitem__(self, index: int) -> tuple[RgbImage, Layers]:
-        return self._kept[index] if index < len(self._kept) else self._decode(index)
-
-    def _decode(self, index: int) -> tuple[RgbImage, Layers]:
+    def _decode(self, index: int) -> tuple[tuple[RgbImage, Layers], int]:
         image, ground_truth = self._split.image(index), self._split.ground_truth(index)
         if not isinstance(ground_truth, SemanticMap | Instances | Panoptic):
             raise TypeError(f"masks with classes cannot be taken from a {type(ground_truth).__name__}")
         size = self._size_of(Size(*image.shape[:2]))
         layers = layers_of(ground_truth, self._classes)
-        resized = tuple(resize_labels(layer, size) for layer in layers.maps)
-        return resize_image(image, size), Layers(resized, layers.numbers)
+        resized = Layers(tuple(resize_labels(layer, size) for layer in layers.maps), layers.numbers)
+        image = np.ascontiguousarray(resize_image(image, size))
+        return (image, resized), image.nbytes + resized.nbytes
 
     def batch(self, chosen: Chosen, augment: Augment | None) -> list[tuple[RgbImage, Layers]]:
         """Return the images of a batch with their masks, mirrored and changed as the batch says."""

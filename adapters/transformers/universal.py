@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from adapters._torch import device as devices
-from adapters._torch.fitting import Placement, fitted, place
+from adapters._torch.fitting import Placement, place
 from adapters._torch.images import Normalisation, resize_logits, scaled_size, stack_images
 from adapters._torch.input import IMAGENET, InputContract, refuse_other_training, sized
 from adapters._torch.matching import LoadedWeights
@@ -114,6 +114,7 @@ class UniversalAdapter(devices.OnTorchDevice):
         self._normalise = Normalisation(contract.mean, contract.std, self._device, contract.channels)
         self._several_passes: Forward | None = None
         self._runtime = self._opened_runtime()
+        self._runtime_packages = self._runtime.packages
         self._several_passes = self._target_passes()
 
     def _stated_input(self, read: InputContract | None) -> InputContract:
@@ -207,10 +208,7 @@ class UniversalAdapter(devices.OnTorchDevice):
         return class_scores(ClassifiedMasks(found.classes, masks[..., : pixels.shape[-2], : pixels.shape[-1]]))
 
     def train(self, data: TrainingData, recipe: Recipe, out: Path, progress: Progress) -> TrainingResult:
-        """Train a fresh network of the built kind, from the built weights if there were any.
-
-        The built network stays as it is; build again with the result's weights to predict.
-        """
+        """Train a fresh network of the built kind, from the built weights if there were any."""
         # Imported here: Lightning takes seconds to import, and only a training needs it.
         from adapters.transformers.training import fit
 
@@ -251,10 +249,7 @@ class UniversalAdapter(devices.OnTorchDevice):
         placements = tuple(place(size, self._input_size(size), contract.fit) for size in sizes)
         if self._network.stretches and contract.interpolation == "auto" and all(p.is_whole for p in placements):
             return FittedBatch(self._stretched(images, placements), placements)
-        resized = [
-            fitted(image, placement, contract.fill_bytes, contract.interpolation)
-            for image, placement in zip(images, placements, strict=True)
-        ]
+        resized = [contract.fed(*pair) for pair in zip(images, placements, strict=True)]
         on_gpu = self._device.type == "cuda"
         stacked = stack_images(resized, contract.mean, pin=on_gpu).to(self._device, non_blocking=on_gpu)
         pixels = self._normalise(stacked, channels_last=self._target.channels_last)
@@ -330,9 +325,6 @@ class UniversalAdapter(devices.OnTorchDevice):
         if self._loaded is not None:
             facts["weights_read"] = self._loaded.as_json()
         return facts
-
-    def _runtime_packages(self) -> tuple[str, ...]:
-        return self._runtime.packages
 
 
 def _without(found: Prediction, unanswered: NDArray[np.bool_] | None) -> Prediction:

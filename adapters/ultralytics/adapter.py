@@ -87,15 +87,13 @@ class Adapter(devices.OnTorchDevice):
             self._stages = stages.SemanticStages(network, self._target)
         whole = stages.whole_pass(network, self._module, self._target, self._calibration_pixels())
         self._runtime = open_runtime(whole, self._target, self._device)
+        self._runtime_packages = self._runtime.packages
 
     def _calibration_pixels(self) -> tuple[torch.Tensor, ...]:
         return tuple(self.preprocess([image]).pixels for image in self._calibration)
 
     def train(self, data: TrainingData, recipe: Recipe, out: Path, progress: Progress) -> TrainingResult:
-        """Train a fresh network of the built kind by the framework's trainer, from the built weights if there were any.
-
-        The built network stays as it is; build again with the result's weights to predict.
-        """
+        """Train a fresh network, from the built weights if there were any, by the framework's trainer."""
         # Imported here: the framework's trainers take seconds to import, and only a training needs them.
         from adapters.ultralytics.training import fit
 
@@ -139,6 +137,3 @@ class Adapter(devices.OnTorchDevice):
         if isinstance(self._options, InstanceOptions):
             facts["confidence_floor"] = {"scored": self._options.conf, "user": self._options.user_conf}
         return facts
-
-    def _runtime_packages(self) -> tuple[str, ...]:
-        return self._runtime.packages

@@ -93,7 +93,6 @@ def known_networks(*kinds: str) -> list[str]:
 
 
 def usage_errors(model: ModelSpec) -> list[str]:
-    """Return what is wrong with a model config's options, a sentence each; imports no framework."""
     found = option_errors(InstanceOptions if model.task == "instance" else SemanticOptions, model)
     network = model.options.get("network")
     known = known_networks(model.task)
@@ -111,7 +110,6 @@ NOT_OFFERED = ("augmentation", "accumulate", "devices")
 
 
 def abilities(model: ModelSpec) -> Abilities:
-    """Return what the model can be asked for; imports no framework."""
     return Abilities(
         several_passes=model.task == "semantic",
         probabilities=False,

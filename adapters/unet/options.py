@@ -45,7 +45,6 @@ class UNetOptions(HeadOptions):
 
 
 def usage_errors(model: ModelSpec) -> list[str]:
-    """Return what is wrong with a model config's options, a sentence each; imports no framework."""
     found = option_errors(UNetOptions, model)
     if model.task == "semantic" and model.options.get("min_area") is not None:
         found.append(f"{model.label}: option 'min_area' belongs to model configs for instances and panoptic maps")
@@ -53,5 +52,4 @@ def usage_errors(model: ModelSpec) -> list[str]:
 
 
 def abilities(model: ModelSpec) -> Abilities:  # noqa: ARG001
-    """Return what the model can be asked for; imports no framework."""
     return Abilities(untrainable=NO_BACKBONE)

@@ -221,6 +221,8 @@ class BaseAdapter(ABC):
     def train(self, data: TrainingData, recipe: Recipe, out: Path, progress: Progress) -> TrainingResult:  # noqa: ARG002
         """Train the built network; an adapter that can resumes from a checkpoint in `out` if there is one.
 
+        To predict, the network is built again with the result's weights; the built one may stay as it is.
+
         Raises:
             Unsupported: By default, and wherever this network cannot be trained.
         """

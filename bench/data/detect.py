@@ -19,7 +19,7 @@ from bench.data.formats.home import expanded
 from bench.data.formats.patterns import visible_files
 from bench.data.opening import as_yaml
 from bench.dataset import Dataset, dataset_names
-from bench.errors import BenchError, DatasetError
+from bench.errors import BenchError, DatasetError, in_one_line
 
 ODD = (BenchError, ValidationError, OSError, ValueError, KeyError, TypeError, IndexError, AttributeError)
 """This is what a folder that only looks like a format may make its reader raise."""
@@ -110,7 +110,7 @@ def _tried(guess: Guess, root: Path) -> Detected:
                 dataset.target(image_id)
         trouble = "" if any(counts.values()) else "it has no images"
     except ODD as error:
-        trouble = " ".join(str(error).split()) or type(error).__name__
+        trouble = in_one_line(error)
     return Detected(guess, dataset, trouble, counts)
 
 

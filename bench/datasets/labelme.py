@@ -42,7 +42,7 @@ from bench.data.formats.patterns import visible_files
 from bench.data.formats.splits import USUAL_ORDER, by_fraction, group_keys, in_usual_order
 from bench.data.formats.typed import LABELME, LabelMeDocument, as_typed
 from bench.dataset import GroundTruth
-from bench.errors import DatasetError
+from bench.errors import DatasetError, in_one_line
 from bench.records import Size, TaskKind
 
 SOURCE = "annotations of LabelMe, https://github.com/wkentaro/labelme"
@@ -269,7 +269,7 @@ def shape_mask(shape: Mapping[str, Any], size: Size, where: str) -> NDArray[np.b
             raise ValueError(f"a {kind} of {len(points)} points has no area")
     except (KeyError, TypeError, ValueError, OverflowError, cv2.error) as error:
         raise DatasetError(
-            f"{where}: it cannot be drawn: {' '.join(str(error).split())}. Correct it in LabelMe, or leave its label "
+            f"{where}: it cannot be drawn: {in_one_line(error)}. Correct it in LabelMe, or leave its label "
             "out by ignore_labels.",
             kind="mask",
         ) from None

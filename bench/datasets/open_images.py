@@ -34,7 +34,7 @@ from bench.data.formats.label_tables import named_classes
 from bench.data.formats.on_disk import Description, Entry, OnDisk, missing, require_folder, root_of
 from bench.data.formats.rasters import painted, stacked
 from bench.dataset import GroundTruth
-from bench.errors import DatasetError, did_you_mean
+from bench.errors import DatasetError, did_you_mean, in_one_line
 from bench.records import ClassSpec, Record, Size, TaskKind
 from bench.records.predictions import SemanticMap
 
@@ -118,8 +118,8 @@ def _rows(file: Path, columns: int) -> Iterator[list[str]]:
                     )
                 yield row
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        told = " ".join(str(error).split())
-        raise DatasetError(f"{file} cannot be read after line {number}: {told}. Fetch it again.") from None
+        reason = in_one_line(error)
+        raise DatasetError(f"{file} cannot be read after line {number}: {reason}. Fetch it again.") from None
 
 
 def _read(root: Path, split: str) -> _Split:

@@ -46,7 +46,7 @@ from bench.data.formats.rasters import stacked
 from bench.data.formats.splits import USUAL_ORDER, by_fraction, group_keys, in_usual_order
 from bench.data.formats.typed import SUPERVISELY, as_typed
 from bench.dataset import GroundTruth
-from bench.errors import DatasetError, did_you_mean
+from bench.errors import DatasetError, did_you_mean, in_one_line
 from bench.records import IGNORE_LABEL, ClassSpec, Record, Size, TaskKind
 from bench.records.predictions import SemanticMap
 
@@ -343,7 +343,7 @@ def _mask(row: Mapping[str, Any], shape: str, size: Size, where: str) -> NDArray
             return _filled(points["exterior"], points.get("interior") or [], size)
     except (ValueError, KeyError, TypeError, OverflowError) as error:
         raise DatasetError(
-            f"{where}: its {kind} cannot be decoded: {' '.join(str(error).split())}. Export the project again.",
+            f"{where}: its {kind} cannot be decoded: {in_one_line(error)}. Export the project again.",
             kind="mask",
         ) from None
     raise DatasetError(

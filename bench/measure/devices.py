@@ -37,6 +37,15 @@ def cpu_model() -> str:
     return platform.processor() or platform.machine()
 
 
+def kernel_bytes(name: str, file: Path = Path("/proc/self/status")) -> int | None:
+    """Return a figure that the kernel tells in KiB, such as `VmRSS`, in bytes; None where it tells none."""
+    try:
+        lines = file.read_text(encoding="ascii", errors="replace").splitlines()
+    except OSError:
+        return None
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{name}:")), None)
+
+
 def allowed_cores() -> tuple[int, ...]:
     """Cores this process may run on."""
     if hasattr(os, "sched_getaffinity"):

@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import JsonValue
 
-from bench.measure.devices import allowed_cores, cpu_model
+from bench.measure.devices import allowed_cores, cpu_model, kernel_bytes
 from bench.measure.gpus import memory_bytes, opened
 
 VARIABLES = frozenset(
@@ -121,14 +121,13 @@ def _read(path: str) -> str | None:
 
 
 def _system() -> dict[str, JsonValue]:
-    memory = next((line for line in (_read("/proc/meminfo") or "").splitlines() if line.startswith("MemTotal")), None)
     release = dict(line.split("=", 1) for line in (_read("/etc/os-release") or "").splitlines() if "=" in line)
     return {
         "kernel": f"{platform.system()} {platform.release()}",
         "distribution": release.get("PRETTY_NAME", "").strip('"') or None,
         "libc": " ".join(platform.libc_ver()).strip() or None,
         "machine": platform.machine(),
-        "memory_bytes": int(memory.split()[1]) * 1024 if memory else None,
+        "memory_bytes": kernel_bytes("MemTotal", Path("/proc/meminfo")),
         "container": Path("/.dockerenv").exists() or Path("/run/.containerenv").exists(),
         "hypervisor": "hypervisor" in (_read("/proc/cpuinfo") or ""),
     }

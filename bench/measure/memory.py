@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.adapter import Adapter
+from bench.measure.devices import kernel_bytes
 from bench.measure.telemetry import INTERVAL_S, Series, Telemetry, known
 from bench.records import MemoryUse, Missing, explained
 
@@ -32,7 +33,7 @@ def reset_peak_rss() -> bool:
 
 def peak_rss_bytes() -> int | None:
     """Return the peak resident memory of this process in bytes: VmHWM, or getrusage's figure elsewhere."""
-    peak = _status_bytes("VmHWM")
+    peak = kernel_bytes("VmHWM")
     if peak is not None:
         return peak
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -41,18 +42,7 @@ def peak_rss_bytes() -> int | None:
 
 def rss_bytes() -> int | None:
     """Return the resident memory of this process now, in bytes; None where there is no /proc."""
-    return _status_bytes("VmRSS")
-
-
-def _status_bytes(name: str) -> int | None:
-    """Return a line of /proc/self/status, which counts in KiB."""
-    try:
-        for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
-            if line.startswith(f"{name}:"):
-                return int(line.split()[1]) * 1024
-    except OSError:
-        pass
-    return None
+    return kernel_bytes("VmRSS")
 
 
 class MemoryPass:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from bench.errors import Unsupported
+from bench.errors import Unsupported, in_one_line
+from bench.measure.devices import kernel_bytes
 from bench.records.throughput import Ended
 
 T = TypeVar("T")
@@ -62,7 +63,7 @@ def attempt(work: Callable[[], T], *, device: str = "cpu") -> T | Refusal:
         ended = memory_that_is_full(error, device=device)
         if ended is None:
             raise
-        refusal = Refusal(ended, " ".join(str(error).split())[:200])
+        refusal = Refusal(ended, in_one_line(error, 200))
     # Only after the handler does nothing hold the traceback any more, and with it the arrays of its frames.
     gc.collect()
     return refusal
@@ -105,16 +106,8 @@ def free_host_bytes(proc: Path = Path("/proc/meminfo"), group: Path = Path("/sys
 
     Asked before a batch that would not fit: Linux ends a process that takes too much, without an exception.
     """
-    free = [value for value in (_available(proc), _left_in(group)) if value is not None]
+    free = [value for value in (kernel_bytes("MemAvailable", proc), _left_in(group)) if value is not None]
     return min(free, default=None)
-
-
-def _available(meminfo: Path) -> int | None:
-    try:
-        lines = meminfo.read_text(encoding="ascii").splitlines()
-    except OSError:
-        return None
-    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")), None)
 
 
 def _left_in(group: Path) -> int | None:

@@ -20,6 +20,12 @@ IGNORE_LABEL = 255
 """Label of a pixel that is left out of every score."""
 
 
+def first_fault(error: ValidationError) -> str:
+    """Return the first complaint of pydantic's, behind the dotted place it is about where it has one."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    return ": ".join(part for part in (".".join(map(str, first["loc"])), first["msg"]) if part)
+
+
 class Spacing(NamedTuple):
     """Distance between neighbouring pixels of an image in millimetres.
 

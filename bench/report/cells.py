@@ -5,17 +5,6 @@ from __future__ import annotations
 from bench.records import Score
 from bench.report.draw.numbers import MISSING, with_interval
 from bench.report.summary.rows import Row
-from bench.report.summary.summarise import RunSummary
-
-
-def case_columns(summary: RunSummary, row: Row) -> dict[str, str]:
-    """Return the columns that name a row; those in which all rows agree are left to the heading."""
-    names = {"model": row.model}
-    if summary.several_datasets:
-        names["data set"] = row.dataset
-    if summary.several_targets:
-        names["target"] = row.target
-    return names
 
 
 def yes_or_no(value: bool | None) -> str:

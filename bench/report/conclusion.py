@@ -17,12 +17,11 @@ def conclusion(summary: RunSummary) -> list[str]:
     trainings would be the luckiest.
     """
     lines = []
-    several = len({row.dataset for row in summary.rows}) > 1
     for dataset in dict.fromkeys(row.dataset for row in summary.rows):
         rows = [row for row in summary.rows if row.dataset == dataset]
         scored = [row for row in rows if row.headline is not None]
         defined = [row for row in scored if row.headline is not None and row.headline.value is not None]
-        where = f"On {dataset}: " if several else ""
+        where = f"On {dataset}: " if summary.several_datasets else ""
         means = over_seeds(summary, dataset)
         if means:
             lines += [f"{where}{line}" for line in means]

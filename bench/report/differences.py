@@ -18,12 +18,11 @@ def significance(summary: RunSummary) -> list[str]:
     Where at least two models were trained with several seeds, it is about their means over seeds;
     else about the single trainings, with a warning that these may be luck.
     """
-    several = len({row.dataset for row in summary.rows}) > 1
     paragraphs = []
     for dataset in dict.fromkeys(row.dataset for row in summary.rows):
         sentences = over_seeds(summary, dataset) or _over_images(summary, dataset)
         if sentences:
-            paragraphs.append((f"On {dataset}: " if several else "") + " ".join(sentences))
+            paragraphs.append((f"On {dataset}: " if summary.several_datasets else "") + " ".join(sentences))
     return paragraphs
 
 

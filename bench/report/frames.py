@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bench.errors import BenchError
+from bench.metrics import object_f1
 from bench.records.store import layout
 from bench.records.store.runs import open_run, read_run
 from bench.records.store.samples import DECODE, STAGED, STAGES
+from bench.records.store.statistics import load_statistics
 from bench.records.store.training_log import read_training_log
-from bench.records.store.views import RunView
+from bench.records.store.views import CaseView, RunView
 from bench.report.csv import inert, row_fields
-from bench.report.summary.objects import objects_of_case
 from bench.report.summary.per_image import CaseImages, images_of_case, median_latencies
 from bench.report.summary.stored import stored_summary
 from bench.report.summary.summarise import RunSummary, usable_cases
@@ -182,7 +183,7 @@ class RunFrames:
     def objects(self) -> pd.DataFrame:
         """One row per case, image and object: `what` (ground truth or prediction), `class`, `area` in pixels, `score`,
         and `iou` with its match, 0 without one; of suites with a metric such as `object_f1` that matches objects."""
-        found = [objects_of_case(view) for view in usable_cases(self.run).cases]
+        found = [_objects(view) for view in usable_cases(self.run).cases]
         return self._frame((row for rows in found for row in rows), ["image", "what", "class", "area", "score", "iou"])
 
     @cached_property
@@ -250,6 +251,17 @@ def as_parquet(frame: pd.DataFrame) -> bytes:
             "that ends in .csv"
         ) from None
     return buffer.getvalue()
+
+
+def _objects(view: CaseView) -> Iterator[dict[str, Any]]:
+    if view.scores is None or view.statistics is None:
+        return
+    statistics = load_statistics(view.statistics)
+    rows = statistics.arrays.get(object_f1.METRIC.statistic)
+    if rows is None:
+        return
+    for number, found in object_f1.objects(rows, view.task.classes):
+        yield {"case": view.case.id, "image": statistics.image_ids[number], **found}
 
 
 def _samples(case_id: str, replicates: list[Any]) -> Iterator[pd.DataFrame]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from bench.errors import BenchError
+from bench.errors import BenchError, in_one_line
 from bench.records import Record
 from bench.records.store.runs import read_run, runs
 from bench.records.store.views import RunView
@@ -110,7 +110,7 @@ def leaderboard(results: Path) -> Leaderboard:
             view = read_run(folder, results)
             summary = stored_summary(view)
         except BenchError as error:
-            left_out.append(f"{folder.suite}/{folder.name}: {' '.join(str(error).split())}")
+            left_out.append(f"{folder.suite}/{folder.name}: {in_one_line(error)}")
             continue
         for row in summary.rows:
             if row.headline is None or row.headline.value is None:

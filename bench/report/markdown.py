@@ -9,7 +9,7 @@ from tabulate import tabulate
 
 from bench.report import differences, search_tables, sentences, tables, training_tables
 from bench.report.conclusion import conclusion
-from bench.report.draw.loads_of_summary import PICTURE
+from bench.report.draw.load_curves import PICTURE
 from bench.report.draw.probability_curves import PICTURE as PROBABILITIES
 from bench.report.draw.robustness import PICTURE as ROBUSTNESS
 from bench.report.folds_table import folds_note, folds_table

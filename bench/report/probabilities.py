@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bench.report.cells import case_columns
 from bench.report.summary.summarise import RunSummary
 from bench.report.text_table import TextTable
 
@@ -16,7 +15,7 @@ def thresholds_table(summary: RunSummary) -> TextTable:
     chosen = [one for one in summary.probabilities if one.taus and one.case_id in rows]
     entries = [
         {
-            **case_columns(summary, rows[one.case_id]),
+            **summary.columns_of(rows[one.case_id]),
             **{f"tau of {name}": f"{tau:.3f}" for name, tau in one.taus.items()},
             "chosen on": one.taus_from,
         }

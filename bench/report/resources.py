@@ -59,7 +59,6 @@ BRIEF = ("host peak MiB", "device MiB", "J/image", "GFLOP/image")
 
 def resources_table(summary: RunSummary, *, brief: bool = False) -> TextTable:
     """Return a row per case that was profiled or has a price, if any; `brief` has what a terminal has room for."""
-    several = len({row.dataset for row in summary.rows}) > 1
     price = {} if summary.cost is None else {price_heading(summary.cost): summary.cost}
     entries = []
     for row in summary.rows:
@@ -71,7 +70,7 @@ def resources_table(summary: RunSummary, *, brief: bool = False) -> TextTable:
             for heading, cell in COLUMNS.items()
             if heading in BRIEF or not brief
         }
-        names = {"model": row_name(summary, row), **({"data set": row.dataset} if several else {})}
+        names = {"model": row_name(summary, row), **({"data set": row.dataset} if summary.several_datasets else {})}
         entries.append({**names, **cells, **prices})
     return TextTable(entries).without_missing()
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from statistics import mean, stdev
 
 from bench.records import Score
-from bench.report.cells import case_columns, headline_cell, score_cell, yes_or_no
+from bench.report.cells import headline_cell, score_cell, yes_or_no
 from bench.report.draw.numbers import MISSING, count, mebibytes, milliseconds, probability, share_of, with_interval
 from bench.report.summary.latency import LatencySummary, Timing
 from bench.report.summary.origins import Origin, several_origins
@@ -25,7 +25,7 @@ def results_table(summary: RunSummary, *, means: bool = True) -> TextTable:
     score, rows = summary.headline_in_unit, []
     for row in summary.rows:
         entry = {
-            **case_columns(summary, row),
+            **summary.columns_of(row),
             "parameters": count(row.parameters),
             score: headline_cell(row),
             **_speed(summary, row),
@@ -44,7 +44,7 @@ def mean_row(summary: RunSummary, group: SeedGroup) -> dict[str, str]:
     over = group.metrics[0]
     score = MISSING if over.mean is None or over.sd is None else f"{over.mean:.3f} ± {over.sd:.3f}"
     cells = {
-        **case_columns(summary, rows[0]),
+        **summary.columns_of(rows[0]),
         "model": f"{group.model}, mean ± sd of {len(group.seeds)} seeds",
         "parameters": count(rows[0].parameters),
         summary.headline_in_unit: score,
@@ -81,7 +81,7 @@ def stages_table(summary: RunSummary) -> TextTable:
         latency = row.latency
         device = latency.device_infer
         entry = {
-            **case_columns(summary, row),
+            **summary.columns_of(row),
             **{f"{stage} ms": _timing(timing) for stage, timing in latency.stages.items()},
             **{f"{stage} p{t.percentile:g} ms": _tail(t) for stage, t in latency.stage_tails.items()},
             "sum of stages ms": milliseconds(latency.staged_total.ms_per_image if latency.staged_total else None),
@@ -110,7 +110,7 @@ def scores_table(summary: RunSummary) -> TextTable:
         scored = row.headline.classes_scored if row.headline else None
         rows.append(
             {
-                **case_columns(summary, row),
+                **summary.columns_of(row),
                 **cells,
                 "classes scored": count(scored),
                 "images": _images(row.scores[0].score),
@@ -148,7 +148,7 @@ def parts_tables(summary: RunSummary, without: Sequence[str] = ()) -> dict[str, 
             if (cell.score.parts or cell.score.counts) and cell.score.metric not in without:
                 figures = {part: MISSING if v is None else f"{v:.3f}" for part, v in cell.score.parts.items()}
                 counted = {name: count(number) for name, number in cell.score.counts.items()}
-                entry = {**case_columns(summary, row), cell.label: score_cell(cell.score), **figures, **counted}
+                entry = {**summary.columns_of(row), cell.label: score_cell(cell.score), **figures, **counted}
                 rows.setdefault(f"{cell.label} in detail ({cell.score.unit or SHARE})", []).append(entry)
     return {heading: TextTable(entries) for heading, entries in rows.items()}
 
@@ -176,7 +176,7 @@ def classes_table(summary: RunSummary) -> TextTable:
     columns: dict[str, dict[str, str]] = {}
     for row in with_classes(summary):
         assert row.headline is not None  # see with_classes
-        name = " · ".join(case_columns(summary, row).values())
+        name = summary.label_of(row)
         columns[name] = {k: MISSING if v is None else f"{v:.3f}" for k, v in row.headline.per_class.items()}
     classes = dict.fromkeys(name for of_class in columns.values() for name in of_class)
     return TextTable(
@@ -191,8 +191,8 @@ def comparisons_table(summary: RunSummary) -> TextTable:
     for one in summary.comparisons:
         entries.append(
             {
-                **case_columns(summary, rows[one.other]),
-                "against": " · ".join(case_columns(summary, rows[one.best]).values()),
+                **summary.columns_of(rows[one.other]),
+                "against": summary.label_of(rows[one.best]),
                 f"Δ {summary.headline} (best − this)": with_interval(one.difference, one.low, one.high, default=3),
                 "p (Holm)": probability(one.p_holm),
                 "Δ significant": yes_or_no(one.significant),
@@ -215,7 +215,7 @@ def origins_table(summary: RunSummary) -> TextTable:
         return ", ".join(f"{name} ({commit[name]})" if name in commit else name for name in names) or MISSING
 
     return TextTable(
-        {**case_columns(summary, row), **{kind: describe(row.origins.get(kind, ())) for kind in kinds}}
+        {**summary.columns_of(row), **{kind: describe(row.origins.get(kind, ())) for kind in kinds}}
         for row in summary.rows
     )
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from bench.records import Scenario
 from bench.records.throughput import Loads, Offline, Rate, Served, Streamed, Sweep, SweepPoint
 from bench.report.draw.numbers import MISSING, count, mebibytes, milliseconds, with_interval
-from bench.report.draw.training_pictures import row_label
 from bench.report.text_table import TextTable
 
 if TYPE_CHECKING:
@@ -40,7 +39,7 @@ def scenarios_table(summary: RunSummary) -> TextTable:
             result, bound, queries, valid = cells
             entries.append(
                 {
-                    "model": row_label(summary, row),
+                    "model": summary.label_of(row),
                     "scenario": NAMES[scenario],
                     "result": result,
                     "bound": bound,
@@ -105,7 +104,7 @@ def sweep_table(summary: RunSummary) -> TextTable:
             continue
         before: Rate | None = None
         for point in row.loads.sweep.points:
-            entries.append({"model": row_label(summary, row), **_point(row.loads.sweep, point, before)})
+            entries.append({"model": summary.label_of(row), **_point(row.loads.sweep, point, before)})
             before = point.rate
     return TextTable(entries).without_missing(("peak device MiB",))
 

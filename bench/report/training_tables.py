@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.records import Recipe
-from bench.report.cells import case_columns, headline_cell, yes_or_no
+from bench.report.cells import headline_cell, yes_or_no
 from bench.report.draw.numbers import MISSING, count, with_interval
 from bench.report.summary.rows import Row
 from bench.report.summary.seeds import AcrossSeeds
@@ -18,7 +18,7 @@ def training_table(summary: RunSummary) -> TextTable:
     any_waited = any(row.trained_data_wait_s is not None for row in summary.rows)
     rows = [
         {
-            **case_columns(summary, row),
+            **summary.columns_of(row),
             "training s": MISSING if row.trained_s is None else f"{row.trained_s:.1f}",
             "steps/s": _steps_per_s(row),
             **({"waiting for data": _data_wait(row)} if any_waited else {}),
@@ -44,7 +44,7 @@ def budget_table(summary: RunSummary) -> TextTable:
         if course is None:
             continue
         entry = {
-            **case_columns(summary, row),
+            **summary.columns_of(row),
             "training s": f"{course.train_s:.1f}",
             "steps": count(course.steps),
             "images seen": count(course.images),

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from bench.data.predictions import ADAPTER as FROM_FILES
+from bench.measure.devices import kernel_bytes
 from bench.records import Job
 from bench.records.names import harness_root
 from bench.run.orphans import RESULTS, nobody_left_behind, results_of, start_ours
@@ -277,11 +278,7 @@ def _kind(job: Job) -> tuple[str, bool]:
 
 def _why_not_now() -> str | None:
     """Return why no further parent is started now, or None."""
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-    except OSError:
-        return None
-    free = next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")), None)
+    free = kernel_bytes("MemAvailable", Path("/proc/meminfo"))
     if free is not None and free < LEAST_FREE_BYTES:
         return f"only {free / 1024**3:.1f} GiB of memory are available, too few for a pre-imported parent of workers"
     return None

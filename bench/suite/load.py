@@ -14,7 +14,7 @@ from pydantic_core import ErrorDetails
 from bench.adapter import load_loss_grammar
 from bench.data.formats.yaml_text import read_limited
 from bench.dataset import dataset_names
-from bench.errors import SuiteError, did_you_mean
+from bench.errors import SuiteError, did_you_mean, in_one_line
 from bench.metric import metric_error
 from bench.suite.model_configs import model_config_files
 from bench.suite.schema import Suite
@@ -124,7 +124,7 @@ def _read(path: Path) -> tuple[dict[str, Any], Lines]:
         document = read_limited(text)
         node = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.YAMLError as error:
-        raise SuiteError(f"{path}: is not YAML: {' '.join(str(error).split())}") from None
+        raise SuiteError(f"{path}: is not YAML: {in_one_line(error)}") from None
     if not isinstance(document, dict):
         raise SuiteError(
             f"{path}: a suite is a mapping with at least 'models' and 'datasets'; see suites/semantic.yaml."

@@ -1,4 +1,4 @@
-"""model configs: `adapters/<adapter>/models/<model config>.yaml`, named `<adapter>/<model config>`."""
+"""Model configs: `adapters/<adapter>/models/<model config>.yaml`, named `<adapter>/<model config>`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bench.adapter import adapter_folder, adapter_folders
 from bench.data.formats.home import expanded
 from bench.data.formats.sources import WeightsSource
 from bench.data.formats.yaml_text import read_limited
-from bench.errors import PluginError, did_you_mean
+from bench.errors import PluginError, did_you_mean, in_one_line
 from bench.records import ModelSpec, Record, TaskKind
 from bench.records.names import listed_in
 
@@ -50,7 +50,7 @@ def read_model_config(name: str) -> ModelConfig:
     try:
         return _config(file.read_text(encoding="utf-8"))
     except (yaml.YAMLError, ValidationError, UnicodeDecodeError) as error:
-        raise PluginError(f"{file} is not a valid model config: {' '.join(str(error).split())}") from None
+        raise PluginError(f"{file} is not a valid model config: {in_one_line(error)}") from None
 
 
 def model_config_file(name: str) -> Path:

@@ -18,7 +18,7 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from bench.errors import BenchError, Unsupported
+from bench.errors import BenchError, Unsupported, in_one_line
 from bench.records import Precision
 
 SessionKind = Literal["onnxruntime", "openvino"]
@@ -113,7 +113,7 @@ def package(name: str) -> Any:
 
 def unreadable(file: Path, error: Exception) -> BenchError:
     """Return the error for a file that a runtime refuses."""
-    reason = " ".join(str(error).split())[:300]
+    reason = in_one_line(error, 300)
     return BenchError(f"{file} cannot be run as a model in the format of {FORMATS[file.suffix == '.xml']}: {reason}")
 
 
@@ -204,7 +204,7 @@ class OnnxRuntimeSession:
             except self._failures as error:
                 raise Unsupported(
                     f"runtime onnxruntime cannot run this model on an input of shape {list(array.shape)}: "
-                    f"{' '.join(str(error).split())[:200]}"
+                    f"{in_one_line(error, 200)}"
                 ) from None
             first: tuple[Array, ...] = tuple(binding.copy_outputs_to_cpu())
             self._shapes[names, array.shape] = tuple(answer.shape for answer in first)

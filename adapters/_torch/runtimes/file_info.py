@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from adapters._torch.runtimes.litert_metadata import litert_metadata
+from bench.errors import in_one_line
 
 
 def answer(file: Path) -> dict[str, Any]:
@@ -53,7 +54,7 @@ def main() -> int:
     try:
         told = answer(Path(sys.argv[1]))
     except Exception as error:  # a runtime's own errors have no common kind
-        told = {"error": " ".join(str(error).split())[:300]}
+        told = {"error": in_one_line(error, 300)}
     print(json.dumps(told))
     return 0
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pydantic import JsonValue
 
 from adapters._torch.class_names import key_of, listed
-from adapters._torch.fitting import Placement, fitted, grey, place
+from adapters._torch.fitting import Placement, place
 from adapters._torch.input import InputContract
 from adapters._torch.options import read_options
 from adapters._torch.runtimes.cpu_sessions import Port, Session, SessionSettings
@@ -209,11 +209,9 @@ class FileModel(BaseAdapter):
         placement = place(Size(*image.shape[:2]), self._size, contract.fit)
         if contract.fit == "letterbox" and not self._options.centred:
             placement = Placement(placement.input, placement.scaled)
-        seen = grey(image) if contract.channels == "gray" else image
-        found = fitted(seen, placement, contract.fill_bytes, contract.interpolation)
         multiple = self._options.multiple_of
         padded = Size(*(side + -side % multiple for side in placement.input))
-        return found, Placement(padded, placement.scaled, placement.top, placement.left)
+        return contract.fed(image, placement), Placement(padded, placement.scaled, placement.top, placement.left)
 
     def _array(self, image: RgbImage) -> NDArray[Any]:
         """Return one image as the model takes it, with a batch axis."""

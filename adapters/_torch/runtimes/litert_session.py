@@ -11,7 +11,7 @@ import numpy as np
 
 from adapters._torch.runtimes.cpu_sessions import Array, Port, SessionSettings
 from adapters._torch.runtimes.litert_metadata import litert_metadata
-from bench.errors import BenchError, Unsupported
+from bench.errors import BenchError, Unsupported, in_one_line
 
 
 class LiteRtSession:
@@ -46,8 +46,7 @@ class LiteRtSession:
             self._interpreter: Any = library.Interpreter(str(file), num_threads=settings.threads)
             self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
-            reason = " ".join(str(error).split())[:300]
-            raise BenchError(f"{file} cannot be run as a model of TensorFlow Lite: {reason}") from None
+            raise BenchError(f"{file} cannot be run as a model of TensorFlow Lite: {in_one_line(error, 300)}") from None
         self._inputs, self._outputs = self._interpreter.get_input_details(), self._interpreter.get_output_details()
         self.inputs = tuple(_port(details) for details in self._inputs)
         self.outputs = tuple(_port(details) for details in self._outputs)
@@ -73,7 +72,7 @@ class LiteRtSession:
             self._interpreter.resize_tensor_input(self._inputs[0]["index"], list(shape), strict=True)
             self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
-            reason = " ".join(str(error).split())[:200]
+            reason = in_one_line(error, 200)
             raise Unsupported(f"LiteRT cannot run this model on an input of shape {list(shape)}: {reason}") from None
         self._shape = shape
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from adapters._torch.runtimes.cpu_sessions import package
 from adapters._torch.runtimes.onnx_export import INPUT, made_once
-from bench.errors import Unsupported
+from bench.errors import Unsupported, in_one_line
 
 QUANTISED = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 """Operators that are computed in integers."""
@@ -69,7 +69,7 @@ def _quantise(file: Path, made: Path, images: Sequence[NDArray[np.float32]]) -> 
             weight_type=QuantType.QInt8,
         )
     except Exception as error:  # ONNX Runtime and protobuf have their own, below no other
-        reason = " ".join(str(error).split())[:300]
+        reason = in_one_line(error, 300)
         raise Unsupported(f"the network cannot be quantised to int8 ({reason}); use precision fp32") from None
     finally:
         logging.getLogger().setLevel(level)

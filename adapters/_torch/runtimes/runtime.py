@@ -21,7 +21,7 @@ from adapters._torch import device as devices
 from adapters._torch.padding import PadsToMultiple, PadsToSquare, padded_to_multiple
 from adapters._torch.runtimes.cpu_sessions import SessionSettings, open_session
 from adapters._torch.runtimes.onnx_export import TRIAL, ExportRequest, export_facts, exported
-from bench.errors import Unsupported
+from bench.errors import Unsupported, in_one_line
 from bench.records import Size, Target
 from bench.records.flag import Flag
 
@@ -172,7 +172,8 @@ def _compiled(network: Pass, target: Target, device: torch.device) -> Runtime:
         with torch.inference_mode(), devices.autocast(device, target.precision):
             forward(_trial(network, target, device))
     except RuntimeError as error:  # the base of what its front and back end raise
-        raise Unsupported(f"torch.compile cannot compile this network: {_describe(error)}; use runtime eager") from None
+        reason = in_one_line(error, 300)
+        raise Unsupported(f"torch.compile cannot compile this network: {reason}; use runtime eager") from None
     return Runtime(forward)
 
 
@@ -199,13 +200,9 @@ def _recorded(network: Pass, target: Target, device: torch.device) -> Runtime:
         graphs(_trial(network, target, device))
     except RuntimeError as error:
         raise Unsupported(
-            f"no CUDA graph can be recorded of this network: {_describe(error)}; use runtime eager"
+            f"no CUDA graph can be recorded of this network: {in_one_line(error, 300)}; use runtime eager"
         ) from None
     return Runtime(graphs)
-
-
-def _describe(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]
 
 
 # --------------------------------------------------------------------------- ONNX Runtime, OpenVINO and TensorRT

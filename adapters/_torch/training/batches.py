@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from adapters._torch.fitting import fitted, fitted_labels, grey, place
+from adapters._torch.fitting import fitted_labels, place
 from adapters._torch.images import stack_images, stack_labels
 from adapters._torch.input import InputContract
 from adapters._torch.training.augment import Augment, mirror
@@ -25,12 +26,37 @@ CACHE_BYTES = 2 * 1024**3
 """Host memory that the decoded images of one split may take; what does not fit is decoded again."""
 
 
-class DecodedSplit(Dataset[tuple[RgbImage, LabelMap]]):
-    """A split as (image uint8 (H, W, C), labels uint8 (H, W)) pairs, fitted into the training size.
+Seen = TypeVar("Seen")
+
+
+class DecodedOnce(Dataset[Seen]):
+    """A split as what a training sees of each image.
 
     The first images that fit `cache_bytes` are decoded here and now, so that the training clock
     does not pay for them; the others are decoded whenever they are asked for.
     """
+
+    def __init__(self, split: Split, cache_bytes: int) -> None:
+        self._split = split
+        self._kept: list[Seen] = []
+        while len(self._kept) < len(split) and cache_bytes > 0:
+            seen, taken = self._decode(len(self._kept))
+            self._kept.append(seen)
+            cache_bytes -= taken
+
+    def __len__(self) -> int:
+        return len(self._split)
+
+    def __getitem__(self, index: int) -> Seen:
+        return self._kept[index] if index < len(self._kept) else self._decode(index)[0]
+
+    def _decode(self, index: int) -> tuple[Seen, int]:
+        """Return what is seen of an image, and the bytes it takes."""
+        raise NotImplementedError
+
+
+class DecodedSplit(DecodedOnce[tuple[RgbImage, LabelMap]]):
+    """A split as (image uint8 (H, W, C), labels uint8 (H, W)) pairs, fitted into the training size."""
 
     def __init__(
         self,
@@ -40,29 +66,17 @@ class DecodedSplit(Dataset[tuple[RgbImage, LabelMap]]):
         *,
         cache_bytes: int = CACHE_BYTES,
     ) -> None:
-        self._split, self._size, self._contract = split, size, contract
-        self._kept: list[tuple[RgbImage, LabelMap]] = []
-        while len(self._kept) < len(split) and cache_bytes > 0:
-            image, labels = self._decode(len(self._kept))
-            self._kept.append((np.ascontiguousarray(image), np.ascontiguousarray(labels)))
-            cache_bytes -= image.nbytes + labels.nbytes
+        self._size, self._contract = size, contract
+        super().__init__(split, cache_bytes)
 
-    def __len__(self) -> int:
-        return len(self._split)
-
-    def __getitem__(self, index: int) -> tuple[RgbImage, LabelMap]:
-        return self._kept[index] if index < len(self._kept) else self._decode(index)
-
-    def _decode(self, index: int) -> tuple[RgbImage, LabelMap]:
+    def _decode(self, index: int) -> tuple[tuple[RgbImage, LabelMap], int]:
         image, contract = self._split.image(index), self._contract
         # Tiles are seen at prediction; a training sees what its recipe asks for.
         fit = "stretch" if contract.fit == "tile" else contract.fit
         placement = place(Size(*image.shape[:2]), self._size, fit)
-        seen = grey(image) if contract.channels == "gray" else image
-        return (
-            fitted(seen, placement, contract.fill_bytes, contract.interpolation),
-            fitted_labels(self._split.semantic(index), placement),
-        )
+        seen = np.ascontiguousarray(contract.fed(image, placement))
+        labels = np.ascontiguousarray(fitted_labels(self._split.semantic(index), placement))
+        return (seen, labels), seen.nbytes + labels.nbytes
 
 
 def load_batch(split: DecodedSplit, chosen: Chosen, augment: Augment | None) -> list[tuple[RgbImage, LabelMap]]:

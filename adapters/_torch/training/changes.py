@@ -1,4 +1,4 @@
-"""Who makes the random changes of a recipe: the threads that load, or the device that trains.
+"""Decides who makes the random changes of a recipe: the threads that load, or the device that trains.
 
 A GPU is faster at them than loaders, which it would wait for; by the same draws both come to the same. Mirroring and
 cropping stay with the loaders: they make the images smaller, or leave them as they are.

@@ -23,7 +23,6 @@ METRICS = {
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """Add the flags that say which predictions, of which data set, and how they are read."""
     files = parser.add_argument_group("predictions in files, without a model")
     add_repeated(
         files,

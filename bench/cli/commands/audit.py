@@ -15,7 +15,6 @@ SHOWN = 20
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """Add the flags that say which run, and who may have signed it."""
     parser.add_argument("run", nargs="?", metavar="RUN", help="folder or name of a run (default: the newest)")
     parser.add_argument("--suite", help="use the newest run of this suite")
     parser.add_argument(

@@ -27,7 +27,6 @@ RESULTS_AT_URL = True
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """Add the flags that say which suite, and what would run it."""
     add_suite(parser)
     add_interpreters(parser)
     add_rehash(parser)

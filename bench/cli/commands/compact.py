@@ -13,7 +13,6 @@ RESULTS_AT_URL = True
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """Add the arguments that say which run, and which folder."""
     parser.add_argument("run", metavar="RUN", help="folder or name of a run")
     parser.add_argument("folder", metavar="DIR", help="gets cases.parquet and samples.parquet")
 

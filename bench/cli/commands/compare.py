@@ -14,7 +14,6 @@ FORMS = ("terminal", "markdown", "json", "junit")
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """Add the flags that say which sides and gate, and how the answer is told."""
     parser.add_argument(
         "sides",
         nargs="+",

@@ -13,7 +13,6 @@ GROUP, ORDER = "environment", 1
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """Add the flags that say what counts as a failure, and how much is listed."""
     parser.add_argument(
         "--strict", action="store_true", help="exit with 1 if the machine or an adapter lacks something"
     )

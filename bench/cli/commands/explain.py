@@ -12,7 +12,6 @@ GROUP, ORDER = "compare models", 5
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """Add the flags that choose a run, and its models."""
     parser.add_argument("run", nargs="?", metavar="RUN", help="folder or name of a run (default: the newest)")
     parser.add_argument("model", nargs="?", metavar="MODEL", help="only this model, like --case; * and ? allowed")
     add_case(parser)

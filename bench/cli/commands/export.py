@@ -13,7 +13,6 @@ RESULTS_AT_URL = True
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """Add the arguments that say which run, and which file."""
     parser.add_argument("run", metavar="RUN", help="folder or name of a run")
     parser.add_argument("file", metavar="FILE", help="new file or URL, .tar (the same bytes each time) or .tar.gz")
 

@@ -15,7 +15,6 @@ FORMATS = ("coco", "panoptic", "png", "yolo")
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """Add the flags that say which run and cases, in which format, and where to."""
     add_run_choice(parser)
     parser.add_argument("--format", required=True, choices=FORMATS, help="form of the files")
     parser.add_argument("--out", required=True, metavar="DIR", help="new or empty folder; one below it for each case")

@@ -18,7 +18,6 @@ SHOWN = 20
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """Add the flags that say how old things must be, and whether they are removed."""
     parser.add_argument("--delete", action="store_true", help="remove the files (default: list what would be removed)")
     parser.add_argument(
         "--older-than",

@@ -10,7 +10,6 @@ GROUP, ORDER = "compare models", 10
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """Add the argument that says which file."""
     parser.add_argument("file", metavar="FILE", help="an archive that bench export wrote, a file or a URL")
 
 

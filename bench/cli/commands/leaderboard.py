@@ -12,7 +12,6 @@ FORMS = ("markdown", "html", "json")
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """Add the flags that say which results, in which form, and where to."""
     parser.add_argument("folder", nargs="?", metavar="DIR", help="folder of results (default: that of --results)")
     parser.add_argument(
         "--as", "--form", dest="form", default="markdown", choices=FORMS, help="form (default: markdown)"
@@ -23,7 +22,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 def execute(options: Namespace) -> int:
     """Print or write the tables."""
     from bench.records.store.files import write_atomically
-    from bench.report.html.tables_page import page_of_tables
+    from bench.report.html.page import page_of_tables
     from bench.report.leaderboard import as_markdown, frames, leaderboard
 
     board = leaderboard(Path(options.folder or options.results))

@@ -19,7 +19,6 @@ WIDTHS: dict[str | tuple[str, str], int] = {
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """Add the flags that say which list, and in which form."""
     parser.add_argument("what", choices=LISTINGS)
     parser.add_argument(
         "--as", dest="form", default="text", choices=("text", "markdown"), help="form of the table (default: text)"

@@ -20,7 +20,6 @@ GROUP, ORDER = "your data", 3
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """Add the flags that say which model or run, which images, and what is written of them."""
     parser.add_argument(
         "words",
         nargs="+",

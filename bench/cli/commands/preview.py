@@ -13,7 +13,6 @@ GROUP, ORDER = "your data", 2
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """Add the flags that say which suite, how many images, and where the sheets go."""
     add_suite(parser)
     parser.add_argument("--out", required=True, metavar="DIR", help="folder for the contact sheets")
     parser.add_argument("--images", type=int, default=4, metavar="N", help="images a sheet (default: 4)")

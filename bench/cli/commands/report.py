@@ -21,7 +21,6 @@ RESULTS_AT_URL = True
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """Add the flags that choose a run, the form and the place of its report."""
     add_run_choice(parser)
     parser.add_argument("--run", dest="old_run", action=Renamed, const="bench report RUN", help=argparse.SUPPRESS)
     parser.add_argument("--suite", help="use the newest run of this suite")

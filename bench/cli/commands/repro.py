@@ -28,7 +28,6 @@ GROUP, ORDER = "compare models", 5
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """Add the flags that say which cases of which run, what is done again, and what may differ."""
     add_run_choice(parser)
     parser.add_argument("old_case", nargs="?", help=argparse.SUPPRESS)
     parser.add_argument("--dry-run", action="store_true", help="show what differs and what would run; run nothing")

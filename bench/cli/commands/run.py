@@ -41,7 +41,6 @@ RESULTS_AT_URL = True
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """Add the flags that say which suite and which of its jobs, in a new run or the latest, and how."""
     add_suite(parser)
     parser.add_argument("--new", action="store_true", help="start a new run instead of resuming the latest")
     add_selection(parser)

@@ -15,7 +15,6 @@ GROUP, ORDER = "compare models", 4
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """Add the flags that say which run, and which of its cases; or which files."""
     add_run_choice(parser)
     parser.add_argument("--suite", help="use the newest run of this suite")
     parser.add_argument(

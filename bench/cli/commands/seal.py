@@ -10,7 +10,6 @@ GROUP, ORDER = "compare models", 7
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """Add the flags that say which run, and who signs."""
     parser.add_argument("run", nargs="?", metavar="RUN", help="folder or name of a run (default: the newest)")
     parser.add_argument("--suite", help="use the newest run of this suite")
     parser.add_argument("--key", metavar="FILE", help="sign with this SSH key (default: only seal)")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.errors import DatasetError
+from bench.errors import DatasetError, in_one_line
 from bench.records.array_files import mapped_array
 from bench.records.damage import ARRAY_DAMAGE
 
@@ -25,9 +25,8 @@ def read_array(path: Path) -> NDArray[Any]:
     try:
         array = np.array(mapped_array(path))
     except ARRAY_DAMAGE as error:
-        reason = " ".join(str(error).split())
         raise DatasetError(
-            f"{path} cannot be read as a NumPy array: {reason}. Save it again with numpy.save."
+            f"{path} cannot be read as a NumPy array: {in_one_line(error)}. Save it again with numpy.save."
         ) from None
     shape = array.shape
     if array.ndim == 3 and 1 in (shape[0], shape[2]):

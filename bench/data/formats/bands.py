@@ -33,7 +33,7 @@ from bench.data.formats.image_headers import (
     tiff_layout,
     undeclared_bands,
 )
-from bench.errors import DatasetError
+from bench.errors import DatasetError, in_one_line
 from bench.records import Record
 from bench.records.predictions import RgbImage
 
@@ -155,7 +155,7 @@ def _of_tiff(path: Path) -> NDArray[Any]:
             series = file.series[0]
             pixels, axes = series.asarray(), series.axes
     except (OSError, ValueError, RuntimeError, KeyError, IndexError, tifffile.TiffFileError) as error:
-        raise Unreadable(path, " ".join(str(error).split())) from None
+        raise Unreadable(path, in_one_line(error)) from None
     channels = [at for at, axis in enumerate(axes) if axis in "SC" and pixels.shape[at] > 1]
     kept = [at for at, axis in enumerate(axes) if axis in "YX"]
     others = [at for at in range(pixels.ndim) if at not in kept and at not in channels and pixels.shape[at] > 1]

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from bench.data.formats.dicom_labels import begins_as_dicom, document_of, label_kind
 from bench.data.formats.volume_arrays import Volume, affine_spacing, reading, stand_in
-from bench.errors import DatasetError
+from bench.errors import DatasetError, in_one_line
 
 UNEVEN = 0.02
 """Share of the usual distance by which distances of slices may differ."""
@@ -149,7 +149,7 @@ def _values(one: Any, path: Path) -> NDArray[Any]:
         stored = one.pixel_array
     except Exception as error:  # of its decoders
         raise DatasetError(
-            f"{path}: its pixels cannot be decoded: {' '.join(str(error).split())}. Compressed ones need a decoder: "
+            f"{path}: its pixels cannot be decoded: {in_one_line(error)}. Compressed ones need a decoder: "
             "pip install pylibjpeg pylibjpeg-libjpeg pylibjpeg-openjpeg",
             kind="image",
         ) from None

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from bench.data.formats.yaml_text import read_limited
-from bench.errors import DatasetError
+from bench.errors import DatasetError, in_one_line
 from bench.records.damage import content_of
 
 LONGEST_LINE = 4096
@@ -24,7 +24,7 @@ def read_yaml(path: Path) -> Any:
     try:
         return read_limited(read_text(path))
     except (ValueError, RecursionError, yaml.YAMLError) as error:
-        raise DatasetError(f"{path} cannot be read as YAML: {_one_line(error)}. Fix the file.") from None
+        raise DatasetError(f"{path} cannot be read as YAML: {in_one_line(error)}. Fix the file.") from None
 
 
 def yaml_as_written(path: Path) -> Any:
@@ -46,7 +46,7 @@ def read_json(path: Path) -> Any:
         ) from None
     except (OSError, ValueError, RecursionError) as error:
         raise DatasetError(
-            f"{path} cannot be read as JSON: {_one_line(error)}. Restore the file from its source."
+            f"{path} cannot be read as JSON: {in_one_line(error)}. Restore the file from its source."
         ) from None
 
 
@@ -82,7 +82,7 @@ def read_text(path: Path) -> str:
         marked = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
         text = content.decode("utf-16" if marked else "utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise DatasetError(f"{path} cannot be read: {_one_line(error)}. It must be a text file in UTF-8.") from None
+        raise DatasetError(f"{path} cannot be read: {in_one_line(error)}. It must be a text file in UTF-8.") from None
     if "\0" in text:
         raise DatasetError(f"{path} holds the character NUL; it is no text file in UTF-8. Save it as one.")
     return text
@@ -109,7 +109,3 @@ def whole_number(text: str) -> int | None:
     (7, None, None, None)
     """
     return int(text) if text.isascii() and text.isdigit() and len(text) <= LONGEST_NUMBER else None
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())

@@ -18,7 +18,7 @@ from typing import Any
 from bench.data.formats.documents import read_json
 from bench.data.formats.file_names import is_hidden
 from bench.data.formats.typed import PARQUET_INFO, SAVED_INFO, SAVED_SPLITS, SAVED_STATE, as_typed
-from bench.errors import DatasetError
+from bench.errors import DatasetError, in_one_line
 from bench.records.store.files import file_state
 
 FIX = 'pip install -c constraints.txt ".[huggingface]"'
@@ -143,7 +143,7 @@ def _saved(root: Path) -> Iterator[tuple[Table, Any]]:
 
 
 def _unreadable(file: Path, error: Exception) -> DatasetError:
-    return DatasetError(f"{file} cannot be read: {' '.join(str(error).split())}. Download or save it again.")
+    return DatasetError(f"{file} cannot be read: {in_one_line(error)}. Download or save it again.")
 
 
 _parts: OrderedDict[tuple[Path, tuple[int, ...] | None, int, tuple[str, ...]], Any] = OrderedDict()

@@ -24,7 +24,7 @@ from bench.data.formats.embedded import decode_embedded
 from bench.data.formats.image_files import IMAGE_SUFFIXES
 from bench.data.formats.polygons import corners_of, polygon_masks
 from bench.data.formats.typed import LABEL_STUDIO, as_typed
-from bench.errors import DatasetError
+from bench.errors import DatasetError, in_one_line
 from bench.records import Size
 
 UPLOAD = re.compile(r"^[0-9a-f]{8}-(.+)$")
@@ -215,7 +215,7 @@ def region_shapes(
             mask = drawn_region(region.value, canvas)
         except (KeyError, TypeError, ValueError) as error:
             raise DatasetError(
-                f"{what}: it cannot be drawn: {' '.join(str(error).split())}. Correct it, or leave its label out by "
+                f"{what}: it cannot be drawn: {in_one_line(error)}. Correct it, or leave its label out by "
                 "ignore_labels.",
                 kind="mask",
             ) from None

@@ -25,7 +25,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.errors import DatasetError
+from bench.errors import DatasetError, in_one_line
 from bench.records.array_files import mapped_array
 
 FIX = 'pip install -c constraints.txt ".[medical]"'
@@ -95,7 +95,7 @@ def reading(path: Path, form: str) -> Iterator[None]:
     except DatasetError:
         raise
     except Exception as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = in_one_line(error)
         told = f"{path} cannot be read as {form}: {reason}. Restore the file from its source."
         raise DatasetError(told, kind="image") from None
 

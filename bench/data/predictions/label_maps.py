@@ -19,7 +19,7 @@ from bench.data.formats.label_tables import pack_rgb
 from bench.data.predictions.matching import match_files, named, refuse_missing
 from bench.data.predictions.options import Options
 from bench.data.predictions.requested import Requested, labels_beside, numbered
-from bench.errors import BenchError, ShapeError
+from bench.errors import BenchError, ShapeError, in_one_line
 from bench.records import Flag, Size, background_class, label_dtype, void_id
 from bench.records.predictions import LabelMap, SemanticMap
 
@@ -176,7 +176,7 @@ def _nifti(file: Path) -> NDArray[Any]:
     try:
         volume = np.asarray(nibabel.load(file).dataobj)  # type: ignore[attr-defined]  # images have it
     except (OSError, ValueError, nibabel.filebasedimages.ImageFileError) as error:
-        raise ShapeError(f"{file} cannot be read as NIfTI: {' '.join(str(error).split())}") from None
+        raise ShapeError(f"{file} cannot be read as NIfTI: {in_one_line(error)}") from None
     flat = volume.reshape([side for side in volume.shape if side != 1] or [1])
     if flat.ndim != 2:
         raise ShapeError(

@@ -16,7 +16,7 @@ from bench.data.predictions.label_maps import check_size
 from bench.data.predictions.matching import match_files, refuse_missing
 from bench.data.predictions.options import Options
 from bench.data.predictions.requested import Requested, labels_beside, numbered
-from bench.errors import BenchError, ShapeError
+from bench.errors import BenchError, ShapeError, in_one_line
 from bench.records import Flag, Size, background_class, label_dtype, void_id
 from bench.records.array_files import mapped_array, packed_arrays
 from bench.records.damage import ARRAY_DAMAGE
@@ -155,7 +155,7 @@ def read_numbers(file: Path) -> NDArray[Any]:
     except ImportError:
         raise BenchError(f"{file}: needs tifffile to read it. Install it with: pip install tifffile") from None
     except ARRAY_DAMAGE as error:
-        raise ShapeError(f"{file} cannot be read as an array: {' '.join(str(error).split())[:300]}") from None
+        raise ShapeError(f"{file} cannot be read as an array: {in_one_line(error, 300)}") from None
     flat = array.reshape([side for side in array.shape if side != 1] or [1])
     if flat.ndim not in (2, 3) or not (np.issubdtype(flat.dtype, np.number) or flat.dtype == np.bool_):
         raise ShapeError(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pydantic import JsonValue
 
+from bench.errors import in_one_line
 from bench.records.damage import content_of
 from bench.records.store.layout import RunFolder
 from bench.records.store.manifest import damage_of
@@ -43,7 +44,7 @@ def read_environment(run: RunFolder, path: Path) -> tuple[dict[str, JsonValue], 
     except FileNotFoundError:
         return {}, None
     except (OSError, ValueError, RecursionError) as error:
-        return {}, f"cannot be read: {type(error).__name__}: {' '.join(str(error).split())}"
+        return {}, f"cannot be read: {type(error).__name__}: {in_one_line(error)}"
     if not isinstance(found, dict):
         return {}, f"holds a {type(found).__name__} where a mapping is expected"
     return found, None

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from bench.errors import BenchError, ShapeError, StoreError
+from bench.errors import BenchError, ShapeError, StoreError, in_one_line
 from bench.records.damage import content_of
 from bench.records.predictions import Instances, Prediction, load_prediction
 from bench.records.probabilities import ClassProbabilities, load_probabilities
@@ -24,7 +24,7 @@ def read_index(folder: Path) -> dict[str, str]:
     try:
         index = json.loads(content_of(file))
     except (OSError, ValueError, RecursionError) as error:
-        raise StoreError(f"{file} is missing or damaged ({' '.join(str(error).split())}); {advice}") from error
+        raise StoreError(f"{file} is missing or damaged ({in_one_line(error)}); {advice}") from error
     if not isinstance(index, dict) or not all(isinstance(value, str) for value in index.values()):
         raise StoreError(f"{file} is not an index of predictions; {advice}")
     return index

@@ -15,8 +15,9 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from bench.errors import StoreError, did_you_mean
+from bench.errors import StoreError, did_you_mean, in_one_line
 from bench.records import CaseScores, Job, JobKind, Outcome, R, Status, read_record
+from bench.records.base import first_fault
 from bench.records.store import layout
 from bench.records.store.environments import environments_of_jobs, read_environment
 from bench.records.store.files import held, sha256_of
@@ -140,11 +141,7 @@ def _read(cls: type[R], path: Path) -> R | None:
 
 def _brief(error: Exception) -> str:
     """Return the first complaint of pydantic's, or what the system says, in one line."""
-    if isinstance(error, ValidationError):
-        first = error.errors(include_url=False, include_input=False)[0]
-        at = ".".join(map(str, first["loc"]))
-        return f"{at}: {first['msg']}" if at else first["msg"]
-    return " ".join(str(error).split())
+    return first_fault(error) if isinstance(error, ValidationError) else in_one_line(error)
 
 
 NEEDED: dict[JobKind, tuple[str, ...]] = {

@@ -10,13 +10,29 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
-from pydantic import Field, JsonValue, field_validator
+from pydantic import Field, JsonValue, ValidationError, field_validator
 
-from bench.records import Case, CaseScores, Cost, Job, Outcome, Record, Status, TaskKind, TaskSpec
+from bench.errors import StoreError
+from bench.records import (
+    Case,
+    CaseScores,
+    Cost,
+    Job,
+    Outcome,
+    ProfileResult,
+    R,
+    Record,
+    Score,
+    Status,
+    TaskKind,
+    TaskSpec,
+    read_record,
+)
 from bench.records.base import held_once
 from bench.records.store import layout
 from bench.records.store.layout import RunFolder
 from bench.records.store.samples import Samples
+from bench.records.throughput import Loads
 
 
 class PlannedCase(Record):
@@ -102,6 +118,17 @@ class JobView:
         """Return whether it ended well and its files are as it left them."""
         return self.outcome is not None and self.outcome.status is Status.OK and self.damage is None
 
+    def record(self, cls: type[R], name: str) -> R | None:
+        """Return a record that the job wrote, None unless it ended well; raises `StoreError` where it is damaged."""
+        if not self.ok:
+            return None
+        path = self.folder / name
+        try:
+            return read_record(cls, path)
+        except (OSError, UnicodeDecodeError, ValidationError) as error:
+            told = f"{path} is damaged ({type(error).__name__}); delete its job folder and run again"
+            raise StoreError(told) from error
+
 
 @dataclass(frozen=True)
 class Damage:
@@ -144,10 +171,23 @@ class CaseView:
         jobs = (self.train, self.export, self.predict, *self.times, self.profile, self.throughput)
         return tuple(job for job in jobs if job is not None)
 
+    @property
+    def headline(self) -> Score | None:
+        """The score of the first metric; None until it is scored."""
+        return self.scores.scores[0] if self.scores is not None and self.scores.scores else None
+
     def samples(self) -> list[Samples]:
         """Raw samples of every timing job that ended well; raises `StoreError` where a file is damaged."""
         files = [job.folder / layout.SAMPLES for job in self.times if job.ok]
         return [Samples.load(file) for file in files if file.is_file()]
+
+    def profile_result(self) -> ProfileResult | None:
+        """Return memory, energy and operations; None unless they were measured, raises `StoreError` where damaged."""
+        return None if self.profile is None else self.profile.record(ProfileResult, layout.PROFILE)
+
+    def loads(self) -> Loads | None:
+        """Return what it came to under load; None unless that was measured, raises `StoreError` where damaged."""
+        return None if self.throughput is None else self.throughput.record(Loads, layout.THROUGHPUT)
 
     @property
     def failures(self) -> tuple[JobView, ...]:
@@ -175,3 +215,13 @@ class RunView:
         """The run without the cases whose images are shifted, which are told apart from all others; see `Shift`."""
         own = tuple(view for view in self.cases if view.case.shift is None)
         return replace(self, cases=own) if own else self
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """Package -> version, or every version if the interpreters of the adapters differ."""
+        found: dict[str, dict[str, None]] = {}
+        for view in self.cases:
+            for job in view.jobs:
+                for name, version in job.outcome.facts.versions.items() if job.outcome else ():
+                    found.setdefault(name, {})[version] = None
+        return {name: " and ".join(found[name]) for name in sorted(found)}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bench.report.draw.figure import GREY, colour, columns_that_fit, from_zero, line, marker, shortened
+from bench.report.draw.figure import GREY, colour, from_zero, line, marker, over_legend
 from bench.report.draw.training_curves import IMAGES, NOTHING, SECONDS, Series
 
 if TYPE_CHECKING:
@@ -40,11 +40,7 @@ def accuracy_budget(points: Sequence[BudgetPoint], *, score_label: str) -> Figur
 
     `score_label` is the label of the vertical axis, with its range.
     """
-    from matplotlib.figure import Figure
-
-    labels = [shortened(point.label, 48) for point in points]
-    columns = columns_that_fit(labels, 9.2)
-    figure = Figure(figsize=(9.6, 4.1 + 0.19 * -(-len(points) // columns)), layout="constrained")
+    figure, labels, columns = over_legend([point.label for point in points], 4.1)
     panels = figure.subplots(1, 2, sharey=True)
     ways = any(point.val.known(SECONDS)[1].size for point in points)
     for panel, axis in zip(panels, (SECONDS, IMAGES), strict=True):

@@ -147,6 +147,15 @@ def columns_that_fit(labels: Sequence[str], width_inches: float) -> int:
     return max(1, min(len(labels), int(width_inches / (0.075 * widest + 0.5))))
 
 
+def over_legend(labels: Sequence[str], height: float) -> tuple[Figure, list[str], int]:
+    """Return a figure of a page's width with so many inches above a legend, the labels for it, and its columns."""
+    from matplotlib.figure import Figure
+
+    names = [shortened(label, 48) for label in labels]
+    columns = columns_that_fit(names, 9.2)
+    return Figure(figsize=(9.6, height + 0.19 * -(-len(names) // columns)), layout="constrained"), names, columns
+
+
 def shortened(text: str, longest: int) -> str:
     """Return the text with its middle left out where it is too long: both ends tell names apart.
 
@@ -190,13 +199,10 @@ def save(figure: Figure, path: Path) -> None:
 _WITHOUT_DATE: dict[str, Any] = {"png": {"Software": None}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
 _FURTHER: ContextVar[tuple[str, ...]] = ContextVar("_FURTHER", default=())
 
-VECTOR_FORMS = ("svg", "pdf")
-"""Forms for papers, which scale without loss."""
-
 
 @contextmanager
 def also_as(forms: Sequence[str]) -> Iterator[None]:
-    """Write every figure that is saved within also in these of `VECTOR_FORMS`, beside the PNG."""
+    """Write every figure that is saved within also in these vector forms ("svg", "pdf"), beside the PNG."""
     token = _FURTHER.set(tuple(forms))
     try:
         yield

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bench.report.draw.figure import GREY, colour, columns_that_fit, line, marker, shortened
+from bench.report.draw.figure import GREY, colour, draw, line, marker, over_legend
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+    from bench.report.summary.summarise import RunSummary
+
+PICTURE = "throughput.png"
 
 
 @dataclass(frozen=True)
@@ -35,16 +40,38 @@ class LoadCurve:
     bound: tuple[float, float] | None
 
 
+def draw_loads(summary: RunSummary, path: Path) -> Path | None:
+    """Draw images/s against batch size and latency against offered load; None where neither was measured."""
+    curves = []
+    for row in summary.rows:
+        loads = row.loads
+        if loads is None or not (loads.sweep or loads.server):
+            continue
+        points = loads.sweep.points if loads.sweep else ()
+        trials = sorted(loads.server.trials, key=lambda trial: trial.queries_per_s) if loads.server else []
+        curves.append(
+            LoadCurve(
+                label=summary.label_of(row),
+                batches=tuple(
+                    (p.batch_size, p.rate.images_per_s, p.rate.low, p.rate.high) for p in points if p.rate is not None
+                ),
+                chosen_batch=loads.sweep.chosen_batch if loads.sweep else None,
+                trials=tuple((t.queries_per_s, t.percentile_ms, t.passed) for t in trials),
+                bound=(loads.server.percentile, loads.server.bound_ms) if loads.server else None,
+            )
+        )
+    if not any(curve.batches or curve.trials for curve in curves):
+        return None
+    draw(path, load_curves, curves)
+    return path
+
+
 def load_curves(curves: Sequence[LoadCurve]) -> Figure:
     """Return a panel for batch sizes and a panel for random arrivals, those that there is something for.
 
     At least one of the curves, one per model, has a batch or a trial.
     """
-    from matplotlib.figure import Figure
-
-    labels = [shortened(curve.label, 48) for curve in curves]
-    columns = columns_that_fit(labels, 9.2)
-    figure = Figure(figsize=(9.6, 4.1 + 0.19 * -(-len(curves) // columns)), layout="constrained")
+    figure, labels, columns = over_legend([curve.label for curve in curves], 4.1)
     wanted = [
         panel
         for panel, there in ((_batches, "batches"), (_trials, "trials"))

@@ -16,9 +16,9 @@ from bench.records.store.views import CaseView, RunView
 from bench.report.draw.accuracy_latency import AccuracyPoint, accuracy_latency
 from bench.report.draw.contact_sheet import SheetRow, Tile, contact_sheet
 from bench.report.draw.figure import draw, missing_letters, told_of
-from bench.report.draw.loads_of_summary import PICTURE, draw_loads
+from bench.report.draw.load_curves import PICTURE, draw_loads
 from bench.report.draw.probability_curves import draw_probabilities
-from bench.report.draw.recipe_pictures import draw_recipes
+from bench.report.draw.recipes import draw_recipes
 from bench.report.draw.robustness import draw_robustness
 from bench.report.draw.stage_times import StageBar, stage_times
 from bench.report.draw.tiles import (
@@ -29,7 +29,7 @@ from bench.report.draw.tiles import (
     score_to_draw,
     shown_image,
 )
-from bench.report.draw.training_pictures import draw_training, row_label
+from bench.report.draw.training_pictures import draw_training
 from bench.report.summary.rows import Row, best_cases
 from bench.report.summary.summarise import RunSummary
 
@@ -190,7 +190,7 @@ def _stage_times(summary: RunSummary, path: Path) -> Path | None:
 
 def _label(summary: RunSummary, row: Row) -> str:
     invalid = row.verdict is not None and row.verdict.state == "invalid"
-    return row_label(summary, row) + (" (invalid)" if invalid else "")
+    return summary.label_of(row) + (" (invalid)" if invalid else "")
 
 
 def _sheets(run: RunView) -> list[list[CaseView]]:

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.records.store import layout
-from bench.report.draw.figure import GREY, colour, columns_that_fit, draw, line, marker, shortened
-from bench.report.draw.training_pictures import row_label
+from bench.report.draw.figure import GREY, colour, draw, line, marker, over_legend
 from bench.report.summary.probability_curves import ProbabilityCurves
 
 if TYPE_CHECKING:
@@ -22,7 +21,7 @@ PICTURE = "probabilities.png"
 
 def draw_probabilities(summary: RunSummary, folder: Path) -> list[Path]:
     """Draw the curves of every data set whose probabilities were kept; returns the files."""
-    labels = {row.case_id: row_label(summary, row) for row in summary.rows}
+    labels = {row.case_id: summary.label_of(row) for row in summary.rows}
     drawn: list[Path] = []
     for label in dict.fromkeys(one.dataset for one in summary.probabilities):
         curves = [one for one in summary.probabilities if one.dataset == label and one.case_id in labels]
@@ -36,13 +35,8 @@ def draw_probabilities(summary: RunSummary, folder: Path) -> list[Path]:
 
 def probability_curves(curves: Sequence[ProbabilityCurves], labels: Sequence[str]) -> Figure:
     """Return two panels, or four where thresholds were asked for, of the curves of at least one model."""
-    from matplotlib.figure import Figure
-
-    names = [shortened(label, 48) for label in labels]
-    columns = columns_that_fit(names, 9.2)
     rows = 2 if any(one.thresholds for one in curves) else 1
-    legend = 0.19 * -(-len(curves) // columns)
-    figure = Figure(figsize=(9.6, 4.1 * rows + legend), layout="constrained")
+    figure, names, columns = over_legend(labels, 4.1 * rows)
     panels = figure.subplots(rows, 2).ravel()
     _reliability(panels[0], curves, names)
     _risk(panels[1], curves)

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.records.store import layout
-from bench.report.draw.figure import colour, columns_that_fit, draw, line, marker, shortened
-from bench.report.draw.training_pictures import row_label
+from bench.report.draw.figure import colour, draw, line, marker, over_legend
 from bench.report.summary.robustness import NATURAL, Robustness
 
 if TYPE_CHECKING:
@@ -24,7 +23,7 @@ Curves = Mapping[str, Sequence[tuple[float, float]]]
 
 def draw_robustness(summary: RunSummary, folder: Path) -> list[Path]:
     """Draw a picture for each data set with corrupted images; returns the files."""
-    labels = {row.case_id: row_label(summary, row) for row in summary.rows}
+    labels = {row.case_id: summary.label_of(row) for row in summary.rows}
     drawn: list[Path] = []
     for dataset in dict.fromkeys(one.dataset for one in summary.robustness):
         of_dataset = [one for one in summary.robustness if one.dataset == dataset and one.case_id in labels]
@@ -57,13 +56,9 @@ def family_curves(one: Robustness) -> dict[str, list[tuple[float, float]]]:
 
 def robustness_curves(curves: Sequence[tuple[str, Curves]], *, score_label: str) -> Figure:
     """Return a panel for each family, of the label and curves of each model."""
-    from matplotlib.figure import Figure
-
     families = list(dict.fromkeys(family for _, of_family in curves for family in of_family))
-    names = [shortened(label, 48) for label, _ in curves]
-    columns = columns_that_fit(names, 9.2)
     rows = -(-len(families) // 3)
-    figure = Figure(figsize=(9.6, 3.2 * rows + 0.4 + 0.19 * -(-len(curves) // columns)), layout="constrained")
+    figure, names, columns = over_legend([label for label, _ in curves], 3.2 * rows + 0.4)
     panels = figure.subplots(rows, min(3, len(families)), sharey=True, squeeze=False).ravel()
     for panel, family in zip(panels, families, strict=False):
         for position, (name, (_, of_family)) in enumerate(zip(names, curves, strict=True)):

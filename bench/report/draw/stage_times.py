@@ -1,4 +1,4 @@
-"""Where the time goes: stacked medians of the stages of each model, and their numbers beside them."""
+"""Shows where the time goes: stacked medians of the stages of each model, and their numbers beside them."""
 
 from __future__ import annotations
 

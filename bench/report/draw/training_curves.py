@@ -18,10 +18,10 @@ from bench.report.draw.figure import (
     COLOURS,
     GREY,
     colour,
-    columns_that_fit,
     from_zero,
     line,
     marker,
+    over_legend,
     shortened,
 )
 
@@ -94,14 +94,11 @@ class Curve:
 
 def training_curves(curves: Sequence[Curve]) -> Figure:
     """Return loss and validated score of all models, overlaid; what nobody reports has no panel."""
-    from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
-    labels = [shortened(curve.label, 48) for curve in curves]
-    columns = columns_that_fit(labels, 9.2)
     names = list(dict.fromkeys(curve.score_name for curve in curves if _has_score(curve)))
-    legend_height = 0.19 * -(-len(curves) // columns)
-    figure = Figure(figsize=(9.6, 0.6 + 2.8 * (1 + len(names)) + legend_height), layout="constrained")
+    above = 0.6 + 2.8 * (1 + len(names))
+    figure, labels, columns = over_legend([curve.label for curve in curves], above)
     panels = figure.subplots(1 + len(names), 2, sharex="col", sharey="row", squeeze=False)
     looks = [{"color": colour(i), "linestyle": line(i)} for i in range(len(curves))]
     for column, axis in enumerate((SECONDS, IMAGES)):

@@ -10,7 +10,6 @@ from bench.records.store.views import RunView
 from bench.report.draw.accuracy_budget import BudgetPoint, accuracy_budget
 from bench.report.draw.figure import draw
 from bench.report.draw.training_curves import Curve, Series, training_curve, training_curves
-from bench.report.summary.rows import Row
 from bench.report.summary.summarise import RunSummary
 from bench.report.summary.training_progress import progress_of_case
 
@@ -44,14 +43,6 @@ def _file_name(label: str, taken: set[str]) -> str:
     stem = f"{SINGLE}@{layout.plain_name(label)}"
     names = (f"{stem}{suffix}.png" for suffix in ("", *(f"-{n}" for n in range(2, len(taken) + 3))))
     return next(name for name in names if name not in taken)
-
-
-def row_label(summary: RunSummary, row: Row) -> str:
-    """Return the model, with its data set and target where rows differ in them."""
-    parts = [row.model]
-    parts += [row.dataset] if summary.several_datasets else []
-    parts += [row.target] if summary.several_targets else []
-    return " · ".join(parts)
 
 
 def training_curves_of(run: RunView) -> list[Curve]:
@@ -110,7 +101,7 @@ def budget_points(run: RunView, summary: RunSummary) -> list[BudgetPoint]:
         log = read_training_log(train.folder / layout.TRAINING_LOG)
         points.append(
             BudgetPoint(
-                label=row_label(summary, row),
+                label=summary.label_of(row),
                 seconds=row.trained_s,
                 images=row.trained_images,
                 score=score.value,

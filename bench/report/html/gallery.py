@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from bench.data.formats.tint import rims
 from bench.data.labels.dataset import open_labelled
 from bench.dataset import Dataset
-from bench.errors import BenchError
+from bench.errors import BenchError, in_one_line
 from bench.records import ClassSpec, TaskKind, background_class
 from bench.records.predictions import LabelMap
 from bench.records.store.files import write_atomically
@@ -121,7 +121,7 @@ def gallery(facts: Facts, place: Place) -> Gallery:
                 example = _example(number, image_id, why, shown, dataset, form, facts, place)
                 examples.append(replace(example, further=folded))
         except (BenchError, OSError, KeyError) as error:
-            left_out.append(f"{label}: {' '.join(str(error).split())}")
+            left_out.append(f"{label}: {in_one_line(error)}")
             continue
         classes[label] = cases[0].view.task.classes
     return Gallery(tuple(examples), classes, tuple(left_out))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,7 @@ from bench.report.html import (
     training,
 )
 from bench.report.html.gallery import Gallery, Place, gallery
+from bench.report.text_table import TextTable
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -61,18 +63,17 @@ def page(facts: Facts, place: Place | None = None) -> str:
         for name, (title, content) in found.items()
         if content is not None
     ]
-    text: str = (
-        environment()
-        .get_template("page.html")
-        .render(
-            summary=facts.summary,
-            sections=sections,
-            data=_data(found),
-            version=__version__,
-            style=own_file("report.css"),
-            script=own_file("report.js"),
-        )
-    )
+    return _rendered("page.html", summary=facts.summary, sections=sections, data=_data(found))
+
+
+def page_of_tables(title: str, tables: Mapping[str, TextTable], notes: Sequence[str] = ()) -> str:
+    """Return a page with a heading and a sortable table for each entry, and notes below."""
+    return _rendered("tables.html", title=title, tables=tables, notes=notes)
+
+
+def _rendered(template: str, **shown: Any) -> str:
+    own = {"style": own_file("report.css"), "script": own_file("report.js")}
+    text: str = environment().get_template(template).render(version=__version__, **own, **shown)
     return text
 
 

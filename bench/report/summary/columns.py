@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from bench.errors import BenchError, did_you_mean
+from bench.errors import BenchError, did_you_mean, in_one_line
 from bench.records.store.statistics import load_statistics
 from bench.records.store.views import RunView
 
@@ -40,7 +40,7 @@ def read_columns(path: Path, image_ids: Sequence[str]) -> dict[str, dict[str, st
             reader = csv.DictReader(file)
             rows, names = list(reader), [name for name in reader.fieldnames or () if name]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise BenchError(f"{path} cannot be read as CSV: {' '.join(str(error).split())}") from None
+        raise BenchError(f"{path} cannot be read as CSV: {in_one_line(error)}") from None
     key = next((name for name in names if name.strip().lower() in ID_COLUMNS), None)
     if key is None:
         raise BenchError(
@@ -92,5 +92,5 @@ def planned_columns(run: RunView) -> PlannedColumns:
         try:
             found.columns[label] = dict(read_columns(Path(path), load_statistics(statistics).image_ids))
         except BenchError as error:
-            found.notes[label] = f"no slices by the table of the suite: {' '.join(str(error).split())}"
+            found.notes[label] = f"no slices by the table of the suite: {in_one_line(error)}"
     return found

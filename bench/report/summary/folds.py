@@ -136,11 +136,9 @@ def _difference(
         (paired,) = paired_differences(pooled, metric, ones[0].task.classes, seed=seed).values()
     except BenchError:  # other images, after a change of the data set
         return None
-    values = [
-        (a, b)
-        for view, against in zip(ones, others, strict=True)
-        if (a := _headline(view)) is not None and (b := _headline(against)) is not None
-    ]
+    heads = [(a.headline, b.headline) for a, b in zip(ones, others, strict=True)]
+    scores = [(a.value, b.value) for a, b in heads if a is not None and b is not None]
+    values = [(a, b) for a, b in scores if a is not None and b is not None]
     return FoldDifference(
         other=other.model,
         metric=one.metrics[0].metric,
@@ -151,10 +149,6 @@ def _difference(
         folds=len(values),
         images=paired.images,
     )
-
-
-def _headline(view: CaseView) -> float | None:
-    return None if view.scores is None else view.scores.scores[0].value
 
 
 def _pooled(views: Sequence[CaseView]) -> Statistics:

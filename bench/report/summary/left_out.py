@@ -57,7 +57,7 @@ class LeftOutScores:
 
 def is_scored(view: CaseView) -> bool:
     """Return whether a case has a headline and what it was computed from."""
-    return view.scores is not None and view.scores.scores[0].value is not None and view.statistics is not None
+    return view.headline is not None and view.headline.value is not None and view.statistics is not None
 
 
 def scored_by_dataset(run: RunView) -> dict[str, list[CaseView]]:

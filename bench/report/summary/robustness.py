@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.metric import Metric, load_metric
-from bench.records import Record, Score
+from bench.records import Record
 from bench.records.store.statistics import load_statistics
 from bench.records.store.views import CaseView, RunView
 from bench.score.stats.jackknife import estimate, left_out_together
@@ -128,7 +128,7 @@ def _by_clean_case(run: RunView) -> dict[str, list[CaseView]]:
 
 
 def _robustness(clean: CaseView, shifted: Sequence[CaseView], metric: Metric, *, seed: int) -> Robustness:
-    own = _headline(clean)
+    own = clean.headline
     scores = tuple(_shift_score(view) for view in shifted)
     corrupted = [view for view in shifted if view.case.shift is not None and view.case.shift.family != NATURAL]
     spread = _spread(clean, corrupted, metric, seed)
@@ -156,18 +156,14 @@ def _robustness(clean: CaseView, shifted: Sequence[CaseView], metric: Metric, *,
     return found.model_copy(update={"worst": worst, "worst_value": means[worst]})
 
 
-def _headline(view: CaseView) -> Score | None:
-    return view.scores.scores[0] if view.scores is not None and view.scores.scores else None
-
-
 def _bound(view: CaseView) -> float | None:
     """The best value that the headline of a case can take, None = no limit."""
-    score = _headline(view)
+    score = view.headline
     return None if score is None else score.bounds[1]
 
 
 def _shift_score(view: CaseView) -> ShiftScore:
-    shift, score = view.case.shift, _headline(view)
+    shift, score = view.case.shift, view.headline
     assert shift is not None
     return ShiftScore(
         family=shift.family,
@@ -203,14 +199,14 @@ def _spread(clean: CaseView, corrupted: Sequence[CaseView], metric: Metric, seed
     known = [_left_out(view, metric, seed) for view in (clean, *corrupted)]
     found = [one for one in known if one is not None]
     if not corrupted or len(found) < len(known) or len({one.left_out.shape for one in found}) > 1:
-        values = [score.value for view in corrupted if (score := _headline(view)) is not None]
+        values = [score.value for view in corrupted if (score := view.headline) is not None]
         return _Spread(mean=_mean(values) if len(values) == len(corrupted) else None)
     own, rest = found[0], found[1:]
     mean = fsum(one.value for one in rest) / len(rest)
     left_out = np.mean([one.left_out for one in rest], axis=0)
     of_mean, of_drop = estimate(mean, left_out), estimate(own.value - mean, own.left_out - left_out)
     half, drop_half = (None if one is None else one.half() for one in (of_mean, of_drop))
-    score = _headline(clean)
+    score = clean.headline
     assert score is not None
     return _Spread(
         mean=mean,
@@ -223,7 +219,7 @@ def _spread(clean: CaseView, corrupted: Sequence[CaseView], metric: Metric, seed
 
 
 def _left_out(view: CaseView, metric: Metric, seed: int) -> _LeftOut | None:
-    score = _headline(view)
+    score = view.headline
     if score is None or score.value is None or view.statistics is None:
         return None
     statistics = load_statistics(view.statistics)

@@ -116,9 +116,7 @@ def _compared(run: RunView, view: CaseView, eager: CaseView, timed: Mapping[str,
 
 def _scores(run: RunView, view: CaseView, eager: CaseView) -> dict[str, object]:
     """Fields that compare the headline scores; none without both."""
-    if view.scores is None or eager.scores is None or not view.scores.scores or not eager.scores.scores:
-        return {}
-    own, twin = view.scores.scores[0].value, eager.scores.scores[0].value
+    own, twin = (None if one.headline is None else one.headline.value for one in (view, eager))
     if own is None or twin is None:
         return {}
     higher_is_better = load_metric(run.plan.metrics[0]).higher_is_better

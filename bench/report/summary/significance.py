@@ -114,7 +114,7 @@ class _Family:
         higher_is_better: bool,
     ) -> None:
         self._dataset, self._ids = dataset, [view.case.id for view in views]
-        scores = [view.scores.scores[0] for view in views if view.scores is not None]
+        scores = [view.headline for view in views if view.headline is not None]
         self._images, self._widest = scores[0].images, scores[0].widest_difference
         values = np.array([score.value for score in scores], dtype=np.float64)
         self._best = int(values.argmax() if higher_is_better else values.argmin())

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.labels.dataset import open_labelled
-from bench.errors import BenchError
+from bench.errors import BenchError, in_one_line
 from bench.metric import CONFUSION, ImageMetric, Metric, Observed
 from bench.records import Record, background_class
 from bench.records.store.statistics import Statistics
@@ -209,7 +209,7 @@ class _OfDataset:
             value=value,
             low=score.low,
             high=score.high,
-            overall=case.view.scores.scores[0].value if case.view.scores is not None else None,
+            overall=case.view.headline.value if case.view.headline is not None else None,
             among=len(ranked),
         )
 
@@ -247,8 +247,7 @@ def groups_of(case: CaseImages, columns: Columns) -> tuple[list[Groups], list[st
     try:
         found += _by_dataset(case)
     except (BenchError, OSError, KeyError) as error:  # not on this machine, or not the images that were scored
-        told = " ".join(str(error).split())
-        notes.append(f"no slices by image size and group, which the data set would tell: {told}")
+        notes.append(f"no slices by image size and group, which the data set would tell: {in_one_line(error)}")
     for name, of_image in columns.items():
         values = [of_image.get(image_id, "") for image_id in case.image_ids]
         known = sum(value != "" for value in values)

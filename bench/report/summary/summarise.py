@@ -20,7 +20,6 @@ from bench.metric import load_metric
 from bench.records import Cost, Interference, JobFacts, Measurement, Record, Status
 from bench.records.store import layout
 from bench.records.store.invocation import rerun_command
-from bench.records.store.passes import loads_of, profile_of
 from bench.records.store.samples import Samples
 from bench.records.store.statistics import load_statistics
 from bench.records.store.views import AcceptedCode, CaseView, Damage, JobView, RunView
@@ -116,6 +115,19 @@ class RunSummary(Record):
         """Return whether rows differ in their target, so that each says which it has."""
         return len({row.target for row in self.rows}) > 1
 
+    def columns_of(self, row: Row) -> dict[str, str]:
+        """Return the columns that name a row; those in which all rows agree are left to the heading."""
+        names = {"model": row.model}
+        if self.several_datasets:
+            names["data set"] = row.dataset
+        if self.several_targets:
+            names["target"] = row.target
+        return names
+
+    def label_of(self, row: Row) -> str:
+        """Return the model, with its data set and target where rows differ in them."""
+        return " · ".join(self.columns_of(row).values())
+
     @property
     def unit(self) -> str:
         """Unit of the headline metric."""
@@ -191,7 +203,7 @@ def summarise(run: RunView, columns: Mapping[str, Columns] | None = None) -> Run
         origins=tuple(origins.values()),
         unlike_score_code=unlike_score_code(run),
         accepted_code=run.plan.accepted_code,
-        versions=_versions(run),
+        versions=run.versions,
         slices=gathered.slices,
         probabilities=probability_curves(run.cases),
         robustness=robustness(whole),
@@ -254,8 +266,8 @@ def _without_damaged_passes(run: RunView, view: CaseView) -> CaseView:
     view = replace(
         view,
         times=tuple(job for job in times if job is not None),
-        profile=checked(view.profile, lambda: profile_of(view)),
-        throughput=checked(view.throughput, lambda: loads_of(view)),
+        profile=checked(view.profile, view.profile_result),
+        throughput=checked(view.throughput, view.loads),
     )
     if view.statistics is not None:
         try:
@@ -310,8 +322,8 @@ def row_of(run: RunView, view: CaseView, samples: list[Samples]) -> Row:
         and bool(_first(facts, "parameters")),
         weights_read=facts[0].weights_read if facts else {},
         input_contract=next((f.input_contract for f in facts[::-1] if f.input_contract), {}),
-        profile=profile_of(view),
-        loads=loads_of(view),
+        profile=view.profile_result(),
+        loads=view.loads(),
         timing_interference=_interference(view.times),
         training_interference=_interference([view.train] if view.train else []),
     )
@@ -386,13 +398,3 @@ def _damaged(run: RunView, damage: Damage) -> Failure:
         log="",
         command=rerun_command(run, damage.case_id, damage.kind),
     )
-
-
-def _versions(run: RunView) -> dict[str, str]:
-    """Package -> version, or every version if the interpreters of the adapters differ."""
-    found: dict[str, dict[str, None]] = {}
-    for view in run.cases:
-        for job in view.jobs:
-            for name, version in job.outcome.facts.versions.items() if job.outcome else ():
-                found.setdefault(name, {})[version] = None
-    return {name: " and ".join(found[name]) for name in sorted(found)}

@@ -132,7 +132,7 @@ def _distinct(values: Sequence[Any]) -> list[Any]:
 
 
 def _point(levels: tuple[int, ...], views: Sequence[CaseView]) -> SweepPoint:
-    scores = [view.scores.scores[0].value for view in views if view.scores is not None]
+    scores = [view.headline.value for view in views if view.headline is not None]
     known = tuple(score for score in scores if score is not None)
     return SweepPoint(
         levels=levels,

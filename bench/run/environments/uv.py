@@ -1,4 +1,4 @@
-"""Makes and fills environments with uv, https://docs.astral.sh/uv"""
+"""Makes and fills environments with uv, https://docs.astral.sh/uv."""
 
 from __future__ import annotations
 

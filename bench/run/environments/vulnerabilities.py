@@ -14,7 +14,7 @@ from pathlib import Path
 from packaging.version import InvalidVersion, Version
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from bench.errors import BenchError
+from bench.errors import BenchError, in_one_line
 from bench.records import Record
 from bench.records.array_files import bounded_zip
 from bench.records.damage import ARRAY_DAMAGE
@@ -130,7 +130,7 @@ def _entries(database: Path) -> Iterator[_Entry]:
                 count += 1
                 yield _Entry.model_validate(entry)
         except (ValueError, RecursionError, ValidationError) as error:
-            first = " ".join(str(error).split())[:200]
+            first = in_one_line(error, 200)
             raise BenchError(
                 f"{database}: {name} is no OSV entry ({first}); expected JSON with 'id' and 'affected'"
             ) from None

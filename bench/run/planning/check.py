@@ -22,6 +22,7 @@ from bench.errors import DatasetError, SuiteError, UsageErrors
 from bench.measure.devices import Machine, this_machine
 from bench.metric import load_metric, metric_error
 from bench.records import IGNORE_LABEL, Case, DatasetSpec, TaskKind
+from bench.records.base import first_fault
 from bench.run.planning.ability_checks import check_abilities, check_metrics
 from bench.run.planning.column_tables import check_tables
 from bench.run.planning.data_checks import check_notes, sampled
@@ -160,9 +161,7 @@ def _opened(spec: DatasetSpec, splits: Sequence[str]) -> Dataset:
     try:
         dataset = open_labelled(spec)
     except ValidationError as error:
-        first = error.errors()[0]
-        at = ".".join(str(part) for part in first["loc"])
-        raise SuiteError(f"options: {at}: {first['msg']}.") from None
+        raise SuiteError(f"options: {first_fault(error)}.") from None
     for split in splits:
         if split not in dataset.splits():
             raise SuiteError(f"has no split {split!r}; it has {', '.join(dataset.splits())}.")

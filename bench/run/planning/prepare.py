@@ -18,6 +18,7 @@ from bench.dataset import Dataset, has_validation
 from bench.errors import BenchError
 from bench.measure.devices import Machine, allowed_cores, this_machine
 from bench.records import Case, ClassSpec, ModelSpec, TaskSpec, digest
+from bench.records.base import first_fault
 from bench.records.names import harness_root
 from bench.records.store.code import as_key_part
 from bench.records.store.files import weights_digest
@@ -134,11 +135,8 @@ def plan_again(case: Case, interpreters: Interpreters, fingerprints: Fingerprint
         dataset = open_labelled(case.dataset.model_copy(update={"corruption": None}))
         made_for = dataset if case.shift is None else open_labelled(case.made_for)
     except ValidationError as error:
-        first = error.errors()[0]
-        at = ".".join(str(part) for part in first["loc"])
-        raise BenchError(
-            f"data set {case.dataset.name!r} no longer takes these options: {at}: {first['msg']}"
-        ) from None
+        told = f"data set {case.dataset.name!r} no longer takes these options: {first_fault(error)}"
+        raise BenchError(told) from None
     weights = case.model.weights
     if weights is not None and "://" not in weights and not Path(weights).exists():
         raise BenchError(f"there are no weights at {weights} any more")

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import unquote
 
-from bench.errors import BenchError
+from bench.errors import BenchError, in_one_line
 from bench.records.store.files import whole_file, write_atomically
 
 PACKAGES = {"s3": "s3fs", "gs": "gcsfs"}
@@ -249,10 +249,10 @@ class Bucket:
         except BenchError:
             raise
         except refused as error:
-            said = " ".join(str(error).split()) or type(error).__name__
             raise BenchError(
-                f"{self.url}/{name} could not be {what}: {said}. Look at the name of the bucket, its credentials and "
-                "its endpoint (for S3 the variables AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_ENDPOINT_URL)"
+                f"{self.url}/{name} could not be {what}: {in_one_line(error)}. Look at the name of the bucket, its "
+                "credentials and its endpoint (for S3 the variables AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and "
+                "AWS_ENDPOINT_URL)"
             ) from None
 
 

@@ -73,6 +73,8 @@ class LabelledSplit:
 
 
 def test_ids(job: Job, dataset: Dataset) -> tuple[str, ...]:
-    """Return ids of the images that are scored, in order."""
+    """Return ids of the images that are scored, in order; raises `BenchError` where there are none."""
     ids = tuple(dataset.ids(job.dataset.test))
+    if not ids:
+        raise BenchError(f"split {job.dataset.test!r} of data set {job.dataset.name!r} has no images")
     return ids[: job.dataset.max_images] if job.dataset.max_images is not None else ids

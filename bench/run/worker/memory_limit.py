@@ -7,6 +7,7 @@ import os
 import resource
 from pathlib import Path
 
+from bench.measure.devices import kernel_bytes
 from bench.measure.out_of_memory import free_host_bytes
 from bench.records import Job
 
@@ -26,7 +27,8 @@ def limit_memory(job: Job) -> int | None:
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(str(FIRST_TO_GO), encoding="ascii")
     devices = {job.target.device, *([job.recipe.device] if job.recipe is not None else [])}
-    share, free, held = _share(), free_host_bytes(), _held_bytes()
+    share, free = _share(), free_host_bytes()
+    held = kernel_bytes("VmData")  # private writable memory so far: what a fork brings along is not taken anew
     if devices != {"cpu"} or not share or free is None or held is None:
         return None
     limit = held + int(share * free)
@@ -48,12 +50,3 @@ def _share() -> float:
         return min(max(float(os.environ.get(SHARE, DEFAULT_SHARE)), 0.0), 1.0)
     except ValueError:
         return DEFAULT_SHARE
-
-
-def _held_bytes() -> int | None:
-    """Private writable memory of this process so far: what a fork brings along is not taken anew."""
-    try:
-        lines = Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines()
-    except OSError:
-        return None
-    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmData:")), None)

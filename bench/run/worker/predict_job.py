@@ -9,7 +9,6 @@ from pathlib import Path
 
 from bench.data.labels.dataset import open_labelled
 from bench.data.predictions import ADAPTER as FROM_FILES
-from bench.errors import BenchError
 from bench.measure.memory import reset_peak_rss
 from bench.measure.outputs import checked, refuse_overwritten
 from bench.measure.phases import during
@@ -34,8 +33,6 @@ def predict_job(job: Job, folder: Path) -> JobFacts:
         return read_job(job, folder)
     dataset = open_labelled(job.dataset)
     images = Images(dataset, test_ids(job, dataset), job.model.prompt)
-    if not images.ids:
-        raise BenchError(f"split {job.dataset.test!r} of data set {job.dataset.name!r} has no images")
     reset_peak_rss()
     adapter, load_s = built(job, folder)
     adapter.reset_peak_device_bytes()

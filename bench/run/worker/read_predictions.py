@@ -31,8 +31,6 @@ def read_job(job: Job, folder: Path) -> JobFacts:
     """
     dataset = open_labelled(job.dataset)
     ids = test_ids(job, dataset)
-    if not ids:
-        raise BenchError(f"split {job.dataset.test!r} of data set {job.dataset.name!r} has no images")
     reader = open_predictions(job.model, job.dataset, dataset)
     if isinstance(reader, CocoResults):
         read_many(len(ids))

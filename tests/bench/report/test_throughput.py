@@ -15,7 +15,7 @@ from bench.records.throughput import Loads, Offline, Rate, Served, ServerTrial, 
 from bench.report import markdown, render
 from bench.report.draw import load_curves as _load_plot
 from bench.report.draw.figure import STYLE, draw
-from bench.report.draw.loads_of_summary import PICTURE, draw_loads
+from bench.report.draw.load_curves import PICTURE, draw_loads
 from bench.report.draw.pictures import draw_pictures
 from bench.report.summary.summarise import RunSummary, summarise
 from bench.report.throughput import how_loaded, scenarios_table, sweep_table

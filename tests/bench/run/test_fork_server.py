@@ -302,11 +302,11 @@ def test_peak_memory_of_a_forked_worker_leaves_out_what_its_parent_once_held(tmp
 def test_a_forked_worker_holds_the_pages_of_libraries_that_its_parent_holds():
     """What importing NumPy and OpenCV touched, or memory of forked and fresh workers could not be compared."""
     program = (
-        "import cv2, numpy, os; from bench.measure.memory import _status_bytes;"
-        "from bench.run.fork_server import map_file_pages_of; parent = _status_bytes('RssFile'); pid = os.fork();\n"
+        "import cv2, numpy, os; from bench.measure.devices import kernel_bytes;"
+        "from bench.run.fork_server import map_file_pages_of; parent = kernel_bytes('RssFile'); pid = os.fork();\n"
         "if pid == 0:\n"
-        "    before = _status_bytes('RssFile'); map_file_pages_of(os.getppid())\n"
-        "    print(parent, before, _status_bytes('RssFile'))\n"
+        "    before = kernel_bytes('RssFile'); map_file_pages_of(os.getppid())\n"
+        "    print(parent, before, kernel_bytes('RssFile'))\n"
         "else: os.waitpid(pid, 0)"
     )
     said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout

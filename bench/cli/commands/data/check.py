@@ -14,7 +14,6 @@ ORDER = 3
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """Add the flags that say which data set, and how its findings are told."""
     add_choice(parser)
     add_splits(parser)
     add_passes(parser)

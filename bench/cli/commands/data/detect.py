@@ -10,7 +10,6 @@ ORDER = 1
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """Add the flags that say which folder."""
     parser.add_argument("folder", metavar="DIR", help="folder with images and annotations")
 
 

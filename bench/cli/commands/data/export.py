@@ -13,7 +13,6 @@ ORDER = 6
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """Add the flags that say which data set, in which format, and where to."""
     add_choice(parser)
     parser.add_argument(
         "--as", dest="form", required=True, metavar="FORMAT", help="format, named after the data set that reads it"

@@ -11,7 +11,6 @@ ORDER = 2
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """Add the flags that say which data set."""
     add_choice(parser)
 
 

@@ -12,7 +12,6 @@ ORDER = 7
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """Add the flags that say which data set, what of it, and where to."""
     parser.add_argument("name", metavar="NAME", help="name of a data set (see: bench list datasets)")
     parser.add_argument(
         "--out", required=True, metavar="DIR", help="new or empty folder, or one of an interrupted call"

@@ -13,7 +13,6 @@ ORDER = 5
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """Add the flags that say which data set, how many images, and where the sheet goes."""
     add_choice(parser)
     add_splits(parser)
     parser.add_argument("--images", type=int, default=6, metavar="N", help="images on the sheet (default: 6)")

@@ -12,7 +12,6 @@ ORDER = 4
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """Add the flags that say which data set, and where the picture goes."""
     add_choice(parser)
     add_splits(parser)
     add_passes(parser)

@@ -16,7 +16,6 @@ ORDER = 1
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """Add the flags that say which adapter, from which lock, interpreter and packages."""
     parser.add_argument("adapter", metavar="ADAPTER", help="name of an adapter (see: bench list adapters)")
     parser.add_argument("--lock", metavar="FILE", help="install exactly this lock (default: the one of bench env lock)")
     parser.add_argument("--python", metavar="PYTHON", help="interpreter, or its version (default: that of bench)")

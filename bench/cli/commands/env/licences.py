@@ -13,7 +13,6 @@ ORDER = 6
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """Add the flags that say which adapter, and which database."""
     parser.add_argument("adapter", nargs="?", metavar="ADAPTER", help="adapter (default: the interpreter of bench)")
     parser.add_argument(
         "--vulnerabilities", metavar="OSV.json", help="OSV entries: a JSON file, a folder, or a ZIP; exit 1 for a match"

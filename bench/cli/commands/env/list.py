@@ -15,7 +15,6 @@ ORDER = 2
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """Add the flag that says in which folder."""
     add_envs(parser)
 
 

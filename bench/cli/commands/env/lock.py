@@ -12,7 +12,6 @@ ORDER = 3
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """Add the flags that say which adapter, and where its packages come from."""
     parser.add_argument("adapter", metavar="ADAPTER")
     add_builds(parser)
     add_envs(parser)

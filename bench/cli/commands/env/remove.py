@@ -11,7 +11,6 @@ ORDER = 4
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """Add the flags that say which environment."""
     parser.add_argument("adapter", metavar="NAME", help="name of an environment (see: bench env list)")
     add_envs(parser)
 

@@ -14,7 +14,6 @@ ORDER = 5
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """Add the flags that say which adapter."""
     parser.add_argument("adapter", nargs="?", metavar="ADAPTER", help="adapter (default: the interpreter of bench)")
     add_envs(parser)
 

@@ -14,7 +14,6 @@ ORDER = 1
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """Add the flags that say what it is called, and where it goes."""
     parser.add_argument("name", metavar="NAME", help="name of the adapter, for example mine")
     parser.add_argument("--out", required=True, metavar="DIR", help="folder of your adapters; NAME is made in it")
 

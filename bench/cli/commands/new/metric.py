@@ -11,7 +11,6 @@ ORDER = 2
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """Add the flags that say what it is called, and where it goes."""
     add_name_and_folder(parser, "metric")
 
 

@@ -11,7 +11,6 @@ ORDER = 1
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """Add the flags that say which file, and what it is held against."""
     parser.add_argument("file", metavar="FILE", help="file or folder of weights")
     parser.add_argument("--adapter", metavar="NAME", help="try only the models of this adapter")
     add_interpreters(parser)

@@ -9,7 +9,6 @@ ORDER = 2
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """Add the flags that say which models."""
     parser.add_argument(
         "name", nargs="*", metavar="MODEL", help="model configs, such as litert/selfie (default: list them all)"
     )

@@ -20,7 +20,7 @@ def asked(monkeypatch):
     limits: list[int] = []
     monkeypatch.setattr(memory_limit.resource, "setrlimit", lambda _, pair: limits.append(pair[0]))
     monkeypatch.setattr(memory_limit, "free_host_bytes", lambda: 1000 * 1024**2)
-    monkeypatch.setattr(memory_limit, "_held_bytes", lambda: 100 * 1024**2)
+    monkeypatch.setattr(memory_limit, "kernel_bytes", lambda _: 100 * 1024**2)
     monkeypatch.setattr(memory_limit, "FIRST_TO_GO", 0)
     return limits
 
