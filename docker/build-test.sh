@@ -3,6 +3,7 @@
 #
 #   docker/build-test.sh                       a small set of extras, some minutes and 4 GB of disk
 #   EXTRAS=torch,runtimes docker/build-test.sh others; what they take is printed at the end
+#   EXTRAS=torch TORCH_BACKEND=cpu docker/build-test.sh   PyTorch's own build for processors, where its index is reached
 #   LIMIT_S=240 docker/build-test.sh           give up after so many seconds
 #
 # Exits with 77, and says why, where this machine cannot do it: it needs root, buildah and mmdebstrap (apt-get install
@@ -74,7 +75,7 @@ mkdir "$scratch/context"
 git ls-files -z | tar --null --files-from=- -c | tar -x -C "$scratch/context"
 chmod -R go= "$scratch/context"
 engine bud --format docker --layers --skip-unused-stages=false -f "$scratch/Dockerfile" -t segbench:test \
-    --build-arg DEVICE=cpu --build-arg EXTRAS="$EXTRAS" --build-arg TORCH_BACKEND=index --build-arg DETECTRON2_SOURCE= \
+    --build-arg DEVICE=cpu --build-arg EXTRAS="$EXTRAS" --build-arg TORCH_BACKEND="${TORCH_BACKEND:-index}" --build-arg DETECTRON2_SOURCE= \
     --build-arg CPU_BASE=localhost/base:debian --build-arg CUDA_BUILD=localhost/base:debian \
     --build-arg CUDA_RUN=localhost/base:debian --env SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt \
     --env PIP_CERT=/etc/ssl/certs/ca-certificates.crt "${mounts[@]}" "$scratch/context" || {

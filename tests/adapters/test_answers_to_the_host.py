@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", reason="torch is not installed; make install")
+pytest.importorskip("transformers", reason="transformers is not installed; make install")
 
 from adapters._torch.to_host import to_host
 from bench.records import Size
