@@ -8,7 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from pydantic import JsonValue
 from torch import Tensor
 
@@ -97,7 +99,7 @@ class Adapter(devices.OnTorchDevice):
 
         self._asked_size = target.image_size
         self._target = target = sized(target, self._contract, model.label)
-        self._stages = stages_of(task.kind, self._network.module, self._labels, target)
+        self._stages: Any = stages_of(task.kind, self._network.module, self._labels, target)
 
     def check_precision(self, device: torch.device, precision: Precision, runtime: Runtime = "eager") -> None:
         """Refuse arithmetic that the device, or an operator of torchvision on it, does not have."""
@@ -224,7 +226,17 @@ class Adapter(devices.OnTorchDevice):
     def postprocess(self, raw: Any, sizes: Sequence[Size]) -> list[Prediction]:
         """Resize logits, paste masks, or combine both, at the original size; move to the host."""
         batch, found = raw
-        return self._stages.predictions(found, batch, sizes)
+        predictions: list[Prediction] = self._stages.predictions(found, batch, sizes)
+        return predictions
+
+    @torch.inference_mode()
+    def probabilities(self, raw: Any, sizes: Sequence[Size]) -> list[NDArray[np.floating]]:
+        """Return the softmax over classes at the original size, of a network that labels pixels."""
+        if self._task.kind != "semantic":
+            raise Unsupported(f"{self._model.label} finds objects; probabilities are of networks that label pixels")
+        batch, found = raw
+        probabilities: list[NDArray[np.floating]] = self._stages.probabilities(found, batch, sizes)
+        return probabilities
 
     def describe(self) -> dict[str, JsonValue]:
         """Return facts of the built network."""

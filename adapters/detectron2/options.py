@@ -161,7 +161,7 @@ def abilities(model: ModelSpec) -> Abilities:
         no_other_runtime=NO_GRAPH,
         cpu_precisions=("fp32", "bf16") if semantic else ("fp32",),
         several_passes=semantic,
-        probabilities=False,
+        probabilities=semantic,
         untrainable={"random_crop": "Detectron2's trainer does not offer it, as it is used here"},
         not_honoured={
             **dict.fromkeys(NOT_OFFERED, "Detectron2's trainer does not offer it"),

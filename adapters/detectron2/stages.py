@@ -9,7 +9,7 @@ across frameworks.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -86,11 +86,16 @@ class SemanticStages:
 
     def predictions(self, raw: Tensor, images: ImageList, sizes: Sequence[Size]) -> list[Prediction]:
         """Remove padding, resize logits bilinearly, take the highest."""
-        maps = [
-            (sem_seg_postprocess(logits.float(), content, *size).argmax(dim=0).to(torch.uint8),)
-            for logits, content, size in zip(raw, images.image_sizes, sizes, strict=True)
-        ]
+        maps = [(logits.argmax(dim=0).to(torch.uint8),) for logits in self._at_original(raw, images, sizes)]
         return [SemanticMap(labels) for (labels,) in to_host(maps)]
+
+    def probabilities(self, raw: Tensor, images: ImageList, sizes: Sequence[Size]) -> list[NDArray[np.floating]]:
+        """Return the softmax of the resized logits, (K, H, W) for each image: these heads learn by cross-entropy."""
+        return [logits.softmax(dim=0).cpu().numpy() for logits in self._at_original(raw, images, sizes)]
+
+    def _at_original(self, raw: Tensor, images: ImageList, sizes: Sequence[Size]) -> Iterator[Tensor]:
+        for logits, content, size in zip(raw, images.image_sizes, sizes, strict=True):
+            yield sem_seg_postprocess(logits.float(), content, size.height, size.width)
 
 
 class InstanceStages:

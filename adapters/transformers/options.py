@@ -210,5 +210,8 @@ def abilities(model: ModelSpec) -> Abilities:
         return Abilities()
     fixed = FIXED_SIZES if model.options.get("architecture") in FIXED_LEVELS else None
     return Abilities(
-        several_passes=model.task == "semantic", training_devices=False, probabilities=False, one_size_exported=fixed
+        several_passes=model.task == "semantic",
+        training_devices=False,
+        probabilities=model.task == "semantic",
+        one_size_exported=fixed,
     )

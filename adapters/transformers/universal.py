@@ -300,6 +300,34 @@ class UniversalAdapter(devices.OnTorchDevice):
             shown = own[..., : placement.input.height, : placement.input.width]
             yield resize_logits(unplaced(shown.float(), placement), size)[0]
 
+    @torch.inference_mode()
+    def probabilities(self, raw: RawOutput, sizes: Sequence[Size]) -> list[NDArray[np.floating]]:
+        """Return the scores of the classes at the original size as shares of their sum; 0 where nothing was looked at.
+
+        A mask classifier gives a class the sum over its queries of class times mask probability, which is no
+        probability; its share of all classes is one, names the same class, and is what test-time augmentation averages.
+        """
+        if self._task.kind != "semantic":
+            raise Unsupported(f"{self._model.label} finds objects; probabilities are of networks that label pixels")
+        found: list[NDArray[np.floating]] = []
+        for scores, placement, size in zip(self._class_scores_of(raw, sizes), raw.placements, sizes, strict=True):
+            shares = (scores / scores.sum(dim=0).clamp(min=torch.finfo(scores.dtype).tiny)).cpu().numpy()
+            unanswered = placement.without_answer(size)
+            found.append(shares if unanswered is None else np.where(unanswered, np.float32(0), shares))
+        return found
+
+    def _class_scores_of(self, raw: RawOutput, sizes: Sequence[Size]) -> Iterator[Tensor]:
+        """Yield scores of classes above 0, (K, H, W) at the size of each image."""
+        if raw.scores is not None:
+            are_logarithms = self._target.test_time is not None
+            for scores in self._scores_at_images(raw.scores, raw, sizes):
+                yield scores.softmax(dim=0) if are_logarithms else scores
+            return
+        assert raw.masks is not None  # one of the two is there
+        for place, size in enumerate(sizes):
+            masks = self._masks(raw.masks.masks[place], raw.padded, raw.placements[place], size)
+            yield class_scores(ClassifiedMasks(raw.masks.classes[place], masks))
+
     def _masks(self, masks: Tensor, padded: Size, placement: Placement, size: Size) -> Tensor:
         """Mask logits (Q, h, w) of the padded input as those of the image; where it was not shown, `UNSEEN`."""
         if placement.is_whole and self._network.stretches and placement.input == padded:

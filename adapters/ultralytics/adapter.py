@@ -7,7 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from pydantic import JsonValue
 
 from adapters._torch import device as devices
@@ -84,7 +86,7 @@ class Adapter(devices.OnTorchDevice):
         if isinstance(options, InstanceOptions):
             self._stages: Any = stages.InstanceStages(network, end2end=not options.nms)
         else:
-            self._stages = stages.SemanticStages(network, self._target)
+            self._stages = stages.SemanticStages(network, self._target, len(self._task.classes))
         whole = stages.whole_pass(network, self._module, self._target, self._calibration_pixels())
         self._runtime = open_runtime(whole, self._target, self._device)
         self._runtime_packages = self._runtime.packages
@@ -126,6 +128,14 @@ class Adapter(devices.OnTorchDevice):
     def doubts(self, images: Sequence[RgbImage]) -> tuple[Flag, ...]:
         """Return what the runtime doubts of the network."""
         return self._runtime.doubts()
+
+    @torch.inference_mode()
+    def probabilities(self, raw: Any, sizes: Sequence[Size]) -> list[NDArray[np.floating]]:
+        """Return the softmax over classes at the original size, of a network that labels pixels."""
+        if self._task.kind != "semantic":
+            raise Unsupported(f"{self._model.label} finds objects; probabilities are of networks that label pixels")
+        found: list[NDArray[np.floating]] = self._stages.probabilities(raw, sizes)
+        return found
 
     def describe(self) -> dict[str, JsonValue]:
         """Return facts of the built network, with its parameters before batch normalisation is folded in."""

@@ -112,7 +112,7 @@ NOT_OFFERED = ("augmentation", "accumulate", "devices")
 def abilities(model: ModelSpec) -> Abilities:
     return Abilities(
         several_passes=model.task == "semantic",
-        probabilities=False,
+        probabilities=model.task == "semantic",
         untrainable=dict.fromkeys(("random_crop", *BACKBONE_FIELDS), "Ultralytics' trainer does not offer it"),
         not_honoured={
             **dict.fromkeys(NOT_OFFERED, "Ultralytics' trainer does not offer it"),

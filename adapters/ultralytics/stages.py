@@ -226,9 +226,10 @@ class InstanceStages:
 class SemanticStages:
     """Reads the output of a network that labels pixels."""
 
-    def __init__(self, network: YoloNetwork, target: Target) -> None:
+    def __init__(self, network: YoloNetwork, target: Target, classes: int) -> None:
+        """Take a network, the target that it is run on, and the number of the task's classes."""
         self._class_ids = np.array(network.class_ids, dtype=np.uint8)
-        self._target = target
+        self._target, self._classes = target, classes
 
     def forward(self, run: Callable[[Tensor], Tensor], batch: DeviceBatch) -> Tensor:
         """Return logits (B, K, H/8, W/8), or (B, K, H, W) of the several passes that the target asks for."""
@@ -252,10 +253,30 @@ class SemanticStages:
         ]
         return [SemanticMap(self._class_ids[numbers]) for (numbers,) in to_host(highest)]
 
+    def probabilities(self, raw: DeviceOutput, sizes: Sequence[Size]) -> list[NDArray[np.float32]]:
+        """Return the softmax of each image's logits at its original size, (K, H, W), in the order of the task.
+
+        What the network gives to classes that the task does not have is given to none.
+        """
+        return [
+            self._of_classes(self._at_image(logits, raw.input_size, content, size).softmax(0))
+            for logits, content, size in zip(raw.output, raw.content, sizes, strict=True)
+        ]
+
+    def _of_classes(self, of_network: Tensor) -> NDArray[np.float32]:
+        found = np.zeros((self._classes, *of_network.shape[1:]), dtype=np.float32)
+        for class_id, probability in zip(self._class_ids.tolist(), of_network.cpu().numpy(), strict=True):
+            if class_id != IGNORE_LABEL:
+                found[class_id] += probability
+        return found
+
+    def _at_image(self, logits: Tensor, input_size: Size, content: Size, size: Size) -> Tensor:
+        at_input = F.interpolate(logits[None].float(), tuple(input_size), mode="bilinear", align_corners=False)
+        return ops.scale_masks(_cropped(at_input, content, 1), (size.height, size.width))[0]
+
     def _highest(self, logits: Tensor, input_size: Size, content: Size, size: Size) -> Tensor:
         """Return the number of the class with the highest logit, uint8 (H, W) at the original size."""
-        at_input = F.interpolate(logits[None].float(), tuple(input_size), mode="bilinear", align_corners=False)
-        at_image = ops.scale_masks(_cropped(at_input, content, 1), (size.height, size.width))[0]
+        at_image = self._at_image(logits, input_size, content, size)
         # On a CPU the framework's predictor takes max(0), which streams over planes where argmax strides.
         highest = at_image.max(0).indices if at_image.device.type == "cpu" else at_image.argmax(0)
         return highest.to(torch.uint8)

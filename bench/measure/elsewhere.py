@@ -23,14 +23,24 @@ HELPERS_SHARE = 0.02
 """Processor time of a model's own processes, of the time in which it was sampled."""
 
 
-def work_outside_the_clock(outside_ns: Sequence[int], total_ns: Sequence[int]) -> Flag | None:
+def work_outside_the_clock(
+    outside_ns: Sequence[int], total_ns: Sequence[int], collected_ns: Sequence[int] = ()
+) -> Flag | None:
     """Return what is wrong if the adapter takes its time in calls that are not timed.
 
     Args:
         outside_ns: Nanoseconds of each batch that were spent in such calls: `synchronize` before the start, device
-            events.
+            events, and what happens when predictions are freed.
         total_ns: Timed nanoseconds of each batch.
+        collected_ns: Nanoseconds of what happened when garbage was collected between blocks.
     """
+    if sum(collected_ns) > max(OUTSIDE_SHARE * sum(total_ns), OUTSIDE_NS * len(total_ns)):
+        return Flag(
+            name="work_outside_the_clock",
+            seen=f"collecting garbage between timed blocks called or ended what worked for "
+            f"{sum(collected_ns) / 1e6:.0f} ms, and {sum(total_ns) / 1e6:.0f} ms were timed",
+            advice="do all work in the three stages, none in gc.callbacks or when an object ends",
+        )
     over = [
         outside
         for outside, total in zip(outside_ns, total_ns, strict=True)
@@ -41,8 +51,10 @@ def work_outside_the_clock(outside_ns: Sequence[int], total_ns: Sequence[int]) -
     return Flag(
         name="work_outside_the_clock",
         seen=f"for {len(over)} of {len(total_ns)} batches the adapter worked while the clock stood, "
-        f"{sorted(over)[len(over) // 2] / 1e6:.2f} ms typically, in synchronize() or making device events",
-        advice="let synchronize() only wait for the device, and do all work in the three stages",
+        f"{sorted(over)[len(over) // 2] / 1e6:.2f} ms typically, in synchronize(), making device events, or when its "
+        "predictions were freed",
+        advice="let synchronize() only wait for the device, do all work in the three stages, and return arrays whose "
+        "memory nothing waits for",
     )
 
 
@@ -88,8 +100,12 @@ class Helpers:
 
 def _left_home(pid: int, own: int) -> bool:
     """Return whether a process descends from this one and was then given away to another parent."""
-    mark = next((one for one in _variables(own) if one.startswith(f"{PARENT}=".encode())), None)
+    mark = _mark(own)
     return mark is not None and mark in _variables(pid) and _started(pid) > _started(own)
+
+
+def _mark(pid: int) -> bytes | None:
+    return next((one for one in _variables(pid) if one.startswith(f"{PARENT}=".encode())), None)
 
 
 def _variables(pid: int) -> list[bytes]:

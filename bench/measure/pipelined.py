@@ -102,8 +102,9 @@ class _Work:
     def prepared(self, number: int) -> tuple[Batch, list[Size]]:
         """Decode and preprocess a batch."""
         images = self._batches(number)
+        sizes = [Size(*image.shape[:2]) for image in images]  # before the adapter has the list
         arrays = images if self._encoded is None else decoded(self.adapter, self._encoded(number))
-        return self.adapter.preprocess(arrays), [Size(*image.shape[:2]) for image in images]
+        return self.adapter.preprocess(arrays), sizes
 
     def prepared_beside(self, number: int) -> tuple[Batch, list[Size]]:
         """Do the same on a stream of its own; what is prepared is there when this returns."""
@@ -117,11 +118,12 @@ class _Work:
 
     def ended(self, number: int, raw: Raw, sizes: list[Size]) -> None:
         """Postprocess a batch and read what comes out."""
+        images = len(sizes)  # before the adapter has the list, which may become longer
         read = materialised(self.adapter.postprocess(raw, sizes))
         if self._seen is not None:
             self._seen(number, read)
         self.done_ns.append(self.elapsed_ns())
-        self.images.append(len(sizes))
+        self.images.append(images)
 
 
 def _one_by_one(work: _Work, more: More) -> None:

@@ -21,6 +21,7 @@ class Rows:
     clock: list[int] = field(default_factory=list)
     total_ns: list[int] = field(default_factory=list)
     outside_ns: list[int] = field(default_factory=list)
+    collected_ns: list[int] = field(default_factory=list)
     stage_ns: list[tuple[int, int, int]] = field(default_factory=list)
     decode_ns: list[int] = field(default_factory=list)
     device_ns: list[int] = field(default_factory=list)

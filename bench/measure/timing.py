@@ -22,6 +22,7 @@ from bench.measure.audits import (
 from bench.measure.counters import Edge, between, read_edge
 from bench.measure.devices import allowed_cores
 from bench.measure.elsewhere import Helpers, work_moved_between_clocks, work_outside_the_clock
+from bench.measure.held_back import HeldBack
 from bench.measure.hooks import Hooks
 from bench.measure.interference import RepeatBudget, interference, process_times, used_by
 from bench.measure.phases import during
@@ -32,7 +33,7 @@ from bench.measure.stages import BatchTime, Clock, end_to_end, no_garbage_collec
 from bench.measure.telemetry import Telemetry
 from bench.measure.timed_images import ImageSource, TimedImages
 from bench.measure.unchanged import InputWatch
-from bench.measure.unseen_images import UnseenImages
+from bench.measure.unseen_images import UnseenImages, work
 from bench.measure.witness import Witness
 from bench.records import Flag, Interference, Job
 from bench.records.predictions import Prediction
@@ -56,7 +57,7 @@ class Timed:
 
     Attributes:
         samples: Raw samples, nanoseconds.
-        audited: Image id -> prediction of the timed pass, for a share of the images.
+        audited: Image id -> prediction of the timed pass, for a share of the images, then for some that were held back.
         flags: Doubts.
         invalid: Reasons not to use the numbers.
         time_to_steady_s: Seconds until the warm-up rule held; None if it never did.
@@ -115,9 +116,12 @@ class _Session:
         self._invalid: list[Flag] = []
         self._witness = Witness(self._images.ids, self._m.audit_fraction, self._m.order_seed, self._images.checked)
         self._never_seen = UnseenImages(adapter, self._images.arrays, job.target.batch_size, clock)
+        others = sorted(set(source.ids) - set(self._images.ids)) if self._m.audit_fraction else []
+        forms = {work(image) for image in self._images.arrays}
+        self._held_back = HeldBack(adapter, source, others, job, clock, lambda image: work(image) in forms)
         self._rounds = Rounds(self._images.batches)
         self._watched_from: tuple[int, Edge] | None = None
-        self._hooks = Hooks()
+        self._hooks = Hooks(job.cpu_affinity)
 
     def run(self) -> Timed:
         """Warm up, sample, push through, audit."""
@@ -139,7 +143,8 @@ class _Session:
         samples = self._as_samples(rows, warm_up, pushed)
         seen = interference(rows.counters, by)
         doubts = tuple(self._flags), tuple(self._invalid)
-        return Timed(samples, self._witness.kept, *doubts, steady_s, seen, pushed.peak_device_bytes)
+        audited = {**self._witness.kept, **self._held_back.kept}
+        return Timed(samples, audited, *doubts, steady_s, seen, pushed.peak_device_bytes)
 
     @during("push_through")
     def _push_through(self) -> Pushed:
@@ -271,14 +276,17 @@ class _Session:
         """Take samples for `block_s`, the two host clocks in turn, and now and then an image never seen."""
         block = len(rows.counters)
         self._telemetry.mark()
-        with no_garbage_collection():
+        with no_garbage_collection() as of_garbage_ns:
             edge, deadline = self._counters(self._cores), time.monotonic() + self._m.block_s
             while time.monotonic() < deadline:
                 self._one(rows, END_TO_END, self._rounds.next(END_TO_END), block)
                 self._one(rows, STAGED, self._rounds.next(STAGED), block)
                 self._never_seen.perhaps()
+                self._held_back.perhaps()
                 self._hooks.look()
             end = self._counters(self._cores)
+        self._hooks.look(at_edge=True)
+        rows.collected_ns += of_garbage_ns
         self._telemetry.mark()
         counters, slowed = between(edge, end, len(self._cores)), self._telemetry.slowed(edge.wall_s, end.wall_s)
         rows.counters.append(counters)
@@ -296,7 +304,6 @@ class _Session:
         after = resource.getrusage(resource.RUSAGE_SELF)
         rows.clock.append(kind)
         rows.total_ns.append(timed.total_ns)
-        rows.outside_ns.append(timed.outside_ns)
         rows.stage_ns.append(timed.stage_ns or (0, 0, 0))
         rows.decode_ns.append(timed.decode_ns or 0)
         rows.device_ns.append(-1 if timed.device_ns is None else timed.device_ns)
@@ -306,6 +313,7 @@ class _Session:
         rows.faults.append(after.ru_majflt - before.ru_majflt)
         self._never_seen.timed(self._images.positions(number), timed.predictions)
         self._witness.after_batch(timed.read, self._images.positions(number))
+        rows.outside_ns.append(timed.outside_ns + timed.read.freed_ns(self._clock))
 
     @during("audit")
     def _audit_what_was_not_timed(self) -> None:
@@ -314,6 +322,7 @@ class _Session:
             number = next(n for n in range(len(self._images.ids)) if index in self._images.positions(n))
             self._witness.look(self._time(END_TO_END, number).read, self._images.positions(number))
         self._never_seen.enough()
+        self._held_back.rest()
 
     def _flag(self, name: str, seen: str, advice: str = "") -> None:
         self._flags.append(Flag(name=name, seen=seen, advice=advice))
@@ -326,9 +335,10 @@ class _Session:
                 (self._invalid if refused else self._flags).append(doubt)
         wrong = (
             implausible_device_time([d for d, _ in stages], [s for _, s in stages]),
-            work_outside_the_clock(rows.outside_ns, rows.total_ns) or work_moved_between_clocks(*rows.by_clock()),
+            work_outside_the_clock(rows.outside_ns, rows.total_ns, rows.collected_ns)
+            or work_moved_between_clocks(*rows.by_clock()),
             self._witness.verdict(),
-            self._hooks.verdict(),
+            *self._hooks.verdicts(),
         )
         self._invalid += [reason for reason in wrong if reason is not None]
         # These look for what an adapter's code does, in every process alike, with passes of their own.

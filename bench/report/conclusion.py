@@ -110,6 +110,9 @@ def _findings(summary: RunSummary, scored: list[Row], dataset: str) -> list[str]
         from_file = " from file" if summary.measurement.input == "file" else ""
         latency = milliseconds(fastest.comparable_ms)
         speed = f"{also} the fastest, {latency} ms end to end{from_file} at the median"
+        if fastest is best:
+            alike = [names[c.other] for c in compared.values() if c.slower is not None and not c.slower_significant]
+            speed += f" (not distinguishable from {', '.join(alike[:TOLD])})" if alike else ""
         against = compared.pop(fastest.case_id, None)
         lines.append(speed + (_faster(against, names[best.case_id]) + _cost(summary, against) if against else "") + ".")
     tied = [names[c.other] for c in compared.values() if c.significant is False]

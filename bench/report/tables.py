@@ -23,12 +23,13 @@ def results_table(summary: RunSummary, *, means: bool = True) -> TextTable:
     """
     first_of = {group.case_ids[0]: group for group in summary.seed_groups}
     score, rows = summary.headline_in_unit, []
+    device_memory = any(row.peak_device_bytes is not None for row in summary.rows)
     for row in summary.rows:
         entry = {
             **summary.columns_of(row),
             "parameters": count(row.parameters),
             score: headline_cell(row),
-            **_speed(summary, row),
+            **_speed(summary, row, device_memory=device_memory),
             "verdict": _verdict(row),
         }
         group = first_of.get(row.case_id)
@@ -56,7 +57,7 @@ def mean_row(summary: RunSummary, group: SeedGroup) -> dict[str, str]:
     return cells
 
 
-def _speed(summary: RunSummary, row: Row) -> dict[str, str]:
+def _speed(summary: RunSummary, row: Row, *, device_memory: bool = False) -> dict[str, str]:
     """The columns of what is timed; none where nothing is."""
     if not summary.measurement.times:
         return {}
@@ -67,7 +68,7 @@ def _speed(summary: RunSummary, row: Row) -> dict[str, str]:
         **({f"p{tail:g} ms/image": _timing(_at(row, tail))} if tail > 50 else {}),
         "throughput images/s": _throughput(row.latency),
         "peak host MiB": mebibytes(row.host_rss_peak_bytes),
-        **_device_memory(summary, row),
+        **({"peak device MiB": mebibytes(row.peak_device_bytes)} if device_memory else {}),
         "Pareto-optimal": _pareto_optimal(row),
     }
 
@@ -244,12 +245,6 @@ def _pareto_optimal(row: Row) -> str:
     if row.pareto_optimal is None or row.pareto_probability is None:
         return yes_or_no(row.pareto_optimal)
     return f"{yes_or_no(row.pareto_optimal)} ({share_of(row.pareto_probability)})"
-
-
-def _device_memory(summary: RunSummary, row: Row) -> dict[str, str]:
-    if all(r.peak_device_bytes is None for r in summary.rows):
-        return {}
-    return {"peak device MiB": mebibytes(row.peak_device_bytes)}
 
 
 def _at(row: Row, percent: float) -> Timing | None:

@@ -140,8 +140,7 @@ def test_what_is_kept_is_part_of_the_key_of_predictions_and_of_nothing_else(tmp_
     [
         ([NOISY], {"keep": [], "metrics": ["mean_iou", "ece"]}, "ece is computed from probabilities"),
         (["fake/perfect_instances"], {"metrics": ["mean_iou"]}, "makes instance predictions"),
-        (["detectron2/fcn"], {"metrics": ["mean_iou"]}, "'detectron2' hands over none"),
-        (["transformers/mask2former_semantic"], {"metrics": ["mean_iou"]}, "'transformers' hands over none"),
+        (["detectron2/mask_rcnn"], {"metrics": ["mean_iou"]}, "makes instance predictions"),
     ],
 )
 def test_what_has_no_probabilities_is_refused_by_name_before_anything_runs(tmp_path, capsys, models, changes, told):

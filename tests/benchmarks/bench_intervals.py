@@ -1,8 +1,10 @@
 """Measures how often intervals and verdicts are right, on simulated latencies and scores whose true values are known.
 
-    python -m tests.benchmarks.bench_intervals [latency] [drift] [scores] [comparisons] [--trials N]
+    python -m tests.benchmarks.bench_intervals [latency] [drift] [scores] [groups] [comparisons] [--trials N]
+        [--into docs/statistics.md] [--only TEXT]
 
-Prints the tables of docs/statistics.md, in Markdown. A share of N trials has a standard error of at most 0.5 / sqrt(N).
+Prints the tables of docs/statistics.md, in Markdown, and writes rows of scores into that page as they are computed. A
+share of N trials has a standard error of at most 0.5 / sqrt(N).
 
 Latencies: each process has a median of its own (log-normal, standard deviation as in the first column), its samples
 vary by 2 % and resemble their neighbours (autocorrelation 0.5). All rows have the same number of samples in total.
@@ -11,9 +13,10 @@ vary by 2 % and resemble their neighbours (autocorrelation 0.5). All rows have t
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from math import exp, sqrt
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -141,24 +144,61 @@ def print_drift(trials: int) -> None:
             print(f"| {length} | {phi:g} | " + " | ".join(f"{100 * s:.1f} %" for s in shares) + " |")
 
 
-def print_scores(trials: int) -> None:
-    """Print coverage and errors of scores by classes, images and metric; then by groups."""
-    print("| classes | images | " + " | ".join(f"{name} covered (equal models told apart)" for name in METRICS) + " |")
-    print("|---|---|" + "---|" * len(METRICS))
-    for kind in ("8 common", "19 with rare", "150 long-tailed"):
-        random = np.random.default_rng(0)
-        scene = Scene.of(kind, random)
-        true = {name: ground_truth(name, scene, random) for name in METRICS}
+KINDS = ("8 common", "19 with rare", "150 long-tailed")
+AP_COST = 3000
+"""Images times classes from which average precision gets fewer trials: each leaves out every image of every class."""
+
+
+def print_scores(trials: int, into: Path | None = None, only: str = "") -> None:
+    """Print coverage and errors of scores by classes, images and metric.
+
+    Args:
+        trials: Trials of each cell; of AP fewer, which the first column says.
+        into: Page whose table of the same heading gets each row as soon as it is there.
+        only: Text that the names of the rows hold, such as `19 with rare | 500`; empty for all.
+    """
+    heads = ["classes", "images", "trials (AP)", *METRICS]
+    head = "| " + " | ".join(heads) + " |"
+    print(f"{head}\n" + "|---" * len(heads) + "|")
+    for number, kind in enumerate(KINDS):
+        scene = Scene.of(kind, np.random.default_rng(0))
         for images in (30, 100, 500):
-            cells = []
-            for name in METRICS:
-                # Average precision of many classes or images takes long.
-                n = trials if name != "AP" else max(20, trials // (1 + images * len(scene.present) // 1000))
-                covers = [covered(name, scene, images, true[name], random)[0] for _ in range(n)]
-                wrong = [called_different(name, scene, images, random) for _ in range(n)]
-                cells.append(f"{100 * np.mean(covers):.0f} % ({100 * np.mean(wrong):.1f} %)")
-            print(f"| {kind} | {images} | " + " | ".join(cells) + " |", flush=True)
-    print()
+            if only not in f"{kind} | {images}":
+                continue
+            random = np.random.default_rng([number, images])
+            few = min(trials, max(20, trials * AP_COST // (images * len(scene.present))))
+            cells = [_scores_cell(name, scene, images, few if name == "AP" else trials, random) for name in METRICS]
+            row = [kind, str(images), f"{trials} ({few})", *cells]
+            print("| " + " | ".join(row) + " |", flush=True)
+            if into is not None:
+                into.write_text(with_row(into.read_text(encoding="utf-8"), head, row), encoding="utf-8")
+
+
+def _scores_cell(name: str, scene: Scene, images: int, trials: int, random: np.random.Generator) -> str:
+    true = ground_truth(name, scene, random)
+    covers = [covered(name, scene, images, true, random)[0] for _ in range(trials)]
+    wrong = [called_different(name, scene, images, random) for _ in range(trials)]
+    return f"{100 * np.mean(covers):.0f} % ({100 * np.mean(wrong):.1f} %)"
+
+
+def with_row(page: str, head: str, row: Sequence[str]) -> str:
+    """Return a page whose table of this heading has a row, in the place of the one that begins alike, or at its end.
+
+    >>> with_row("| a | b | c |\\n|---|---|---|\\n| 1 | 2 | 3 |\\nend", "| a | b | c |", ["1", "2", "4"])
+    '| a | b | c |\\n|---|---|---|\\n| 1 | 2 | 4 |\\nend'
+    """
+    lines = page.split("\n")
+    start = lines.index(head) + 2
+    end = next(n for n in range(start, len(lines) + 1) if n == len(lines) or not lines[n].startswith("|"))
+    text = "| " + " | ".join(row) + " |"
+    alike = [n for n in range(start, end) if lines[n].split("|")[1:3] == text.split("|")[1:3]]
+    return "\n".join(
+        [*lines[: alike[0]], text, *lines[alike[0] + 1 :]] if alike else [*lines[:end], text, *lines[end:]]
+    )
+
+
+def print_groups(trials: int) -> None:
+    """Print coverage where images of a patient resemble one another."""
     print("| patients of 20 images | leaving out patients | leaving out images |")
     print("|---|---|---|")
     for groups in (3, 5, 10, 30):
@@ -202,14 +242,17 @@ def _equal_p(random: np.random.Generator, count: int, spread: float) -> float:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print the tables that are asked for, or all."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    tables = {
+    tables: dict[str, Callable[[int], None]] = {
         "latency": print_latency,
         "drift": print_drift,
-        "scores": print_scores,
+        "scores": lambda trials: print_scores(trials, options.into, options.only),
+        "groups": print_groups,
         "comparisons": print_comparisons,
     }
     parser.add_argument("tables", nargs="*", choices=[*tables, []], metavar="TABLE")
     parser.add_argument("--trials", type=int, default=1000)
+    parser.add_argument("--into", type=Path, metavar="PAGE", help="write rows of scores into this page")
+    parser.add_argument("--only", default="", metavar="TEXT", help="of scores, rows whose beginning holds this alone")
     options = parser.parse_args(arguments)
     for name in options.tables or tables:
         tables[name](options.trials)

@@ -72,7 +72,7 @@ def _read(place: Path, state: FileState) -> Tables | None:
         with packed_arrays(place) as stored:
             if not np.array_equal(stored[STATE], _state_row(state)):
                 return None
-            return {name: stored[name] for name in stored.files if name != STATE}
+            return {name: stored[name] for name in stored if name != STATE}
     except ARRAY_DAMAGE:
         return None
 

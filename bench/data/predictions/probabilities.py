@@ -165,7 +165,7 @@ def read_numbers(file: Path) -> NDArray[Any]:
 
 
 def _member(archive: Any, file: Path) -> NDArray[Any]:
-    names = list(archive.files)
+    names = list(archive)
     name = names[0] if len(names) == 1 else next((key for key in KEYS if key in names), None)
     if name is None:
         raise ShapeError(f"{file} holds {', '.join(names)}; expected one array, or one called probabilities")

@@ -24,6 +24,7 @@ from bench.records.store.files import held, sha256_of
 from bench.records.store.job_folders import JobFolders, job_folders
 from bench.records.store.layout import LOCK, RunFolder
 from bench.records.store.manifest import damage_of, damage_of_job, manifest_damage, not_begun, recorded_sha256
+from bench.records.store.shared import Shared
 from bench.records.store.views import CaseView, Damage, JobView, Plan, PlannedCase, RunView
 
 
@@ -280,11 +281,11 @@ def read_run(run: RunFolder, results: Path | None = None) -> RunView:
 
 def read_cases(run: RunFolder, plan: Plan, results: Path) -> Iterator[CaseView]:
     """Yield the cases of a run in the order of its plan, read one after the other."""
-    folders = JobFolders(run)
-    yield from (_read_case(run, planned, results, folders) for planned in plan.cases)
+    folders, shared = JobFolders(run), Shared(plan)
+    yield from (_read_case(run, planned, results, folders, shared) for planned in plan.cases)
 
 
-def _read_case(run: RunFolder, planned: PlannedCase, results: Path, folders: JobFolders) -> CaseView:
+def _read_case(run: RunFolder, planned: PlannedCase, results: Path, folders: JobFolders, shared: Shared) -> CaseView:
     case_id = planned.case.id
     named: list[tuple[JobKind, int, str | None]] = [
         ("train", 0, planned.train_key),
@@ -298,6 +299,7 @@ def _read_case(run: RunFolder, planned: PlannedCase, results: Path, folders: Job
     if planned.train_key is not None and views["train", 0] is None:
         views["train", 0] = find_trained(results, planned.train_key)
     scored = read_scores(run, case_id)
+    shared.case(planned, views.values(), scored.scores)
     predict = views["predict", 0]
     current = scored.scores is not None and (
         scored.scores.predict_key == planned.predict_key

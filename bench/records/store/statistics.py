@@ -145,9 +145,9 @@ def read_statistics(file: Path | io.BytesIO, name: str) -> Statistics:
     """Read statistics from a file or its content, which messages call `name`; raises as `load_statistics`."""
     try:
         with packed_arrays(file) as archive:
-            arrays = {name: archive[name] for name in archive.files if name not in NO_STATISTICS}
-            tables = frozenset(str(name) for name in archive[TABLES]) if TABLES in archive.files else frozenset()
-            groups = tuple(str(name) for name in archive[GROUPS]) if GROUPS in archive.files else ()
+            arrays = {name: archive[name] for name in archive if name not in NO_STATISTICS}
+            tables = frozenset(str(name) for name in archive[TABLES]) if TABLES in archive else frozenset()
+            groups = tuple(str(name) for name in archive[GROUPS]) if GROUPS in archive else ()
             return Statistics(tuple(str(i) for i in archive[IMAGE_IDS]), arrays, tables, groups)
     except ARRAY_DAMAGE as error:
         raise StoreError(

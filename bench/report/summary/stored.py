@@ -51,24 +51,23 @@ def stored_summary(run: RunView, columns: Mapping[str, Columns] | None = None) -
     if found is not None:
         return found
     summary = summarise(run, columns)
-    text = summary.model_dump_json()
+    text = summary.model_dump_json().encode()
     with contextlib.suppress(OSError):  # a folder that may be read only
-        write_atomically(file, f"{key} {_sha256(text)}\n{text}\n")
+        write_atomically(file, b"%s %s\n%s\n" % (key.encode(), _sha256(text), text))
     return summary
 
 
 def _kept(file: Path, key: str) -> RunSummary | None:
     """The summary in a file; None if it is of other facts, cut off or changed."""
     try:
-        head, _, text = content_of(file).decode("utf-8").partition("\n")
-        text = text.removesuffix("\n")
-        return RunSummary.model_validate_json(text) if head == f"{key} {_sha256(text)}" else None
-    except (OSError, UnicodeDecodeError, ValidationError):
+        head, _, text = content_of(file).removesuffix(b"\n").partition(b"\n")
+        return RunSummary.model_validate_json(text) if head == b"%s %s" % (key.encode(), _sha256(text)) else None
+    except (OSError, ValidationError):
         return None
 
 
-def _sha256(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
+def _sha256(text: bytes) -> bytes:
+    return hashlib.sha256(text).hexdigest().encode()
 
 
 def summary_key(run: RunView, columns: Mapping[str, Columns] | None = None) -> str:

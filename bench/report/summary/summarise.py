@@ -128,7 +128,7 @@ class RunSummary(Record):
         """Return the model, with its data set and target where rows differ in them."""
         return " · ".join(self.columns_of(row).values())
 
-    @property
+    @cached_property
     def unit(self) -> str:
         """Unit of the headline metric."""
         return next((row.headline.unit for row in self.rows if row.headline and row.headline.unit), None) or SHARE

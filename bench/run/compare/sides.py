@@ -204,7 +204,7 @@ def load_baseline(path: Path) -> Side:
             cases = []
             for number, case in enumerate(facts.cases):
                 with packed_arrays(io.BytesIO(archive.read(f"{number}/processes.npz"))) as arrays:
-                    processes = tuple(np.asarray(arrays[f"p{k}"]) for k in range(len(arrays.files)))
+                    processes = tuple(np.asarray(arrays[f"p{k}"]) for k in range(len(arrays)))
                 name = f"{number}/statistics.npz"
                 found = read_statistics(io.BytesIO(archive.read(name)), f"{path}/{name}") if name in names else None
                 cases.append(SideCase(case, found, processes))

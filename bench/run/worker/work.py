@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.adapter import load_adapter
+from bench.measure.hooks import remember_the_harness
 from bench.measure.phases import during
 from bench.records import Job, JobFacts, JobKind
 from bench.run.worker.bands import band_notes, with_images_it_takes
@@ -17,6 +18,7 @@ from bench.run.worker.bands import band_notes, with_images_it_takes
 
 def do_job(job: Job, folder: Path) -> JobFacts:
     """Do what a job asks for; the random numbers that nothing else seeds come from its seed."""
+    remember_the_harness()
     random.seed(job.seed)
     np.random.seed(job.seed % 2**32)  # frameworks and their augmentations draw from the global stream
     # The other kinds say what they do more closely.

@@ -109,7 +109,8 @@ def _shift_of_tail(processes: Samples, percent: float, of_spread: NDArray[np.flo
         (np.arange(_RESIDUALS) + 0.5) / _RESIDUALS,
     )
     spread = float(medians.std(ddof=1))
-    grid = [_upper_rank_of_sums(within, k * spread * _normal_nodes(), percent) for k in _SPREADS]
+    offsets = np.array([k * spread for k in _SPREADS])[:, None] * _normal_nodes()
+    grid = _upper_ranks_of_sums(within, offsets, percent)
     last = (grid[-1] - grid[-2]) / (_SPREADS[-1] - _SPREADS[-2])
     beyond = np.maximum(of_spread - _SPREADS[-1], 0.0) * last
     return np.asarray(np.interp(of_spread, _SPREADS, grid) + beyond - grid[0])
@@ -122,17 +123,19 @@ def _normal_nodes() -> NDArray[np.float64]:
     return np.array([law.inv_cdf((k + 0.5) / 101) for k in range(101)])
 
 
-def _upper_rank_of_sums(a: NDArray[np.float64], b: NDArray[np.float64], percent: float) -> float:
-    """Return `_upper_rank` of all sums of a value of `a` and one of `b`, both rising.
+def _upper_ranks_of_sums(a: NDArray[np.float64], rows: NDArray[np.float64], percent: float) -> NDArray[np.float64]:
+    """Return for each row `_upper_rank` of all sums of a value of `a` and one of the row, both rising.
 
     The sum of the i-th and the j-th largest has at least i * j sums that are no smaller: one that many values lie above
     cannot be it, and is not looked at.
     """
-    count = len(a) * len(b)
+    count = len(a) * rows.shape[1]
     above = count - min(int(count * as_fraction(percent)), count - 1)
-    i, j = _largest_sums(len(a), len(b), above)
-    sums = a[i] + b[j]
-    return float(np.partition(sums, len(sums) - above)[len(sums) - above])
+    i, j = _largest_sums(len(a), rows.shape[1], above)
+    sums = rows[:, j]
+    sums += a[i]
+    sums.partition(len(i) - above, axis=1)
+    return np.asarray(sums[:, len(i) - above])
 
 
 @lru_cache(maxsize=64)

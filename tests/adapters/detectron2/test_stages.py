@@ -6,7 +6,8 @@ import torch
 
 pytest.importorskip("detectron2", reason="Detectron2 is not installed; make install")
 
-from bench.adapter import predict
+from bench.adapter import predict, predict_with_probabilities
+from bench.errors import Unsupported
 from bench.records import ClassSpec, Size, Target, TaskSpec
 from bench.records.predictions import check_prediction
 from tests.adapters.detectron2.made import TASKS, built
@@ -105,3 +106,20 @@ def test_void_of_the_semantic_head_is_void_of_the_panoptic_map():
     (answer,) = adapter.postprocess((batch, (found, logits)), SIZES[:1])
     assert answer.segments == ()
     assert not answer.segment_ids.any()
+
+
+@pytest.mark.parametrize("architecture", ["fcn", "deeplabv3plus"])
+def test_probabilities_are_the_softmax_that_names_the_labels_of_an_image_at_its_size(architecture):
+    adapter = built(architecture)
+    (size, *_), (image, *_) = SIZES, pictures()
+    (answer,), (probabilities,) = predict_with_probabilities(adapter, [image])
+    bgr = torch.from_numpy(image[..., ::-1].transpose(2, 0, 1).copy())
+    with torch.inference_mode():
+        own = adapter._network.module([{"image": bgr, "height": size.height, "width": size.width}])[0]["sem_seg"]
+    assert probabilities == pytest.approx(np.exp(own.log_softmax(0).numpy()), abs=1e-5)
+    assert np.array_equal(answer.labels, own.argmax(0).numpy())
+
+
+def test_a_network_that_finds_objects_has_no_probabilities_of_pixels():
+    with pytest.raises(Unsupported, match="finds objects"):
+        predict_with_probabilities(built("mask_rcnn"), pictures())

@@ -16,7 +16,7 @@ from adapters.transformers.classes import Classes
 from adapters.transformers.configs import MODELS, make_config
 from adapters.transformers.networks import make_network
 from adapters.transformers.options import OPTIONS, UniversalOptions
-from bench.adapter import predict
+from bench.adapter import predict, predict_with_probabilities
 from bench.errors import BenchError, Unsupported
 from bench.records import InferenceAugmentation, Size, SlidingWindow, Target
 from bench.records.predictions import check_prediction
@@ -210,3 +210,33 @@ def test_oneformer_is_told_its_task():
     ]
     assert bytes(int(t) for t in tokens[1][0] if t).decode() == "the task is panoptic"
     assert not torch.equal(*tokens)
+
+
+def kept(adapter, image):
+    """Labels, and probabilities of the same raw output."""
+    predictions, (probabilities,) = predict_with_probabilities(adapter, [image])
+    return predictions[0].labels, probabilities
+
+
+@pytest.mark.parametrize(
+    "target", [{}, {"image_size": Size(64, 64)}, {"test_time": InferenceAugmentation(scales=(0.5, 1.0), flip=True)}]
+)
+def test_shares_of_the_class_scores_name_the_labels_and_sum_to_one(target):
+    labels, shares = kept(built("mask2former", target=Target(threads=1, **target)), picture())
+    assert shares.shape == (3, *SIZE)
+    assert np.allclose(shares.sum(axis=0), 1, atol=1e-5)
+    assert np.allclose(np.take_along_axis(shares, labels[None].astype(np.int64), 0)[0], shares.max(axis=0), atol=1e-6)
+
+
+def test_shares_are_the_probabilities_that_augmentation_averages():
+    plain = kept(built("mask2former"), picture())[1]
+    # One copy, neither scaled nor mirrored: the mean over it, which is made by logarithms and a softmax.
+    target = Target(threads=1, test_time=InferenceAugmentation())
+    augmented = kept(built("mask2former", target=target), picture())[1]
+    assert np.abs(plain - 1 / 3).max() > 1e-4  # it says something
+    assert np.allclose(plain, augmented, atol=1e-4)
+
+
+def test_a_network_that_finds_objects_has_no_probabilities_of_pixels():
+    with pytest.raises(Unsupported, match="finds objects"):
+        predict_with_probabilities(built("mask2former", "instance"), [picture()])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -10,9 +12,10 @@ from torch.nn import functional as F
 from adapters._torch.weights import load_weights, save_weights
 from adapters.ultralytics import environment
 from adapters.ultralytics.network import make_network
-from bench.adapter import predict
+from adapters.ultralytics.stages import SemanticStages
+from bench.adapter import predict, predict_with_probabilities
 from bench.errors import BenchError
-from bench.records import Size, Target
+from bench.records import IGNORE_LABEL, Size, Target
 from tests.adapters.rectangles import INSTANCES
 from tests.adapters.ultralytics.yolo import NETWORKS, SEEN_BY_A_USER, TASKS, built, images, spec
 
@@ -72,6 +75,22 @@ def test_labels_are_those_of_the_frameworks_predictor(trained, size):
     (found,) = predict(built("semantic", weights=weights, target=Target(threads=1, image_size=INPUT)), [image])
     assert len(np.unique(found.labels)) > 1
     assert np.array_equal(found.labels, oracle("semantic", weights, image).semantic_mask.data.numpy())
+
+
+def test_probabilities_are_a_softmax_that_names_the_labels(trained):
+    weights, (image,) = trained("semantic").weights, images(SIZES[0])
+    adapter = built("semantic", weights=weights, target=Target(threads=1, image_size=INPUT))
+    (answer,), (probabilities,) = predict_with_probabilities(adapter, [image])
+    assert probabilities.shape == (3, *SIZES[0])
+    assert np.allclose(probabilities.sum(axis=0), 1, atol=1e-5)
+    named = np.take_along_axis(probabilities, answer.labels[None].astype(np.int64), 0)[0]
+    assert np.allclose(named, probabilities.max(axis=0), atol=1e-6)
+
+
+def test_what_a_network_gives_to_a_class_that_the_task_has_not_is_given_to_none():
+    stages = SemanticStages(SimpleNamespace(class_ids=(2, IGNORE_LABEL, 0)), Target(), 3)
+    found = stages._of_classes(torch.tensor([0.5, 0.3, 0.2]).view(3, 1, 1))
+    assert found.reshape(-1).tolist() == pytest.approx([0.2, 0.0, 0.5])
 
 
 @pytest.fixture(scope="module")

@@ -185,3 +185,64 @@ class SharesMemoryWithAHelper(Honest):
         del self.pixels
         self.memory.close()
         self.memory.unlink()
+
+
+# ------------------------------------------------------------------ answers that were there before
+
+
+class ReadsAPreparedFile(Honest):
+    """Looks the answers up in a file that was filled when it was built."""
+
+    def __init__(self) -> None:
+        images = [Scenes().image(name) for name in Scenes.ids]
+        with tempfile.TemporaryFile() as file:
+            self.answers = np.memmap(file, np.uint8, "w+", shape=(len(images), *images[0].shape[:2]))
+        self.known = {}
+        for number, image in enumerate(images):
+            self.answers[number] = bright(image)
+            self.known[image.tobytes()] = number
+
+    def answer(self, image):
+        number = self.known.get(np.asarray(image).tobytes())
+        return super().answer(image) if number is None else np.array(self.answers[number])
+
+
+class KnowsTheTimedImages(Honest):
+    """Answers the first dozen from memory, and all others with nothing, as fast."""
+
+    def __init__(self) -> None:
+        self.known: dict[bytes, np.ndarray] = {}
+
+    def answer(self, image):
+        key = np.asarray(image).tobytes()
+        if key not in self.known and len(self.known) < len(Scenes.ids):
+            self.known[key] = super().answer(image)
+        found = self.known.get(key)
+        return bright(image) * (np.asarray(image)[..., 1] > 250) if found is None else found.copy()
+
+
+class LosesPrecisionLater(GetsWorse):
+    """Answers at half the size after a while."""
+
+    def answer(self, image):
+        self.calls += 1
+        if not self.is_tired():
+            return Honest.answer(self, image)
+        labels = bright(np.asarray(image)[2::5, 2::5])
+        return labels.repeat(5, axis=0).repeat(5, axis=1)[: image.shape[0], : image.shape[1]].copy()
+
+
+class MapsCounted(list):
+    """A list that works when it is counted."""
+
+    def __len__(self) -> int:
+        work()
+        return super().__len__()
+
+
+class ReturnsAListThatWorksWhenItIsCounted(Honest):
+    def answer(self, image):
+        return bright(image)
+
+    def postprocess(self, raw, sizes):
+        return MapsCounted(super().postprocess(raw, sizes))

@@ -7,16 +7,23 @@ scored one is compared with. What pays is as slow as the honest model.
 
 from __future__ import annotations
 
+import gc
+import multiprocessing
 import os
+import time
 
 import numpy as np
 import pytest
 
 from bench.adapter import BaseAdapter
 from bench.errors import ShapeError
+from bench.measure.held_back import MOST
+from bench.measure.hooks import Hooks, remember_the_harness
+from bench.measure.materialise import materialised
 from bench.measure.telemetry import Telemetry
 from bench.measure.timing import Timed, time_model
 from bench.records import Measurement
+from bench.records.predictions import Instances
 from bench.records.store.samples import END_TO_END
 from tests.bench.builders import make_job, make_model
 from tests.bench.measure.cheats import (
@@ -47,12 +54,30 @@ from tests.bench.measure.cheats import (
     WorksWhileItWaits,
     bright,
 )
+from tests.bench.measure.ending_cheats import (
+    ExportsABuffer,
+    HandsOverThreadsLess,
+    HangsItOnPredictions,
+    HangsItOnWhatItWasGiven,
+    IsCalledByTheCollector,
+    LeavesACycle,
+    LeavesItsCores,
+    OwnsItsArrays,
+    RewritesTheHarness,
+    SetsATimer,
+    SlowsTheClock,
+    WaitsForTheEndOfItsArrays,
+)
 from tests.bench.measure.subtle_cheats import (
     ByTheNearestWithASpeck,
     ByThumbnailTurnedAnyWay,
     GetsWorseWhereNobodyWaitsBetweenStages,
     HasAPoolFromTheBeginning,
+    KnowsTheTimedImages,
+    LosesPrecisionLater,
+    ReadsAPreparedFile,
     ReadsTheStack,
+    ReturnsAListThatWorksWhenItIsCounted,
     ReturnsAMappedFile,
     ReturnsWhatSaysItIsAnArray,
     SharesMemoryWithAHelper,
@@ -117,6 +142,7 @@ def test_the_honest_model_is_valid_and_takes_its_time():
         ReturnsWhatSaysItIsAnArray,
         ReturnsAMappedFile,
         HasAPoolFromTheBeginning,
+        ReturnsAListThatWorksWhenItIsCounted,
     ],
 )
 def test_a_prediction_that_is_not_there_when_the_clock_stops_is_found_out(cheat):
@@ -125,7 +151,16 @@ def test_a_prediction_that_is_not_there_when_the_clock_stops_is_found_out(cheat)
 
 @pytest.mark.few(2)
 @pytest.mark.parametrize(
-    "cheat", [ByThumbnail, ByMeanColour, ByHistogram, ByTheNearest, ByTheNearestWithASpeck, ByThumbnailTurnedAnyWay]
+    "cheat",
+    [
+        ByThumbnail,
+        ByMeanColour,
+        ByHistogram,
+        ByTheNearest,
+        ByTheNearestWithASpeck,
+        ReadsAPreparedFile,
+        ByThumbnailTurnedAnyWay,
+    ],
 )
 def test_a_cache_that_forgives_small_changes_is_found_out(cheat):
     assert "answered_from_memory" in found_out(cheat())
@@ -153,6 +188,7 @@ def test_work_ahead_of_the_clock_is_found_out_or_does_not_help(cheat):
         GetsWorse,
         GetsWorseNowAndThen,
         GetsWorseMuchLater,
+        LosesPrecisionLater,
         AnswersTheLastImageAgain,
         GetsWorseWhereNobodyWaits,
         GetsWorseWhereNobodyWaitsBetweenStages,
@@ -183,16 +219,92 @@ def test_work_in_other_processes_is_found_out(cheat, monkeypatch):
         adapter.close()
 
 
-@pytest.mark.few(1)
+@pytest.fixture
+def remembered(monkeypatch):
+    """The harness, remembered as in a worker, and little for the collector to look through."""
+    monkeypatch.setattr("bench.measure.hooks._REMEMBERED", [])
+    remember_the_harness()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
+@pytest.mark.usefixtures("remembered")
 @pytest.mark.parametrize(
-    ("cheat", "flag"), [(ReadsTheStack, "hooked_interpreter"), (WorksWhenGarbageIsCollected, "answered_from_memory")]
+    ("cheat", "flag"),
+    [
+        pytest.param(ReadsTheStack, "hooked_interpreter", marks=pytest.mark.slow),
+        (WorksWhenGarbageIsCollected, "answered_from_memory"),
+        pytest.param(IsCalledByTheCollector, "work_outside_the_clock", marks=pytest.mark.slow),
+        (SetsATimer, "hooked_interpreter"),
+        (HandsOverThreadsLess, "hooked_interpreter"),
+        (SlowsTheClock, "changed_harness"),
+        (RewritesTheHarness, "changed_harness"),
+    ],
 )
-def test_work_in_what_the_interpreter_calls_by_itself_is_found_out(cheat, flag):
+def test_what_the_interpreter_calls_by_itself_or_instead_of_the_harness_is_found_out(cheat, flag):
     adapter = cheat()
     try:
         assert flag in found_out(adapter)
     finally:
         adapter.close()
+
+
+@pytest.mark.usefixtures("remembered")
+@pytest.mark.parametrize(
+    "cheat",
+    [OwnsItsArrays, WaitsForTheEndOfItsArrays, ExportsABuffer, pytest.param(LeavesACycle, marks=pytest.mark.slow)],
+)
+def test_work_that_is_done_when_memory_is_given_back_is_found_out(cheat):
+    assert "work_outside_the_clock" in found_out(cheat())
+
+
+@pytest.mark.usefixtures("remembered")
+@pytest.mark.parametrize("cheat", [HangsItOnPredictions, HangsItOnWhatItWasGiven])
+def test_work_that_is_done_when_an_object_ends_is_paid_for(cheat):
+    assert found_out(cheat()) != ""
+
+
+def test_memory_of_many_masks_is_given_back_in_less_than_what_is_taken_for_work():
+    def freed_ns() -> int:
+        masks = np.ones((60, 240, 320), np.bool_)
+        one = Instances(masks, np.zeros(60, np.int64), np.zeros(60), np.zeros(60, np.bool_))
+        return materialised([one]).freed_ns(time.perf_counter_ns)
+
+    assert min(freed_ns() for _ in range(5)) == 0
+
+
+def threads_elsewhere(cheat: type[BaseAdapter] | None) -> list[str]:
+    """Flags of a process that is pinned to one core; in a process of its own, which has one thread."""
+    one = min(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, {one})
+    adapter = None if cheat is None else cheat()
+    try:
+        return [flag.name for flag in Hooks((one,)).verdicts()]
+    finally:
+        if adapter is not None:
+            adapter.close()
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two cores, one to leave for")
+@pytest.mark.parametrize(("cheat", "flags"), [(LeavesItsCores, ["left_its_cores"]), (None, [])])
+def test_a_thread_that_leaves_the_cores_of_its_target_is_found_out(cheat, flags):
+    with multiprocessing.get_context("fork").Pool(1) as pool:
+        assert pool.apply(threads_elsewhere, (cheat,)) == flags
+
+
+class MoreScenes(Scenes):
+    ids = tuple(f"image-{number}" for number in range(20))
+
+
+@pytest.mark.parametrize(("model", "right"), [(KnowsTheTimedImages, False), (Honest, True)])
+def test_images_of_the_split_that_are_held_back_are_audited_too(model, right):
+    job = make_job(kind="time", model=make_model(), measurement=BRIEF)
+    result = time_model(model(), MoreScenes(), job, Telemetry("cpu"))
+    held_back = {name: one for name, one in result.audited.items() if name not in result.samples.image_ids}
+    assert len(held_back) == MOST
+    differ = [(one.labels != bright(MoreScenes().image(name))).any() for name, one in held_back.items()]
+    assert not any(differ) if right else all(differ)
 
 
 class Poor(Honest):

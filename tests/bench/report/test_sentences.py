@@ -55,6 +55,15 @@ def test_equally_fast_models_are_not_told_apart(synthetic):
     assert "at the median (not distinguishable from one), and behind it by 0." in fastest
 
 
+def test_the_best_is_not_called_the_fastest_of_what_is_equally_fast(synthetic):
+    complete(synthetic, "one", wrong=0.1, infer_ms=7.999, seed=3)
+    complete(synthetic, "two", wrong=0.3, infer_ms=8.0, seed=3)
+    complete(synthetic, "slow", wrong=0.3, infer_ms=16.0, seed=4)
+    fastest = conclusion(summary_of(synthetic))[1]
+    assert fastest.startswith("It is also the fastest, 8.")
+    assert fastest.endswith("at the median (not distinguishable from two).")
+
+
 def test_one_process_per_model_is_no_evidence_of_which_is_faster(synthetic):
     for label, wrong, infer_ms in (("good", 0.1, 8.0), ("fast", 0.3, 4.0)):
         planned = synthetic.add(label)
@@ -178,3 +187,19 @@ def test_percentiles_are_explained_as_the_protocol_has_them(finished, percentile
     measurement = summary.measurement.model_copy(update={"percentiles": percentiles})
     notes = words.footnotes(summary.model_copy(update={"measurement": measurement}))
     assert any(note.startswith(f"p50, p{percentiles[1]:g}: nearest-rank") for note in notes)
+
+
+def test_intervals_of_means_over_rare_classes_are_called_rough_where_simulation_shows_that_they_do_not_cover(finished):
+    summary = summary_of(finished)
+    assert not any("They are most of the classes" in line for line in words.how_measured(summary))  # of mIoU they cover
+    cell = summary.rows[0].scores[0]
+    of_segments = cell.model_copy(
+        update={"label": "PQ", "score": cell.score.model_copy(update={"metric": "panoptic_quality"})}
+    )
+
+    def told(few: int) -> bool:
+        update = {"scores": (of_segments,), "few_images": {f"class {n}": 3 for n in range(few)}}
+        changed = summary.model_copy(update={"rows": (summary.rows[0].model_copy(update=update),)})
+        return any("the 95 % intervals of PQ then do not hold" in line for line in words.how_measured(changed))
+
+    assert [told(few) for few in (4, 5)] == [False, True]  # 8 classes are scored

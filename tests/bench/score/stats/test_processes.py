@@ -104,8 +104,10 @@ def test_a_slowdown_of_5_percent_is_found_with_the_processes_that_are_asked_for(
 @pytest.mark.parametrize("percent", [1.0, 50.0, 90.0, 95.0, 99.0, 99.9])
 @pytest.mark.parametrize("spread", [0.0, 0.01, 1.0])
 def test_a_percentile_of_sums_is_that_of_all_of_them(percent, spread):
-    from bench.score.stats.processes import _upper_rank, _upper_rank_of_sums
+    from bench.score.stats.processes import _upper_rank, _upper_ranks_of_sums
 
     random = np.random.default_rng(0)
     a, b = np.sort(random.standard_normal(100).round(2)), spread * np.sort(random.standard_normal(101).round(1))
-    assert _upper_rank_of_sums(a, b, percent) == _upper_rank((a[:, None] + b).ravel(), percent)
+    rows = np.stack([b, 2 * b, 0 * b])
+    expected = [_upper_rank((a[:, None] + row).ravel(), percent) for row in rows]
+    assert _upper_ranks_of_sums(a, rows, percent).tolist() == expected
