@@ -324,9 +324,9 @@ class UniversalAdapter(devices.OnTorchDevice):
                 yield scores.softmax(dim=0) if are_logarithms else scores
             return
         assert raw.masks is not None  # one of the two is there
-        for place, size in enumerate(sizes):
-            masks = self._masks(raw.masks.masks[place], raw.padded, raw.placements[place], size)
-            yield class_scores(ClassifiedMasks(raw.masks.classes[place], masks))
+        for index, size in enumerate(sizes):
+            masks = self._masks(raw.masks.masks[index], raw.padded, raw.placements[index], size)
+            yield class_scores(ClassifiedMasks(raw.masks.classes[index], masks))
 
     def _masks(self, masks: Tensor, padded: Size, placement: Placement, size: Size) -> Tensor:
         """Mask logits (Q, h, w) of the padded input as those of the image; where it was not shown, `UNSEEN`."""
