@@ -59,7 +59,7 @@ class LabelMapFile:
         if len(entry.ground_truths) == 1:
             return GroundTruth(SemanticMap(labels))
         things = {index for index, spec in enumerate(self.classes) if spec.is_thing}
-        numbers, border = pack_rgb(_colours(entry.ground_truths[1])), int(pack_rgb(np.array(BORDER, dtype=np.uint8)))
+        numbers, border = pack_rgb(_colours(entry.ground_truths[1])), BORDER[0] << 16 | BORDER[1] << 8 | BORDER[2]
         objects = objects_of(labels, numbers, entry.ground_truths[1], border=border, things=things)
         return GroundTruth(SemanticMap(labels), instances=objects)
 
