@@ -16,6 +16,7 @@ EXTRAS="${EXTRAS:-runtimes}"
 SUITE_OF_DEBIAN="${SUITE_OF_DEBIAN:-bookworm}"
 LIMIT_S="${LIMIT_S:-3600}"
 NEEDED_MIB=5000
+case ",$EXTRAS," in *,torch,*) NEEDED_MIB=30000 ;; esac # with its CUDA libraries, in both stages and the layers between
 unreachable='Failed to fetch|Could not (resolve|connect)|Temporary failure|Unable to connect|error sending request|Connection (refused|reset|timed out)|Failed to download|No space left'
 
 skip() { echo "build-test: skipped: $1" >&2; exit 77; }
