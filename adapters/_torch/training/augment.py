@@ -106,9 +106,9 @@ class RandomCrop:
             _Span.drawn(whole, side, factor, float(random.random()))
             for whole, side in zip(labels.shape[-2:], self._size, strict=True)
         ]
-        seen = tuple(slice(span.start, span.start + span.length) for span in places)
+        rows, columns = (slice(span.start, span.start + span.length) for span in places)
         shown = Size(*(span.shown for span in places))
-        part, ids = image[seen], labels[(..., *seen)]
+        part, ids = image[rows, columns], labels[..., rows, columns]
         if part.shape[:2] != tuple(shown):
             part, ids = resize_image(part, shown), _each_resized(ids, shown)
         if shown == self._size:
@@ -116,8 +116,8 @@ class RandomCrop:
         canvas = np.empty((*self._size, image.shape[2]), dtype=np.uint8)
         canvas[:] = self._fill
         void = np.full((*labels.shape[:-2], *self._size), IGNORE_LABEL, dtype=np.uint8)
-        at = tuple(slice(span.offset, span.offset + span.shown) for span in places)
-        canvas[at], void[(..., *at)] = part, ids
+        rows, columns = (slice(span.offset, span.offset + span.shown) for span in places)
+        canvas[rows, columns], void[..., rows, columns] = part, ids
         return canvas, void
 
 
