@@ -272,7 +272,7 @@ def _read_arrays(path: Path, label: str) -> dict[str, Tensor]:
     """The arrays of a `.npz`; slashes in names are dots in torch's."""
     try:
         with packed_arrays(path) as archive:
-            arrays = {name: archive[name] for name in archive.files}
+            arrays = dict(archive)
     except DAMAGE as error:
         raise BenchError(f"{label}: {path} is not a readable .npz file of plain arrays ({_reason(error)})") from None
     numbers = {name: array for name, array in arrays.items() if array.dtype.kind in "fiub"}

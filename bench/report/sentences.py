@@ -58,10 +58,10 @@ def _support(summary: RunSummary) -> list[str]:
             f"Data set {dataset}: fewer than 10 images or groups hold {told}{more}. Their scores, and means over classes "
             "that include them, rest on these few images and may be far from those of other images."
         )
-        rough = [cell.label for cell in row.scores if cell.score.metric in ROUGH or cell.score.unit in ("mm", "px")]
-        if rough and row.headline is not None and 2 * len(classes) > (row.headline.classes_scored or 0):
+        uncovered = [cell.label for cell in row.scores if cell.score.metric in ROUGH or cell.score.unit in ("mm", "px")]
+        if uncovered and row.headline is not None and 2 * len(classes) > (row.headline.classes_scored or 0):
             lines[-1] += (
-                f" They are most of the classes: the 95 % intervals of {', '.join(rough)} then do not hold for other "
+                f" They are most of the classes: the 95 % intervals of {', '.join(uncovered)} then do not hold for other "
                 "images (in simulations they covered down to 62 % for PQ and 88 % for HD95); differences between models "
                 "on these images do."
             )
