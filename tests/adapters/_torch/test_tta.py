@@ -265,7 +265,7 @@ def test_scaled_letterboxes_are_padded_with_grey_to_multiples_of_32_and_cut_back
 
     target = Target(test_time=InferenceAugmentation(scales=(0.75,)))
     eighth, batch = nn.AvgPool2d(8), DeviceBatch(pixels(Size(32, 64)), (Size(32, 64),) * 2)
-    found = SemanticStages(make_network(model, THREE_CLASSES, seed=0), target).forward(eighth, batch)
+    found = SemanticStages(make_network(model, THREE_CLASSES, seed=0), target, classes=3).forward(eighth, batch)
     padded = torch.full((2, 3, 32, 64), GREY)
     padded[..., :24, :48] = F.interpolate(batch.pixels, (24, 48), mode="bilinear", antialias=True)
     enlarged = F.interpolate(eighth(padded), (32, 64), mode="bilinear")[..., :24, :48]

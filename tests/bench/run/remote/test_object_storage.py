@@ -104,26 +104,30 @@ def test_a_run_in_a_store_has_the_scores_of_a_run_in_a_folder_and_is_read_anywhe
 
 @pytest.mark.slow
 def test_a_run_that_is_killed_is_resumed_elsewhere_with_what_was_finished(bucket, tmp_path, monkeypatch, capsys):
+    is_killed_and_gone_on_with(bucket, tmp_path, monkeypatch, capsys)
+
+
+def is_killed_and_gone_on_with(url, tmp_path, monkeypatch, capsys) -> None:
     suite = write_suite(tmp_path, [perfect(), "fake/hangs"])
-    words = [sys.executable, "-m", "bench.cli.main", "run", str(suite), "--results", bucket, "--kind", "predict"]
+    words = [sys.executable, "-m", "bench.cli.main", "run", str(suite), "--results", url, "--kind", "predict"]
     process = subprocess.Popen(
         words, cwd=harness_root(), stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True
     )
     try:
-        wait_for(lambda: any(working_folder(bucket).glob("*/*/jobs/predict-fake-hangs*/predictions")))
+        wait_for(lambda: any(working_folder(url).glob("*/*/jobs/predict-fake-hangs*/predictions")))
     finally:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-    store = store_at(bucket)
+    store = store_at(url)
     [(name, run_name)] = runs_in(store)
     kept = contents_in(store, name, run_name)
     assert any("predict-fake-perfect" in file for file in kept.files)
     assert not any("predict-fake-hangs" in file for file in kept.files)
     elsewhere(monkeypatch, tmp_path, "other")
     done = write_suite(tmp_path, [perfect(), "fake/slow_5ms"])
-    assert run(done, bucket) == 0  # the writer was killed on this machine: its right is taken over
+    assert run(done, url) == 0  # the writer was killed on this machine: its right is taken over
     assert "1 jobs done, 1 were done already" in capsys.readouterr().err
-    assert newest_run(working_folder(bucket)).name == run_name
+    assert newest_run(working_folder(url)).name == run_name
 
 
 @pytest.mark.slow
