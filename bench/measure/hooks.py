@@ -1,4 +1,4 @@
-"""What a model may not have changed in its process: by it, it could work where no clock looks, or change what is said.
+"""Watches what a model may not change in its process, where it could work without a clock or change what is said.
 
 The interpreter calls profile and trace functions at each step of the harness, and signal handlers between any two; the
 clock, the collector and the harness itself are functions that can be replaced; and a thread may leave the cores that

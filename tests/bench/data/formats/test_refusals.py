@@ -23,6 +23,7 @@ from bench.data.formats.coco_ground_truth import listed_segments
 from bench.data.formats.coco_rows import OddValue, nested
 from bench.data.formats.documents import read_json_object
 from bench.data.formats.embedded import decode_embedded, unpacked
+from bench.data.formats.entries import Entry
 from bench.data.formats.hf_tables import find_tables
 from bench.data.formats.label_studio_tasks import _image_of, _regions, _results
 from bench.data.formats.label_tables import MAX_CLASSES
@@ -212,11 +213,12 @@ def test_the_objects_and_classes_of_labelmaps(tmp_path):
     cv2.imwrite(str(tmp_path / "grey.png"), np.zeros((2, 2), np.uint8))
     assert "holds grey values, no colours of labelmap.txt" in refused(_colours, tmp_path / "grey.png")
     cv2.imwrite(str(tmp_path / "objects.png"), np.full((2, 2, 3), 9, np.uint8))
-    background = np.zeros((2, 2), np.uint8)
-    said = refused(space._objects, background, tmp_path / "objects.png")
-    assert "the object of colour (9, 9, 9) lies on background or border in SegmentationClass" in said
-    said = refused(space._objects, np.zeros((2, 3), np.uint8), tmp_path / "objects.png")
-    assert "has (2, 2) pixels, the mask of classes (2, 3) (height, width)" in said
+    cv2.imwrite(str(tmp_path / "classes.png"), np.zeros((2, 2, 3), np.uint8))
+    said = refused(space.ground_truth, Entry("a", tmp_path, (tmp_path / "classes.png", tmp_path / "objects.png")))
+    assert "object of colour (9, 9, 9) lies on background or border in SegmentationClass" in said
+    cv2.imwrite(str(tmp_path / "wide.png"), np.zeros((2, 3, 3), np.uint8))
+    said = refused(space.ground_truth, Entry("a", tmp_path, (tmp_path / "wide.png", tmp_path / "objects.png")))
+    assert "has 2 × 2 pixels, the mask of classes 2 × 3 (height × width)" in said
 
 
 def test_pictures_within_annotations_that_are_none_or_far_too_large():
