@@ -21,11 +21,11 @@ HOW = pytest.mark.parametrize(
 """With a fresh interpreter for each job, and with workers forked from a pre-imported parent, as is the default."""
 
 
-def wait_for(happened: Callable[[], object]) -> None:
-    """Return once it has happened; fails after `PATIENCE_S`."""
-    end = time.monotonic() + PATIENCE_S
+def wait_for(happened: Callable[[], object], patience_s: float = PATIENCE_S) -> None:
+    """Return once it has happened; fails after `patience_s`."""
+    end = time.monotonic() + patience_s
     while not happened():
-        assert time.monotonic() < end, f"did not happen within {PATIENCE_S} s"
+        assert time.monotonic() < end, f"did not happen within {patience_s} s"
         time.sleep(0.01)
 
 

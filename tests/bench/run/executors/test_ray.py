@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
+import signal
 import threading
 import time
 from importlib.util import find_spec
 from pathlib import Path
 
+import psutil
 import pytest
 
 from bench.cli.main import main
@@ -16,8 +20,8 @@ from bench.records.store import layout
 from bench.records.store.runs import new_run, newest_run, read_job, read_run
 from bench.run import scorer
 from bench.run.executors.ray import RayExecutor
-from tests.bench.run.executors.test_local import overlaps, slow, spans
-from tests.bench.run.processes import start
+from tests.bench.run.executors.test_local import hanging, overlaps, slow, spans
+from tests.bench.run.processes import gone, start, wait_for
 from tests.bench.run.tuning.studies import searched_suite, study_of, what_it_did
 from tests.bench.suites import job_folders, perfect, run_suite, write_suite
 
@@ -102,6 +106,44 @@ def test_a_node_that_is_killed_costs_its_jobs_in_flight_which_are_done_elsewhere
 
 def bench_on(cluster, suite: Path, results: Path, *flags: str):
     return start(suite, results, "--executor", "ray", "--address", cluster[0].address, *flags)
+
+
+def test_an_interrupt_cancels_the_tasks_of_all_nodes_and_the_next_run_goes_on(cluster, tmp_path):
+    results, flags = tmp_path / "results", ("--kind", "predict", "--json-progress")
+    models = [perfect(), hanging(1), hanging(2)]
+    suite = write_suite(tmp_path, models)
+    bench = bench_on(cluster, suite, results, *flags)
+    try:
+        # Joining, asking the nodes what they are and importing there takes a while on a busy machine.
+        wait_for(lambda: len([*results.glob("*/*/jobs/predict-hangs*/predictions")]) == 2, patience_s=120)
+        wait_for(lambda: [*results.glob(f"*/*/jobs/predict-*/{layout.OUTCOME}")])
+        locks = [*results.glob("*/*/jobs/predict-hangs*/.lock")]
+        workers = [process.pid for process in psutil.process_iter() if at_work(process, results)]
+        bench.send_signal(signal.SIGINT)
+        _, said = bench.communicate(timeout=90)
+    finally:
+        bench.kill()
+    assert bench.returncode == 130, said
+    assert "Traceback" not in said
+    assert len(locks) == 2
+    assert len(workers) >= 2
+    assert all(gone(pid) for pid in workers)
+    assert len([*results.glob(f"*/*/jobs/*/{layout.OUTCOME}")]) == 1  # of the one that had ended
+    events = [json.loads(line) for line in said.splitlines() if line.startswith("{")]
+    places = {event["case"].partition("@")[0]: event["place"] for event in events if event["event"] == "started"}
+    assert places["hangs 1"] != places["hangs 2"]
+    write_suite(tmp_path, models, timeouts={"predict_s": 1.0})
+    again = bench_on(cluster, suite, results, "--kind", "predict")
+    _, said = again.communicate(timeout=120)
+    assert "2 jobs done, 1 were done already, 2 cases failed" in said
+
+
+def at_work(process: psutil.Process, results: Path) -> bool:
+    """Whether a process is a worker of a job of these results."""
+    with contextlib.suppress(psutil.Error):
+        words = " ".join(process.cmdline())
+        return "bench.run.worker.process" in words and str(results.resolve()) in words
+    return False
 
 
 def test_a_search_on_the_cluster_tries_and_finds_what_one_on_this_machine_does(cluster, tmp_path):
