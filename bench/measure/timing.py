@@ -189,7 +189,7 @@ class _Session:
         if rule.unmet():
             self._flag(
                 "not_steady",
-                f"warm-up ended at its cap with {', '.join(rule.unmet())}",
+                f"warm-up ended at its cap: {', '.join(rule.unmet())}",
                 advice="close other programs, or raise measurement.warmup_max_s",
             )
         # The staged clock's events and extra waits are warmed up, too; what they take is not kept.
