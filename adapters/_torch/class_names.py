@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bench.errors import BenchError
+from bench.errors import BenchError, few
 from bench.records import IGNORE_LABEL, ModelSpec, TaskSpec
 from bench.records.stated_classes import are_generic
 
@@ -82,10 +82,7 @@ def listed(names: Sequence[str], most: int = MOST_SHOWN) -> str:
     >>> listed(["a", "b"]), listed([]), listed(list("abcdefghij"), 2)
     ('a, b', 'none', 'a, b and 8 more')
     """
-    if not names:
-        return "none"
-    shown = ", ".join(map(str, names[:most]))
-    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
+    return few(names, most) or "none"
 
 
 def matched_things(

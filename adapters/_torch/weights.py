@@ -16,7 +16,7 @@ from adapters._torch.class_names import key_of
 from adapters._torch.input import InputContract, contract_in
 from adapters._torch.matching import Chosen, LoadedWeights, choose, is_average, stands_beside
 from adapters._torch.weight_files import WeightFile, read_weight_file, shared_prefix
-from bench.errors import BenchError
+from bench.errors import BenchError, few
 from bench.records.stated_classes import classes_beside
 
 FORMAT = 1
@@ -152,7 +152,7 @@ def _of_others(left: list[str], chosen: Chosen, tolerated: tuple[str, ...]) -> t
     """Return a remark on tensors that were passed over by their names alone."""
     short = {name.removeprefix(chosen.prefix) for name in left}
     passed = tuple(sorted(name for name in short if not name.startswith(tolerated)))
-    return (f"passed over as of the training, not of the network: {_listed(passed)}",) if passed else ()
+    return (f"passed over as of the training, not of the network: {few(passed, 6)}",) if passed else ()
 
 
 def _of_places(chosen: Chosen) -> tuple[str, ...]:
@@ -161,7 +161,7 @@ def _of_places(chosen: Chosen) -> tuple[str, ...]:
     others = others or tuple(place for place in chosen.beside if place.rpartition(".")[2].isdigit())
     if not others or is_average(chosen.place):
         return ()
-    return (f"{chosen.place or 'the file'} was taken, and as many of its tensors lie in {_listed(others)}",)
+    return (f"{chosen.place or 'the file'} was taken, and as many of its tensors lie in {few(others, 6)}",)
 
 
 def _not_finite(given: dict[str, Tensor]) -> tuple[str, ...]:
@@ -236,7 +236,7 @@ def _checked_classes(file: WeightFile, path: Path, own: tuple[str, ...], where: 
         _check_classes(names, own, f"{where} (by {called} beside it)")
         return ()
     return (
-        f"{called} beside it names the classes {_listed(names)}, and the task has {_listed(own)}; if it is of these "
+        f"{called} beside it names the classes {few(names, 6)}, and the task has {few(own, 6)}; if it is of these "
         "weights, say trained_on with its names",
     )
 
@@ -297,7 +297,7 @@ def _other_classes(given: Shapes, own: Shapes, class_names: tuple[str, ...]) -> 
     else:
         counts = f"{layer} has {in_file} outputs in the file, and {in_model} in the model for the task's {classes}"
     return (
-        f"was trained for another number of classes: {counts} ({_listed(class_names)}). "
+        f"was trained for another number of classes: {counts} ({few(class_names, 6)}). "
         f"Train on this data set, or give weights that were trained for its classes.{hint}"
     )
 
@@ -330,14 +330,3 @@ def _other_network(given: Shapes, own: Shapes) -> str:
 def _needed(own: Shapes) -> set[str]:
     """Return the tensors without which torch does not load: older files have no counts of batches."""
     return {name for name in own if not name.endswith("num_batches_tracked")}
-
-
-def _listed(names: tuple[str, ...], most: int = 6) -> str:
-    """Return the names, or the first and how many there are besides.
-
-    >>> _listed(("a", "b")), _listed(tuple("abcdefgh"))
-    ('a, b', 'a, b, c, d, e, f and 2 more')
-    """
-    if len(names) <= most:
-        return ", ".join(names)
-    return f"{', '.join(names[:most])} and {len(names) - most} more"

@@ -24,7 +24,7 @@ class _Unwatched(io.FileIO):
         except OSError as error:
             if error.errno != errno.EPIPE and not self._whatever_happens:
                 raise
-            os.dup2(os.open(os.devnull, os.O_WRONLY), self.fileno())
+            _lead_nowhere(self.fileno())
             return memoryview(content).nbytes
 
 
@@ -70,4 +70,10 @@ def forget_output() -> None:
     try:
         sys.stdout.flush()
     except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _lead_nowhere(sys.stdout.fileno())
+
+
+def _lead_nowhere(number: int) -> None:
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, number)
+    os.close(nowhere)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import JsonValue
 
+from bench.errors import few
 from bench.records import Measurement
 from bench.report.summary.origins import several_origins
 from bench.report.summary.rows import Row
@@ -52,10 +53,9 @@ def _support(summary: RunSummary) -> list[str]:
         lines.append(f"Data set {dataset}: intervals and p-values are over {count} groups, not over images{rough}.")
     for row in {row.dataset: row for row in summary.rows if row.few_images}.values():
         dataset, classes = row.dataset, row.few_images
-        told = ", ".join(f"{name} ({images})" for name, images in list(classes.items())[:RARE_NAMED])
-        more = f" and {len(classes) - RARE_NAMED} more" if len(classes) > RARE_NAMED else ""
+        told = few((f"{name} ({images})" for name, images in classes.items()), RARE_NAMED)
         lines.append(
-            f"Data set {dataset}: fewer than 10 images or groups hold {told}{more}. Their scores, and means over classes "
+            f"Data set {dataset}: fewer than 10 images or groups hold {told}. Their scores, and means over classes "
             "that include them, rest on these few images and may be far from those of other images."
         )
         uncovered = [cell.label for cell in row.scores if cell.score.metric in ROUGH or cell.score.unit in ("mm", "px")]

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from pydantic import JsonValue
 
+from bench.errors import few
 from bench.report.draw.numbers import MISSING
 from bench.report.sentences import row_name
 from bench.report.summary.rows import Row
@@ -53,8 +54,7 @@ def _classes(read: Mapping[str, JsonValue]) -> str:
     unlike = [f"{theirs} = {own}" for theirs, own in both if theirs != own]
     if not unlike:
         return str(len(both))
-    more = f" and {len(unlike) - MOST_NAMES} more" if len(unlike) > MOST_NAMES else ""
-    return f"{len(both)} ({', '.join(unlike[:MOST_NAMES])}{more})"
+    return f"{len(both)} ({few(unlike, MOST_NAMES)})"
 
 
 def _fit(contract: Mapping[str, JsonValue], *, weights_given: bool) -> str:

@@ -47,7 +47,7 @@ def run_worker(
     log: Path,
     timeout_s: float,
     cwd: Path,
-    leash: WorkerStopper | None = None,
+    stopper: WorkerStopper | None = None,
 ) -> ProcessEnd:
     """Run a command in a session of its own until it ends or is over its limit.
 
@@ -61,9 +61,9 @@ def run_worker(
         log: File that gets its standard output and error.
         timeout_s: Wall-clock limit; then TERM, and KILL after `TERM_GRACE_S`.
         cwd: Its working folder.
-        leash: Handle by which another thread can end it.
+        stopper: Handle by which another thread can end it.
     """
-    leash = leash or WorkerStopper()
+    stopper = stopper or WorkerStopper()
     oom_before = kernel_oom_kills()
     started = time.monotonic()
     with log.open("ab") as output, nobody_left_behind() as left:
@@ -77,7 +77,7 @@ def run_worker(
         )
         left.session = process.pid
         try:
-            with leash.holds(process.pid), time_limit(process.pid, timeout_s) as over:
+            with stopper.holds(process.pid), time_limit(process.pid, timeout_s) as over:
                 return_code = process.wait()
         except BaseException:
             _end_group(process)

@@ -12,13 +12,13 @@ from bench.run.worker.process import do_here
 from bench.run.worker.progress import STOPPED
 
 
-def read_here(folder: Path, leash: WorkerStopper) -> ProcessEnd:
+def read_here(folder: Path, stopper: WorkerStopper) -> ProcessEnd:
     """Do the job of predictions in files in this process, which has read them before, to check the suite.
 
     It runs no model and imports no framework, so that there is nothing to keep apart.
     """
     oom_before, started = kernel_oom_kills(), time.monotonic()
-    token = STOPPED.set(lambda: leash.pulled)
+    token = STOPPED.set(lambda: stopper.pulled)
     try:
         do_here(folder)
     finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+from bench.errors import few
 from bench.records import Flag, Job, Outcome
 from bench.records.store.files import State
 from bench.records.store.layout import RunFolder
@@ -75,10 +76,9 @@ class Settling:
 
 
 def _wrote_elsewhere(files: list[str]) -> Flag:
-    named = ", ".join(files[:3]) + (f" and {len(files) - 3} more" if len(files) > 3 else "")
     return Flag(
         name=WROTE_ELSEWHERE,
-        seen=f"while it ran, {named} outside of its folder changed; the next run does what is damaged again",
+        seen=f"while it ran, {few(files, 3)} outside of its folder changed; the next run does what is damaged again",
     )
 
 

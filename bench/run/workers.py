@@ -81,8 +81,8 @@ class Workers(Protocol):
 class FreshInterpreters:
     """Starts an interpreter for each job."""
 
-    def __init__(self, leash: WorkerStopper | None = None) -> None:
-        self._leash = leash or WorkerStopper()
+    def __init__(self, stopper: WorkerStopper | None = None) -> None:
+        self._stopper = stopper or WorkerStopper()
 
     def expect(self, jobs: Iterable[Job]) -> None:
         """Nothing is prepared."""
@@ -90,19 +90,19 @@ class FreshInterpreters:
     def run(self, job: Job, python: Path, *, folder: Path, log: Path, timeout_s: float, tell: Tell) -> ProcessEnd:  # noqa: ARG002 - as in the protocol
         """Run the worker of a job until it ends or is over its limit."""
         if job.model.adapter == FROM_FILES:
-            return read_here(folder, self._leash)
+            return read_here(folder, self._stopper)
         return run_worker(
             [str(python), "-m", "bench.run.worker.process", str(folder)],
             environment=_environment(job, folder),
             log=log,
             timeout_s=timeout_s,
             cwd=harness_root(),
-            leash=self._leash,
+            stopper=self._stopper,
         )
 
     def stop(self) -> None:
         """End the worker that runs."""
-        self._leash.pull()
+        self._stopper.pull()
 
     def close(self) -> None:
         """Nothing waits."""
@@ -136,8 +136,8 @@ class ForkServers:
     def __init__(self, most: int = MOST_SERVERS) -> None:
         """Start nothing yet; at most `most` parents will wait at a time."""
         self._most = most
-        self._leash = WorkerStopper()
-        self._fresh = FreshInterpreters(self._leash)
+        self._stopper = WorkerStopper()
+        self._fresh = FreshInterpreters(self._stopper)
         self._servers: dict[Key, _Server] = {}
         self._expected: Counter[tuple[str, bool]] = Counter()
         self._examples: dict[tuple[str, bool], Job] = {}
@@ -152,12 +152,12 @@ class ForkServers:
 
     def run(self, job: Job, python: Path, *, folder: Path, log: Path, timeout_s: float, tell: Tell) -> ProcessEnd:
         """Run the worker of a job until it ends or is over its limit."""
-        if why_fresh(job) is None and not self._leash.pulled:
+        if why_fresh(job) is None and not self._stopper.pulled:
             server = self._server(job, python, folder, tell)
             self._expected[_kind(job)] -= 1
             try:
                 if server is not None:
-                    end = server.run(folder, log, timeout_s, self._leash)
+                    end = server.run(folder, log, timeout_s, self._stopper)
                     if end is not None:
                         return end
                     self._say(f"the parent of workers of {job.model.adapter} has ended", tell)
@@ -168,7 +168,7 @@ class ForkServers:
 
     def stop(self) -> None:
         """End the worker that runs; parents end when they are closed, or were about to start."""
-        self._leash.pull()
+        self._stopper.pull()
 
     def close(self) -> None:
         """End all parents."""
@@ -208,7 +208,7 @@ class ForkServers:
 
     def _await(self, server: _Server, tell: Tell) -> None:
         """Wait until a parent has imported; it is not used if it cannot fork."""
-        refusal = server.refusal(self._leash)
+        refusal = server.refusal(self._stopper)
         if refusal is not None:
             self._drop(server)
             self._refuse(server.key, refusal, tell)
@@ -308,15 +308,15 @@ class _Server:
             )
         self._answers = ours.makefile("r", encoding="utf-8")
 
-    def refusal(self, leash: WorkerStopper) -> str | None:
+    def refusal(self, stopper: WorkerStopper) -> str | None:
         """Wait until it has imported; return why it cannot fork, or None."""
-        with leash.holds(self._process.pid):
+        with stopper.holds(self._process.pid):
             answer = self._answer()
         died = f"a parent for workers of {self.key.adapter} could not be started: {self._last_line()}"
         told: str | None = died if answer is None else answer.get("refused")
         return told
 
-    def run(self, folder: Path, log: Path, timeout_s: float, leash: WorkerStopper) -> ProcessEnd | None:
+    def run(self, folder: Path, log: Path, timeout_s: float, stopper: WorkerStopper) -> ProcessEnd | None:
         """Fork a worker and wait for its end; None if there was no fork.
 
         As for a fresh interpreter, the calling thread blocks until the end, and on any exception the worker's
@@ -330,7 +330,7 @@ class _Server:
             pid = (self._answer() or {}).get("pid")
             if pid is None:
                 return None
-            with nobody_left_behind() as left, leash.holds(pid), time_limit(pid, timeout_s) as over:
+            with nobody_left_behind() as left, stopper.holds(pid), time_limit(pid, timeout_s) as over:
                 left.session = pid
                 status = self._status()
         except BrokenPipeError:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.adapter import adapter_folders
-from bench.errors import BenchError, PluginError
+from bench.errors import BenchError, PluginError, few
 from bench.records import ModelSpec, as_json_dict
 from bench.records.stated_classes import classes_beside
 from bench.records.store.files import content_sha256
@@ -38,7 +38,7 @@ def describe_weights(path: Path, interpreters: Interpreters, only: str | None = 
     kind = kind_of(path)
     lines = [f"{path}: {kind.name}", *(f"  {fact}" for fact in kind.facts)]
     if kind.code:
-        lines.append(f"  it holds objects beside tensors, which are never restored: {_some(kind.code)}")
+        lines.append(f"  it holds objects beside tensors, which are never restored: {few(kind.code, LISTED)}")
     published = _published(path)
     if published:
         return "\n".join([*lines, *published])
@@ -139,7 +139,7 @@ def _contract(said: dict[str, Any]) -> str:
 
 
 def _classes(names: Sequence[str] | None) -> list[str]:
-    return ["  it names no classes"] if names is None else [f"  {len(names)} classes: {_some(names)}"]
+    return ["  it names no classes"] if names is None else [f"  {len(names)} classes: {few(names, LISTED)}"]
 
 
 def _fitting(path: Path, rows: list[dict[str, Any]], names: Sequence[str] | None) -> list[str]:
@@ -154,7 +154,9 @@ def _fitting(path: Path, rows: list[dict[str, Any]], names: Sequence[str] | None
             *lines,
             "  other options may fit (bench list models), or write an adapter: bench new adapter NAME --out DIR",
         ]
-    lines = [f"fits {len(fits)} model config{'s' if len(fits) > 1 else ''}: {_some([row['name'] for row in fits])}"]
+    lines = [
+        f"fits {len(fits)} model config{'s' if len(fits) > 1 else ''}: {few([row['name'] for row in fits], LISTED)}"
+    ]
     if len(fits) > 1:
         lines.append("  these have the same tensors; choose the one whose description says how they were trained")
     row = fits[0]
@@ -194,9 +196,4 @@ def _ultralytics(path: Path, kind: Kind, names: Sequence[str] | None) -> list[st
     if named in cards:
         return [f"trained as {kind.network} by Ultralytics' trainer", *_lines(path, named, names, None)]
     what = "a network that it does not name" if kind.network is None else kind.network
-    return [f"trained as {what} by Ultralytics' trainer; there are model configs for {_some(cards)}"]
-
-
-def _some(names: Sequence[str]) -> str:
-    more = len(names) - LISTED
-    return ", ".join(map(str, names[:LISTED])) + (f" and {more} more" if more > 0 else "")
+    return [f"trained as {what} by Ultralytics' trainer; there are model configs for {few(cards, LISTED)}"]
