@@ -6,7 +6,6 @@ Exit codes: 0 success, 1 some case failed, 2 usage error (the message says how t
 from __future__ import annotations
 
 import argparse
-import contextlib
 import errno
 import gc
 import importlib
@@ -17,13 +16,14 @@ import signal
 import sys
 import threading
 from argparse import ArgumentParser
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 
 from bench import __version__
 from bench.cli.arguments import MODULES_OUTSIDE, common
 from bench.cli.deprecated import add_old_actions, with_old_spellings
+from bench.cli.interruptions import interruptible
 from bench.cli.streams import forget_output, open_streams
 
 GROUPS = ("compare models", "your data", "environment")
@@ -35,8 +35,6 @@ LONGEST_MESSAGE = 6000
 EXIT_USAGE_ERROR, EXIT_INTERRUPTED = 2, 130
 COLLECTED_AFTER = 50_000
 """New objects after which Python looks for some that hold each other alone; workers look as often as Python does."""
-AGAIN_S = 0.02
-"""Seconds after which an interruption that was lost comes again."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -46,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         gc.set_threshold(COLLECTED_AFTER, 20, 20)
     open_streams(own_process=arguments is None)
     try:
-        with _interruptible(interrupted):
+        with interruptible(interrupted):
             return _execute(arguments)
     except BaseException as error:
         # Some libraries make another exception of an interruption that comes while they are imported.
@@ -142,51 +140,6 @@ def _say(text: str) -> None:
 
     shown = visible(text)
     print(shown if len(shown) <= LONGEST_MESSAGE else f"{shown[:LONGEST_MESSAGE]} …", file=sys.stderr)
-
-
-@contextlib.contextmanager
-def _interruptible(interrupted: threading.Event) -> Iterator[None]:
-    """Take SIGTERM, and SIGHUP of a closed terminal, as Ctrl-C: the job in flight ends, and the next run goes on there.
-
-    What was started with SIGINT or SIGHUP ignored, as by `nohup`, goes on ignoring it.
-
-    An interruption that comes within a callback whose exceptions go nowhere, such as that of a weak reference, comes
-    again a moment later.
-
-    Args:
-        interrupted: Set by each of them.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def interrupt(_number: int, _frame: object) -> None:
-        interrupted.set()
-        raise KeyboardInterrupt
-
-    asked = (signal.SIGINT, signal.SIGHUP)  # ignored in the background of a shell, or by nohup
-    numbers = [signal.SIGTERM, *(one for one in asked if signal.getsignal(one) is not signal.SIG_IGN)]
-    before = {number: signal.signal(number, interrupt) for number in numbers}
-    told, again = sys.unraisablehook, threading.Event()
-
-    def went_nowhere(lost: sys.UnraisableHookArgs) -> None:
-        if not issubclass(lost.exc_type, KeyboardInterrupt):
-            told(lost)
-        elif not again.is_set():
-            threading.Thread(target=ask_again, daemon=True).start()
-
-    def ask_again() -> None:
-        if not again.wait(AGAIN_S):
-            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
-
-    sys.unraisablehook = went_nowhere
-    try:
-        yield
-    finally:
-        again.set()
-        sys.unraisablehook = told
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def parser() -> ArgumentParser:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import signal
@@ -76,6 +77,34 @@ def test_an_interruption_within_a_callback_whose_exceptions_go_nowhere_is_not_lo
     assert time.monotonic() - began < 10
     assert "interrupted; the same command goes on from here" in (said := capsys.readouterr().err)
     assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_that_a_library_drops_comes_again_and_its_clean_up_is_left_alone(number, monkeypatch, capsys):
+    cleaned: list[str] = []
+
+    def works_on(_: object) -> int:
+        for _ in range(3):  # as an import that tries what may be missing
+            with contextlib.suppress(BaseException):
+                signal.raise_signal(number)
+                time.sleep(20)
+        try:
+            time.sleep(20)
+        finally:
+            end = time.monotonic() + 0.5  # sleeps would go on behind a signal, too
+            while time.monotonic() < end:
+                time.sleep(0.01)
+            cleaned.append("whole")
+        return 0
+
+    monkeypatch.setattr(check, "execute", works_on)
+    before = signal.getsignal(signal.SIGTERM)
+    began = time.monotonic()
+    assert main(["check", "suite.yaml"]) == 130
+    assert time.monotonic() - began < 15
+    assert cleaned == ["whole"]
+    assert "interrupted; the same command goes on from here" in capsys.readouterr().err
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_a_second_interruption_does_not_cut_off_what_is_said_of_the_first(monkeypatch):
