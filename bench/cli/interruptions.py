@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import sys
 import threading
 from collections.abc import Iterator
+from typing import BinaryIO
 
 AGAIN_S, LONGEST_AGAIN_S = 0.02, 1.0
 """Seconds after which an interruption comes again, first and at most: each time after twice as long."""
+
+# What a forked child is sent is no interruption of this process.
+os.register_at_fork(after_in_child=lambda: signal.set_wakeup_fd(-1))
 
 
 @contextlib.contextmanager
@@ -18,9 +23,11 @@ def interruptible(interrupted: threading.Event) -> Iterator[None]:
 
     What was started with SIGINT or SIGHUP ignored, as by `nohup`, goes on ignoring it.
 
-    An exception that comes at any moment can be lost: in a callback such as that of a weak reference, or in a library
-    that drops whatever an import or the lookup of an attribute has raised. So an interruption comes again until the
-    exception is on its way, which is when something is being cleaned up for it, or until this context has ended.
+    An interruption can be lost. Python runs a handler between two steps of its own, so a signal that comes while this
+    thread is about to wait, for a queue or for the interpreter's lock, is noticed when the wait has ended; and an
+    exception is dropped by callbacks such as those of weak references, and by libraries that drop whatever an import
+    has raised. So a thread, to which the signal is written at once (`signal.set_wakeup_fd`), sends it again until the
+    exception is on its way, which is when something is being cleaned up for it, and until this context has ended.
 
     Args:
         interrupted: Set by each of them.
@@ -28,37 +35,43 @@ def interruptible(interrupted: threading.Event) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    left, again, insisting = threading.Event(), threading.Event(), list[threading.Thread]()
+    left, again = threading.Event(), threading.Event()
 
     def interrupt(number: int, _frame: object) -> None:
-        if again.is_set() and number == signal.SIGTERM:
+        if number == signal.SIGTERM and again.is_set():
             again.clear()
             if _is_on_its_way():
                 return
-        if not interrupted.is_set():
-            interrupted.set()
-            insisting.append(threading.Thread(target=insist, daemon=True))
-            insisting[0].start()
+        interrupted.set()
         raise KeyboardInterrupt
 
-    def insist() -> None:
-        pause_s = AGAIN_S
-        while not left.wait(pause_s):
-            again.set()
-            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
-            pause_s = min(2 * pause_s, LONGEST_AGAIN_S)
+    def insist(arrived: BinaryIO) -> None:
+        with arrived:
+            while (number := arrived.read(1)) and number[0] not in numbers:
+                pass
+            pause_s = AGAIN_S
+            while number and not left.wait(pause_s):
+                again.set()
+                signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
+                pause_s = min(2 * pause_s, LONGEST_AGAIN_S)
 
     asked = (signal.SIGINT, signal.SIGHUP)  # ignored in the background of a shell, or by nohup
     numbers = [signal.SIGTERM, *(one for one in asked if signal.getsignal(one) is not signal.SIG_IGN)]
     before = {number: signal.signal(number, interrupt) for number in numbers}
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    wakes = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    thread = threading.Thread(target=insist, args=(os.fdopen(reader, "rb", buffering=0),), daemon=True)
+    thread.start()
     say = sys.unraisablehook
     sys.unraisablehook = lambda lost: None if issubclass(lost.exc_type, KeyboardInterrupt) else say(lost)
     try:
         yield
     finally:
         left.set()
-        for thread in insisting:  # whose signal would meet the handlers of before
-            thread.join()
+        signal.set_wakeup_fd(wakes)
+        os.close(writer)
+        thread.join()  # before its signal would meet the handlers of before
         sys.unraisablehook = say
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -7,8 +7,10 @@ import errno
 import os
 import signal
 import sys
+import threading
 import time
 import weakref
+from queue import SimpleQueue
 
 import pytest
 
@@ -77,6 +79,25 @@ def test_an_interruption_within_a_callback_whose_exceptions_go_nowhere_is_not_lo
     assert time.monotonic() - began < 10
     assert "interrupted; the same command goes on from here" in (said := capsys.readouterr().err)
     assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_interruption_that_does_not_wake_what_waits_comes_again(number, monkeypatch, capsys):
+    def elsewhere() -> None:
+        time.sleep(0.2)  # until the main thread waits; were it not yet, the signal would be noticed at once
+        signal.pthread_kill(threading.get_ident(), number)
+
+    def waits(_: object) -> int:
+        threading.Thread(target=elsewhere).start()
+        SimpleQueue().get(timeout=20)
+        return 0
+
+    monkeypatch.setattr(check, "execute", waits)
+    before, began = threading.active_count(), time.monotonic()
+    assert main(["check", "suite.yaml"]) == 130
+    assert time.monotonic() - began < 15
+    assert "interrupted; the same command goes on from here" in capsys.readouterr().err
+    assert threading.active_count() == before
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
