@@ -336,5 +336,14 @@ def test_blocks_of_a_pass_have_all_of_its_time_and_images(batches):
 
 
 def test_the_time_of_a_pass_ends_it_after_the_batch_that_runs():
-    flow = pushed(sleeping(overlap=False), for_seconds(0.05))
-    assert len(flow.images) == 2  # of 44 ms each: the second begins before 50 ms
+    class Takes44Ms(Overlapping):
+        stages_overlap = False
+        now_ns = 0
+
+        def stage(self, stage, number):
+            self.now_ns += 44_000_000 if stage == "infer" else 0
+
+    adapter = Takes44Ms()
+    flow = pipelined(adapter, numbered, lambda: adapter.now_ns, for_seconds(0.05))
+    assert len(flow.images) == 2  # the second begins before 50 ms
+    assert flow.wall_ns == 88_000_000
