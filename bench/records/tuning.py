@@ -12,6 +12,7 @@ from bench.records.base import Record
 
 SamplerName = Literal["tpe", "random", "cmaes"]
 PrunerName = Literal["none", "median", "successive_halving", "hyperband"]
+EngineName = Literal["optuna", "ray"]
 
 
 class Searched(Record):
@@ -68,7 +69,9 @@ class Tune(Record):
         metric: Metric that is compared, on the validation split; None = the first metric of the suite.
         sampler: Optuna's sampler that proposes recipes: `tpe` (tree-structured Parzen estimator), `random`, or `cmaes`
             (covariance matrix adaptation, for numbers only).
-        pruner: Optuna's pruner that ends trainings early by their validations; `none` trains all to the end.
+        pruner: Pruner that ends trainings early by their validations; `none` trains all to the end.
+        engine: `optuna`, or `ray`: Ray Tune, whose OptunaSearch proposes and whose schedulers end trainings early.
+        at_once: Trials that are carried out at the same time at most; None = as many as there are places for.
         startup_trials: Trials that are drawn at random and not ended early, until sampler and pruner know enough.
         seed: Seed of the sampler.
     """
@@ -79,6 +82,8 @@ class Tune(Record):
     metric: str | None = None
     sampler: SamplerName = "tpe"
     pruner: PrunerName = "median"
+    engine: EngineName = "optuna"
+    at_once: int | None = Field(default=None, ge=1)
     startup_trials: int = Field(default=5, ge=1)
     seed: int = 0
 

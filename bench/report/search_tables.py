@@ -112,13 +112,19 @@ def search_notes(one: SearchSummary) -> list[str]:
     budget = " and ".join(
         [*([f"{tune.trials} trials"] if tune.trials else []), *([f"{tune.hours:g} hours"] if tune.hours else [])]
     )
+    engine = f"Optuna {one.optuna}" if not one.ray_tune else f"Ray Tune {one.ray_tune} with Optuna {one.optuna}"
     lines = [
-        f"Optuna {one.optuna}, sampler {tune.sampler} (seed {tune.seed}), pruner {tune.pruner}; budget {budget}: "
+        f"{engine}, sampler {tune.sampler} (seed {tune.seed}), pruner {tune.pruner}; budget {budget}: "
         f"{one.ended or 'still under way'}.",
         f"Searched: {space}.",
         "Trials are scored on the validation split alone. The score of the best trial is the largest of many and so "
         "too good: see the test scores of the models called *tuned*, which were trained again with other seeds.",
     ]
+    if one.beside:
+        lines.append(
+            f"{one.beside} of the {len(one.trials)} trials were proposed while others were under way: the same search "
+            "again may try other recipes, as trials may end in another order."
+        )
     if tune.pruner != "none" and one.trials and not any(trial.validations > 1 for trial in one.trials):
         lines.append("No training was validated before its end, so none could be stopped early.")
     if one.importance:

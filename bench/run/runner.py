@@ -214,6 +214,10 @@ class Runner:
         else:
             self._scorer.add(scoring, then)
 
+    def finish_scores(self) -> None:
+        """Have every case scored that was predicted."""
+        self._scorer.drain()
+
     def measure(self, job: Job) -> Steps:
         """Time or profile a case, or put it under load, provided that its predictions are there."""
         plan = self._plan_of[job.case_id]

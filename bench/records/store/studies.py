@@ -33,12 +33,14 @@ class Trial(Record):
         params: Field -> choice of the sampler: a number, or the place of a choice.
         values: Field -> value in the recipe.
         planned: The case, with the keys of its jobs.
+        in_flight: Numbers of the trials that were not over when it was proposed.
     """
 
     number: int
     params: dict[str, int | float]
     values: dict[str, JsonValue]
     planned: PlannedCase
+    in_flight: tuple[int, ...] = ()
 
 
 class Study(Record):
@@ -51,7 +53,8 @@ class Study(Record):
         metric: Metric that is compared, on the validation split.
         higher_is_better: Direction of the metric.
         final_ids: Cases that are trained with the best recipe.
-        optuna: Version that proposed the trials.
+        optuna: Version of Optuna, which proposed the trials.
+        ray_tune: Version of Ray, whose Tune asked Optuna and ended trials early; empty where it did not.
         trials: Trials in the order in which they were proposed.
         ended: Reason why no further trial is proposed; None while there may be one.
     """
@@ -63,6 +66,7 @@ class Study(Record):
     higher_is_better: bool
     final_ids: tuple[str, ...]
     optuna: str
+    ray_tune: str = ""
     trials: tuple[Trial, ...] = ()
     ended: str | None = None
 

@@ -56,7 +56,9 @@ class SearchSummary(Record):
         name: Its model and data set.
         tune: Settings of the search, as the suite states them.
         metric, higher_is_better: Metric that is compared on the validation split, and its direction.
-        optuna: Version that proposed the trials.
+        optuna: Version of Optuna, which proposed the trials.
+        ray_tune: Version of Ray, whose Tune asked Optuna and ended trials early; empty where it did not.
+        beside: Number of trials that were proposed while others were under way.
         ended: Reason why no further trial begins; None while it is under way.
         trials: Trials in their order.
         best: Number of the best trial; None while none is complete.
@@ -69,6 +71,8 @@ class SearchSummary(Record):
     metric: str
     higher_is_better: bool
     optuna: str
+    ray_tune: str = ""
+    beside: int = 0
     ended: str | None
     trials: tuple[TrialSummary, ...]
     best: int | None = None
@@ -104,6 +108,8 @@ def _summarised(view: StudyView) -> SearchSummary:
         metric=study.metric,
         higher_is_better=study.higher_is_better,
         optuna=study.optuna,
+        ray_tune=study.ray_tune,
+        beside=sum(bool(trial.in_flight) for trial in study.trials),
         ended=study.ended,
         trials=tuple(trials),
         best=None if best is None else best.trial.number + 1,

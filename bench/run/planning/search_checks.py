@@ -10,14 +10,14 @@ from pathlib import Path
 from bench.dataset import Dataset
 from bench.errors import UsageErrors
 from bench.metric import load_metric
-from bench.records import Case
+from bench.records import Case, Tune
 from bench.score.reduce import reaches
 from bench.suite.lines import SuiteLines
 from bench.suite.schema import Suite
 from bench.suite.tuning import check_tune, extremes, searches_of
 
-OF_SAMPLER = {"cmaes": "cmaes"}
-"""Sampler -> the package that it needs beside Optuna."""
+NEEDED = {"cmaes": ("cmaes",), "ray": ("ray", "pandas", "pyarrow", "requests", "fsspec")}
+"""Sampler or engine -> the packages that it needs beside Optuna."""
 
 
 def check_searches(
@@ -45,7 +45,7 @@ def check_searches(
         return ()
     own = UsageErrors()
     check_tune(suite, cases, source, lines, own)
-    _check_packages(suite.tune.sampler, source, lines, own)
+    _check_packages(suite.tune, source, lines, own)
     searches = () if own else searches_of(suite, cases)
     for search in searches:
         metric = load_metric(search.metric)
@@ -68,11 +68,12 @@ def check_searches(
     return tuple(case for search in searches for case in extremes(search, suite.tune)) if sound else ()
 
 
-def _check_packages(sampler: str, source: Path, lines: SuiteLines, usage_errors: UsageErrors) -> None:
-    needed = ["optuna", *([OF_SAMPLER[sampler]] if sampler in OF_SAMPLER else [])]
+def _check_packages(tune: Tune, source: Path, lines: SuiteLines, usage_errors: UsageErrors) -> None:
+    needed = ["optuna", *NEEDED.get(tune.sampler, ()), *NEEDED.get(tune.engine, ())]
     missing = [name for name in needed if find_spec(name) is None]
     if missing:
+        extras = "tune,ray" if tune.engine == "ray" else "tune"
         usage_errors.note(
             f"{source}: tune{lines.at('tune')}: a search needs {' and '.join(missing)}, which {sys.executable} does "
-            "not have. Install it with: pip install 'segbench[tune]'"
+            f"not have. Install it with: pip install 'segbench[{extras}]'"
         )

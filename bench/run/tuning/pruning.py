@@ -1,4 +1,4 @@
-"""Follows the training of a trial, and answers each of its validations with whether it goes on.
+"""Carries out the jobs of trials: follows their trainings, and answers each of its validations with whether it goes on.
 
 The training waits for the answer (`bench.run.worker.training_log`), so that it always ends at the validation that was
 decided on, on a busy machine too. Nothing of this runs beside a measurement of time.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from bench.records import Job
 from bench.records.store import layout
 from bench.records.store.files import write_atomically
 from bench.records.store.training_log import read_training_log
-from bench.run.executor import Ended, Event, Executor, Helpers, Task
+from bench.run.executor import Ended, Event, Executor, Helpers, Started, Task
 
 LOOK_EVERY_S = 0.05
 
@@ -25,15 +26,19 @@ Judge = Callable[[int, float | None], str | None]
 
 
 class TrialExecutor:
-    """Carries out the jobs of a trial by another executor, which outlives it, and has its training judged.
+    """Carries out the jobs of trials by another executor, which outlives it, and has their trainings judged.
 
     It was told of all trials before, so that a parent of workers that has imported pays.
     """
 
-    def __init__(self, executor: Executor, judge: Judge | None) -> None:
-        """Take the executor; without a judge no training is ended."""
-        self._executor, self._judge = executor, judge
+    def __init__(self, executor: Executor) -> None:
+        """Take the executor."""
+        self._executor = executor
+        self._judges: dict[str, Judge] = {}
         self._followed: dict[str, PruningWatcher] = {}
+        self._began: dict[str, float | None] = {}
+        self._case_of: dict[str, str] = {}
+        self._spent_s: dict[str, float] = {}
 
     @property
     def machine(self) -> Machine:
@@ -44,6 +49,21 @@ class TrialExecutor:
     def is_here(self) -> bool:
         """Return whether jobs are carried out on the machine of the command."""
         return self._executor.is_here
+
+    @property
+    def in_flight(self) -> int:
+        """Return how many jobs are in flight."""
+        return len(self._began)
+
+    def seconds(self, case_id: str) -> float:
+        """Return how long the jobs of a trial have run so far, without the time that they waited for a place."""
+        now = time.monotonic()
+        running = (now - began for key, began in self._began.items() if began and self._case_of[key] == case_id)
+        return self._spent_s.get(case_id, 0.0) + sum(running)
+
+    def judge(self, job: Job, judge: Judge) -> None:
+        """Have a training judged that is going to be submitted."""
+        self._judges[job.key] = judge
 
     def helpers(self) -> Helpers | None:
         """Return processes that do work of the command."""
@@ -57,21 +77,29 @@ class TrialExecutor:
         return self._executor.at_once(job)
 
     def hungry(self) -> bool:
-        """Return whether another job would begin soon."""
-        return self._executor.hungry()
+        """Return whether another job would begin soon: none is proposed while one waits, to learn as much as can be."""
+        return all(self._began.values()) and self._executor.hungry()
 
     def submit(self, task: Task) -> None:
         """Do a job; a training finds that it is judged when it begins."""
-        if task.job.kind == "train" and self._judge is not None:
+        job = task.job
+        if job.kind == "train" and (judge := self._judges.get(job.key)) is not None:
             task.folder.mkdir(parents=True, exist_ok=True)
-            self._followed[task.job.key] = PruningWatcher(task.folder, self._judge)
+            self._followed[job.key] = PruningWatcher(task.folder, judge)
+        self._began[job.key], self._case_of[job.key] = None, job.case_id
         self._executor.submit(task)
 
     def wait(self) -> Event:
         """Return the next that happens."""
         event = self._executor.wait()
-        if isinstance(event, Ended) and event.task.job.key in self._followed:
-            self._followed.pop(event.task.job.key).end()
+        if isinstance(event, Started):
+            self._began[event.task.job.key] = time.monotonic()
+        elif isinstance(event, Ended):
+            job = event.task.job
+            if (began := self._began.pop(job.key)) is not None:
+                self._spent_s[job.case_id] = self._spent_s.get(job.case_id, 0.0) + time.monotonic() - began
+            if job.key in self._followed:
+                self._followed.pop(job.key).end()
         return event
 
     def cancel(self) -> None:
@@ -79,8 +107,8 @@ class TrialExecutor:
         self._executor.cancel()
 
     def close(self) -> None:
-        """Follow nothing any more, and end what is in flight; the executor stays for the next trial."""
-        if self._followed:
+        """Follow nothing any more, and end what is in flight; the executor stays for what comes after the search."""
+        if self._began:
             self._executor.cancel()
         for one in self._followed.values():
             one.end()

@@ -1,28 +1,38 @@
-"""Carries out the searches of a suite: trials one after another, each an ordinary job, until the budget is spent.
+"""Carries out the searches of a suite: trials of ordinary jobs, as many at once as there are places for.
 
 A trial trains, predicts the validation split and is scored there. No job of a search is given the test split: what it
-is planned with has the validation split in its place. A search that was interrupted goes on with the trial that was
+is planned with has the validation split in its place. A search that was interrupted goes on with the trials that were
 under way, because all that is known of a trial stands in the run's files.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.errors import BenchError
 from bench.metric import load_metric
-from bench.records import Case, as_json_dict, digest
+from bench.records import Case, Tune, as_json_dict, digest
 from bench.records.store.layout import RunFolder
-from bench.records.store.studies import Study, StudyView, Trial, TrialView, read_study, study_view, write_study
+from bench.records.store.studies import (
+    Study,
+    StudyView,
+    Trial,
+    TrialView,
+    read_study,
+    study_view,
+    trial_view,
+    write_study,
+)
 from bench.run.console import ForwardingConsole, RunConsole
 from bench.run.environments.interpreters import Interpreters
 from bench.run.executor import Executor
 from bench.run.expected import Expectation, duration
 from bench.run.planning.prepare import Prepared
 from bench.run.runner import Runner, Steps, Wanted
-from bench.run.tuning.proposals import Proposal, Proposals, optuna_version
+from bench.run.tuning.optuna import optuna_version
+from bench.run.tuning.proposals import Proposal, Proposals
 from bench.run.tuning.pruning import TrialExecutor
 from bench.score.runs import Scoring, scoring_of
 from bench.suite.jobs import CasePlan
@@ -101,16 +111,18 @@ def study_of(prepared: Prepared, planned: PlannedSearch, run: RunFolder) -> Stud
 
 
 def over(prepared: Prepared, view: StudyView) -> str | None:
-    """Return why no further trial of a search begins, None where one does."""
-    tune, ended = prepared.suite.tune, sum(one.state != "unfinished" for one in view.trials)
-    assert tune is not None
-    if any(one.state == "unfinished" for one in view.trials):
-        return None
-    if tune.trials is not None and ended >= tune.trials:
+    """Return why no further trial of a search begins and none is under way; None where there is more to do."""
+    assert prepared.suite.tune is not None
+    return None if view.count("unfinished") else _spent(prepared.suite.tune, view)
+
+
+def _spent(tune: Tune, view: StudyView, running_s: float = 0.0) -> str | None:
+    """Return why no further trial of a search begins; those under way have taken `running_s` so far."""
+    if tune.trials is not None and len(view.trials) >= tune.trials:
         return f"all {tune.trials} trials are done"
-    if tune.hours is not None and view.seconds >= 3600 * tune.hours:
+    if tune.hours is not None and view.seconds + running_s >= 3600 * tune.hours:
         return f"its {tune.hours:g} hours are spent"
-    return f"each of its first {ended} trials failed" if _is_hopeless(view) else None
+    return f"each of its first {view.count('failed')} trials failed" if _is_hopeless(view) else None
 
 
 def _is_done(prepared: Prepared, planned: PlannedSearch, run: RunFolder) -> bool:
@@ -119,7 +131,8 @@ def _is_done(prepared: Prepared, planned: PlannedSearch, run: RunFolder) -> bool
 
 
 def _is_hopeless(view: StudyView) -> bool:
-    return len(view.trials) >= HOPELESS and view.count("failed") == len(view.trials)
+    ended = len(view.trials) - view.count("unfinished")
+    return ended >= HOPELESS and view.count("failed") == ended
 
 
 def _digest(prepared: Prepared, planned: PlannedSearch) -> str:
@@ -128,23 +141,41 @@ def _digest(prepared: Prepared, planned: PlannedSearch) -> str:
     assert prepared.plan_case is not None
     assert tune is not None
     plan = prepared.plan_case(planned.case)
-    method = {name: value for name, value in as_json_dict(tune).items() if name not in ("trials", "hours")}
+    method = {name: value for name, value in as_json_dict(tune).items() if name not in ("trials", "hours", "at_once")}
+    if tune.engine == "optuna":  # searches that began before there was another
+        del method["engine"]
     return digest([planned.metric, plan.train.key if plan.train else "", plan.predict.key, method])
 
 
 @dataclass(frozen=True)
 class _Trials:
-    """The plan of one trial, as the runner takes it."""
+    """The plan of a search as the runner takes it: its cases become known one by one."""
 
-    cases: tuple[CasePlan, ...]
     interpreters: Interpreters
+    cases: tuple[CasePlan, ...] = ()
 
 
 class _TrialConsole(ForwardingConsole):
-    """Tells of the jobs of one trial after the other."""
+    """Tells of the jobs of the trials."""
 
     def expect(self, expectation: Expectation) -> None:
         """Say nothing: how long a search takes is told by its trials."""
+
+
+class _Coming:
+    """Yields the steps of the trials that may begin; it ends while none may, and goes on when it is asked again."""
+
+    def __init__(self, following: Callable[[], Steps | None]) -> None:
+        self._following = following
+
+    def __iter__(self) -> Iterator[Steps]:
+        return self
+
+    def __next__(self) -> Steps:
+        steps = self._following()
+        if steps is None:
+            raise StopIteration
+        return steps
 
 
 class _Search:
@@ -161,30 +192,72 @@ class _Search:
     ) -> None:
         assert prepared.suite.tune is not None
         self._prepared, self._planned, self._tune = prepared, planned, prepared.suite.tune
-        self._run, self._results, self._executor = run, results, executor
+        self._run, self._results = run, results
+        self._of_all, self._executor = executor, TrialExecutor(executor)
         self._plan = prepared.plan.model_copy(update={"metrics": (planned.metric,)})
         self._view = self._begun()
-        self._console = console_for(2 * max(0, (self._tune.trials or 0) - len(self._ended())))
+        self._ended = len(self._view.trials) - self._view.count("unfinished")
+        self._console = console_for(2 * max(0, (self._tune.trials or 0) - self._ended))
+        self._proposals = Proposals(self._view.study)
+        self._in_flight: dict[int, Proposal] = {}
+        self._waiting: list[int] = []
+        self._over: list[int] = []
 
     def carry_out(self) -> None:
         """Try recipes until the budget is spent."""
-        proposals = Proposals(self._view.study)
-        ended, unfinished = self._ended(), [one for one in self._view.trials if one.state == "unfinished"]
-        proposals.take_up(ended)
-        if ended:
-            self._console.note(f"{self._planned.name}: goes on after {len(ended)} trials")
-        if proposals.differs:
+        self._in_flight = self._proposals.take_up(self._view.trials)
+        self._waiting = sorted(self._in_flight)
+        if self._ended:
+            self._console.note(f"{self._planned.name}: goes on after {self._ended} trials")
+        if self._proposals.differs:
             self._console.note(
                 f"{self._planned.name}: this version of Optuna would have proposed other recipes than those of "
                 f"{self._view.study.optuna}; the trials that are there stand"
             )
         self._expect_trials()
-        for one in unfinished:
-            self._try(proposals, proposals.again(one.trial.params), one.trial)
-        while (why := over(self._prepared, self._view)) is None:
-            proposal = proposals.next()
-            self._try(proposals, proposal, self._added(proposal))
+        console, work = _TrialConsole(self._console), _Trials(self._prepared.interpreters)
+        with Runner(work, self._run, self._results, lambda _: console, lambda _: True, self._executor) as runner:
+            runner.carry_out(_Coming(lambda: self._coming(runner)))
+        why = over(self._prepared, self._view)
+        assert why is not None
         self._end(why)
+
+    def _coming(self, runner: Runner) -> Steps | None:
+        """Return the steps of the next trial; None where none may begin now."""
+        self._settle(runner)
+        if self._waiting:
+            return self._steps(runner, self._view.trials[self._waiting.pop(0)].trial)
+        at_once, jobs = self._tune.at_once, self._executor.in_flight
+        if len(self._in_flight) > jobs or (at_once is not None and jobs >= at_once):
+            return None  # one of the trials waits for a job of another, whose recipe is the same
+        running = sum(self._executor.seconds(self._view.trials[n].trial.planned.case.id) for n in self._in_flight)
+        if _spent(self._tune, self._view, running) is not None:
+            return None
+        proposal = self._proposals.next()
+        trial = self._added(proposal)
+        self._in_flight[trial.number] = proposal
+        return self._steps(runner, trial)
+
+    def _settle(self, runner: Runner) -> None:
+        """Learn from the trials whose steps have ended."""
+        runner.finish_scores()
+        for number in sorted(self._over):
+            view = self._viewed(number)
+            if view.state == "unfinished":
+                raise BenchError(
+                    f"{self._planned.name}: trial {number + 1} could not be scored; what is done so far is kept. See "
+                    f"the line above, and {self._run.jobs}"
+                )
+            self._proposals.learn(self._in_flight.pop(number), view)
+            self._console.note(self._describe(view))
+        self._over.clear()
+
+    def _viewed(self, number: int) -> TrialView:
+        """Return a trial as its files are now."""
+        views = list(self._view.trials)
+        views[number] = trial_view(self._run, self._view.study, views[number].trial)
+        self._view = replace(self._view, trials=tuple(views))
+        return views[number]
 
     def _begun(self) -> StudyView:
         """Return the search as far as it got; one of the same name with another space begins anew."""
@@ -198,6 +271,7 @@ class _Search:
                 higher_is_better=load_metric(self._planned.metric).higher_is_better,
                 final_ids=(),
                 optuna=optuna_version(),
+                ray_tune=_ray_version() if self._tune.engine == "ray" else "",
             )
         finals = tuple(case.id for case in self._planned.finals)
         study = found.model_copy(update={"tune": self._tune, "final_ids": finals, "ended": None})
@@ -206,12 +280,9 @@ class _Search:
         write_study(self._run, study)
         return study_view(self._run, study)
 
-    def _ended(self) -> list[TrialView]:
-        return [one for one in self._view.trials if one.state != "unfinished"]
-
     def _expect_trials(self) -> None:
         """Tell the executor how many trainings and predictions there will be, roughly."""
-        left = (self._tune.trials or 2) - len(self._ended())
+        left = (self._tune.trials or 2) - self._ended
         probe = self._plan_trial(self._planned.case)
         self._executor.expect(job for _ in range(left) for job in (probe.train, probe.predict) if job is not None)
 
@@ -224,39 +295,28 @@ class _Search:
         number = len(self._view.trials)
         plan = self._plan_trial(require_recipe(self._planned, number, proposal.values))
         trial = Trial(
-            number=number, params=proposal.params, values=proposal.values, planned=self._prepared.planned(plan)
+            number=number,
+            params=proposal.params,
+            values=proposal.values,
+            planned=self._prepared.planned(plan),
+            in_flight=tuple(sorted(self._in_flight)),
         )
-        study = self._view.study
-        self._write(study.model_copy(update={"trials": (*study.trials, trial)}))
+        study = self._view.study.model_copy(update={"trials": (*self._view.study.trials, trial)})
+        write_study(self._run, study)
+        self._view = StudyView(study, (*self._view.trials, trial_view(self._run, study, trial)))
         return trial
 
-    def _write(self, study: Study) -> None:
-        write_study(self._run, study)
-        self._view = study_view(self._run, study)
-
-    def _try(self, proposals: Proposals, proposal: Proposal, trial: Trial) -> None:
-        """Train, predict and score a trial as far as that is not done, and learn from it."""
+    def _steps(self, runner: Runner, trial: Trial) -> Steps:
+        """Train, predict and score a trial as far as that is not done."""
         plan = self._plan_trial(trial.planned.case)
-        console = _TrialConsole(self._console)
-        executor = TrialExecutor(self._executor, self._judge(proposal) if self._tune.pruner != "none" else None)
-        work = _Trials((plan,), self._prepared.interpreters)
-        with Runner(work, self._run, self._results, lambda _: console, lambda _: True, executor) as runner:
-            runner.carry_out([self._steps(runner, plan)])
-        self._view = study_view(self._run, self._view.study)
-        view = self._view.trials[trial.number]
-        if view.state == "unfinished":
-            raise BenchError(
-                f"{self._planned.name}: trial {trial.number + 1} could not be scored; what is done so far is kept. See "
-                f"the line above, and {self._run.jobs}"
-            )
-        proposals.learn(proposal, view)
-        self._console.note(self._describe(view))
-
-    def _steps(self, runner: Runner, plan: CasePlan) -> Steps:
+        if plan.train is not None and self._tune.pruner != "none":
+            self._executor.judge(plan.train, self._judge(self._in_flight[trial.number]))
         for step in (runner.train, runner.predict):
             if not (yield from step(plan)):
-                return False
-        runner.score(plan, self._score, lambda _: None)
+                break
+        else:
+            runner.score(plan, self._score, lambda _: None)
+        self._over.append(trial.number)
         return True
 
     def _score(self, plan: CasePlan, predictions: Path) -> Scoring | None:
@@ -289,7 +349,7 @@ class _Search:
 
     def _end(self, why: str) -> None:
         best = self._view.best
-        self._write(self._view.study.model_copy(update={"ended": why}))
+        write_study(self._run, self._view.study.model_copy(update={"ended": why}))
         if best is None:
             self._console.note(
                 f"{self._planned.name}: {why} ({self._view.counts}); there is no best recipe, and none is trained"
@@ -298,6 +358,12 @@ class _Search:
             self._console.note(
                 f"{self._planned.name}: {why} ({self._view.counts}); trial {best.trial.number + 1} is the best"
             )
+
+
+def _ray_version() -> str:
+    from bench.run.tuning.ray_tune import ray_version
+
+    return ray_version()
 
 
 def _word(value: object) -> str:

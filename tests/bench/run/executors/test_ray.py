@@ -148,14 +148,31 @@ def at_work(process: psutil.Process, results: Path) -> bool:
 
 def test_a_search_on_the_cluster_tries_and_finds_what_one_on_this_machine_does(cluster, tmp_path):
     pytest.importorskip("optuna", reason="needs optuna: pip install 'segbench[tune]'")
-    suite = searched_suite(tmp_path, trials=3)
-    assert main(["run", str(suite), "--results", str(tmp_path / "here")]) == 0
-    bench = bench_on(cluster, suite, tmp_path / "there")
+    suite = searched_suite(tmp_path, trials=3, sampler="random", pruner="none")  # the rest depends on what ends first
+    assert main(["run", str(suite), "--results", str(tmp_path / "here"), "--case", "*seed 1"]) == 0
+    bench = bench_on(cluster, suite, tmp_path / "there", "--case", "*seed 1")
     _, said = bench.communicate(timeout=200)
     assert bench.returncode == 0, said
     here, there = (what_it_did(study_of(tmp_path / name)) for name in ("here", "there"))
     assert len(here) == 3
     assert here == there
+
+
+def test_ray_tune_proposes_a_trial_for_each_node_and_ends_those_that_fall_behind(cluster, tmp_path):
+    pytest.importorskip("optuna", reason="needs optuna: pip install 'segbench[tune]'")
+    suite = searched_suite(tmp_path, trials=4, engine="ray", sampler="random", pruner="successive_halving")
+    bench = bench_on(cluster, suite, tmp_path / "results", "--case", "*seed 1")
+    _, said = bench.communicate(timeout=200)
+    assert bench.returncode == 0, said
+    view = study_of(tmp_path / "results")
+    assert view.study.ray_tune
+    assert [one.trial.in_flight for one in view.trials][:2] == [(), (0,)]
+    trained = [one for one in view.trials if one.validations]
+    # with successive halving a trial is ended at its first validation where three quarters were better there
+    assert {len(one.validations) for one in trained if one.state == "pruned"} <= {1, 4}
+    nodes = {job.provenance.node for *_, job in spans(newest_run(tmp_path / "results"), "train")}
+    assert len(nodes) > 1
+    assert all(one.state in ("complete", "pruned", "failed") for one in view.trials)
 
 
 def test_what_the_nodes_score_is_what_this_machine_scores_bit_for_bit(cluster, tmp_path, monkeypatch):

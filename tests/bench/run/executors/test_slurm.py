@@ -116,7 +116,7 @@ def test_an_interrupt_takes_all_jobs_out_of_the_queue_and_the_next_run_goes_on(c
 
 def test_a_search_in_the_queue_tries_and_finds_what_one_on_this_machine_does(cluster, tmp_path):
     pytest.importorskip("optuna", reason="needs optuna: pip install 'segbench[tune]'")
-    suite = searched_suite(tmp_path, trials=2)
+    suite = searched_suite(tmp_path, trials=2, sampler="random", pruner="none")
     for name, flags in (("here", ()), ("there", ("--executor", "slurm"))):
         assert main(["run", str(suite), "--results", str(tmp_path / name), "--case", "*seed 1", *flags]) == 0
     here, there = (what_it_did(study_of(tmp_path / name)) for name in ("here", "there"))
@@ -124,6 +124,7 @@ def test_a_search_in_the_queue_tries_and_finds_what_one_on_this_machine_does(clu
     assert here == there
     asked = Counter(flags["job-name"] for flags in cluster.flags())
     assert asked == {"bench-probe": 1, "bench-train": 3, "bench-predict": 3}
+    assert [one.trial.in_flight for one in study_of(tmp_path / "there").trials] == [(), (0,)]
 
 
 def test_what_is_missing_or_mistyped_is_said_at_once(cluster, tmp_path, monkeypatch):
