@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import json
-
-from pydantic import JsonValue
-
 from bench.metric import load_metric
 from bench.records.store.studies import TRIAL_STATES
-from bench.report.draw.numbers import MISSING, count
+from bench.report.draw.numbers import MISSING, count, value_in_words, values_in_words
 from bench.report.summary.searches import FEWEST, SearchSummary, TrialSummary
 from bench.report.summary.summarise import RunSummary
 from bench.report.summary.sweeps import Sweep, SweepPoint
@@ -140,22 +136,6 @@ def search_notes(one: SearchSummary) -> list[str]:
     if listed < len(one.trials):
         lines.append(f"The best {listed} of {len(one.trials)} trials are listed; all are in results.json.")
     return lines
-
-
-def values_in_words(values: dict[str, JsonValue]) -> str:
-    """Return a recipe's searched fields in a line."""
-    return ", ".join(f"{field} {value_in_words(value)}" for field, value in values.items())
-
-
-def value_in_words(value: JsonValue) -> str:
-    """Return a value of a field with at most four significant digits.
-
-    >>> value_in_words(0.00123456), value_in_words("dice"), value_in_words([64, 64]), value_in_words(8)
-    ('0.001235', 'dice', '[64, 64]', '8')
-    """
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _score(value: float | None) -> str:

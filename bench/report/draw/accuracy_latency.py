@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bench.report.draw.figure import GREY, colour, ink, marker, shortened
+from bench.report.draw.figure import GREY, colour, ink, marker, shortened, tell
 from bench.report.draw.text_places import Anchor, Box, place
 
 if TYPE_CHECKING:
@@ -40,6 +40,8 @@ class AccuracyPoint:
         latency_ms: Latency per image, with its interval `latency_low`, `latency_high`, milliseconds.
         pareto_optimal: True if no other of its group is better and as fast.
         group: Name of the group in which it competes (data set and device); each group has a Pareto front of its own.
+        share: Text that stands behind its name: in how many of the resamples it is Pareto-optimal.
+        told: Text that it shows where it is pointed to.
     """
 
     label: str
@@ -51,6 +53,8 @@ class AccuracyPoint:
     latency_high: float | None
     pareto_optimal: bool
     group: str = ""
+    share: str = ""
+    told: str = ""
 
 
 def accuracy_latency(
@@ -71,7 +75,7 @@ def accuracy_latency(
     axes.margins(x=0.09, y=0.1)
     latencies = [p.latency_ms for p in points]
     if latencies and max(latencies) > LOG_ABOVE * min(latencies):
-        _logarithmic(axes)
+        logarithmic(axes)
     told = points if len(points) <= MOST_TOLD else [p for p in points if p.pareto_optimal][:MOST_TOLD]
     _crowd(axes, [p for p in points if p not in told] if len(told) < len(points) else [])
     for position, point in enumerate(told):
@@ -79,7 +83,7 @@ def accuracy_latency(
     fronts = _fronts(axes, points, higher_is_better)
     where: Any = "outside right upper" if numbered else "outside lower center"
     figure.legend(handles=_point_legend(told if numbered else ()), loc=where, ncols=1 if numbered else 2)
-    _name_points(figure, axes, told, [str(i + 1) if numbered else p.label for i, p in enumerate(told)], fronts)
+    _name_points(figure, axes, told, [f"{i + 1 if numbered else p.label}{p.share}" for i, p in enumerate(told)], fronts)
     return figure
 
 
@@ -109,7 +113,8 @@ def _crowd(axes: Axes, points: Sequence[AccuracyPoint]) -> None:
     )
 
 
-def _logarithmic(axes: Axes) -> None:
+def logarithmic(axes: Axes) -> None:
+    """Make the horizontal axis logarithmic, with plain numbers along it."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     axes.set_xscale("log")
@@ -154,7 +159,7 @@ def _point_legend(points: Sequence[AccuracyPoint]) -> list[Line2D]:
 
 
 def _point(axes: Axes, point: AccuracyPoint, position: int) -> None:
-    axes.errorbar(
+    bars = axes.errorbar(
         [point.latency_ms],
         [point.score],
         xerr=_reach(point.latency_ms, point.latency_low, point.latency_high),
@@ -168,6 +173,7 @@ def _point(axes: Axes, point: AccuracyPoint, position: int) -> None:
         capsize=2.5,
         zorder=3,
     )
+    tell(bars[0], point.told)
 
 
 def _reach(value: float, low: float | None, high: float | None) -> list[list[float]] | None:
@@ -200,7 +206,7 @@ def _name_points(
             name,
             (point.latency_ms, point.score),
             xytext=(0, 0),
-            textcoords="offset pixels",
+            textcoords="offset points",
             ha="center",
             va="center",
             fontsize=8,
@@ -216,7 +222,8 @@ def _name_points(
     inside = Box(frame.x0, frame.y0, frame.x1, frame.y1)
     boxes = place(anchors, frame=inside, radius=6 * pixel, lines=_line_boxes(axes, points, fronts))
     for position, (text, anchor, box) in enumerate(zip(texts, anchors, boxes, strict=True)):
-        text.set_position(((box.left + box.right) / 2 - anchor.x, (box.bottom + box.top) / 2 - anchor.y))
+        away = (box.left + box.right) / 2 - anchor.x, (box.bottom + box.top) / 2 - anchor.y
+        text.set_position((away[0] / pixel, away[1] / pixel))  # points, which vector forms keep
         _leader(axes, anchor, box, 12 * pixel, colour(position))
 
 

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec
 from bench.records.store.files import write_atomically
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -51,6 +52,7 @@ STYLE: Any = {
     "hatch.linewidth": 0.6,
     "savefig.dpi": DPI,
     "figure.dpi": DPI,
+    "text.parse_math": False,  # a name may hold dollar signs
 }
 
 
@@ -181,22 +183,36 @@ def draw(path: Path, make: Callable[P, Figure], *args: P.args, **kwargs: P.kwarg
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write a figure as PNG without date or version, so that equal figures are equal files; see `also_as`."""
+    """Write a figure as PNG, and in the forms of `also_as`."""
+    for form in ("png", *_FURTHER.get()):
+        content = content_of(figure, form, path.stem)
+        write_atomically(path if form == "png" else path.with_suffix(f".{form}"), content, to_disk=False)
+
+
+def content_of(figure: Figure, form: str, name: str) -> bytes:
+    """Return a figure as a file of a form, without date or version: equal figures of a name are equal files."""
     import matplotlib as mpl
 
     engine = figure.get_layout_engine()
     if engine is not None:  # of itself, matplotlib would draw everything once more to lay it out
         engine.execute(figure)
         figure.set_layout_engine("none")
-    for form in ("png", *_FURTHER.get()):
-        content = io.BytesIO()
-        # Glyphs stay text in SVG; names inside of it would be drawn at random.
-        with mpl.rc_context({"svg.hashsalt": path.stem, "svg.fonttype": "none", "pdf.fonttype": 42}):
-            figure.savefig(content, format=form, dpi=DPI, metadata=_WITHOUT_DATE[form])
-        write_atomically(path if form == "png" else path.with_suffix(f".{form}"), content.getvalue(), to_disk=False)
+    content = io.BytesIO()
+    # Glyphs stay text in SVG; names inside of it would be drawn at random.
+    with mpl.rc_context({"svg.hashsalt": name, "svg.fonttype": "none", "pdf.fonttype": 42}):
+        figure.savefig(content, format=form, dpi=DPI, metadata=_WITHOUT_DATE[form])
+    return content.getvalue()
 
 
 _WITHOUT_DATE: dict[str, Any] = {"png": {"Software": None}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
+TOLD = "told: "
+
+
+def tell(artist: Artist, text: str) -> None:
+    """Have what is drawn show a text where it is pointed to; `report.html` does so."""
+    artist.set_gid(TOLD + text)
+
+
 _FURTHER: ContextVar[tuple[str, ...]] = ContextVar("_FURTHER", default=())
 
 

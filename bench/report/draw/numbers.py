@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
+
+from pydantic import JsonValue
 
 MISSING = "–"
 SIGNIFICANT = 4
@@ -99,3 +102,19 @@ def mebibytes(value: int | None) -> str:
     ('1.5', '–')
     """
     return MISSING if value is None else f"{value / 2**20:.1f}" if value < 100 * 2**20 else f"{value / 2**20:.0f}"
+
+
+def values_in_words(values: dict[str, JsonValue]) -> str:
+    """Return a recipe's searched fields in a line."""
+    return ", ".join(f"{field} {value_in_words(value)}" for field, value in values.items())
+
+
+def value_in_words(value: JsonValue) -> str:
+    """Return a value of a field with at most four significant digits.
+
+    >>> value_in_words(0.00123456), value_in_words("dice"), value_in_words([64, 64]), value_in_words(8)
+    ('0.001235', 'dice', '[64, 64]', '8')
+    """
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return value if isinstance(value, str) else json.dumps(value)

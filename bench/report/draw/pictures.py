@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ from bench.report.draw.accuracy_latency import AccuracyPoint, accuracy_latency
 from bench.report.draw.contact_sheet import SheetRow, Tile, contact_sheet
 from bench.report.draw.figure import draw, missing_letters, told_of
 from bench.report.draw.load_curves import PICTURE, draw_loads
+from bench.report.draw.numbers import milliseconds, share_of, with_interval
 from bench.report.draw.probability_curves import draw_probabilities
 from bench.report.draw.recipes import draw_recipes
 from bench.report.draw.robustness import draw_robustness
@@ -32,6 +34,9 @@ from bench.report.draw.tiles import (
 from bench.report.draw.training_pictures import draw_training
 from bench.report.summary.rows import Row, best_cases
 from bench.report.summary.summarise import RunSummary
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 SHEET = "contact_sheet"
 SHEET_IMAGES = 5
@@ -128,15 +133,17 @@ def _accuracy_latency(summary: RunSummary, path: Path) -> Path | None:
     points = accuracy_points(summary)
     if not points:
         return None
-    draw(
-        path,
-        accuracy_latency,
-        points,
-        score_label=summary.headline_in_unit,
-        latency_label="end-to-end latency, median (ms per image)",
-        higher_is_better=summary.higher_is_better,
-    )
+    draw(path, accuracy_figure, summary, points)
     return path
+
+
+def accuracy_figure(summary: RunSummary, points: Sequence[AccuracyPoint]) -> Figure:
+    """Return the headline against latency."""
+    latency = "end-to-end latency, median (ms per image)"
+    better = summary.higher_is_better
+    return accuracy_latency(
+        points, score_label=summary.headline_in_unit, latency_label=latency, higher_is_better=better
+    )
 
 
 def accuracy_points(summary: RunSummary) -> list[AccuracyPoint]:
@@ -147,23 +154,38 @@ def accuracy_points(summary: RunSummary) -> list[AccuracyPoint]:
         score = row.headline
         if timing is None or timing.ms_per_image is None or score is None or score.value is None:
             continue
+        ends = (timing.ms_per_image, timing.ms_per_image_low, timing.ms_per_image_high)
+        label, share = _label(summary, row), row.pareto_probability
+        front = "" if share is None else f", on the front in {share_of(share)} of the resamples"
         points.append(
             AccuracyPoint(
-                label=_label(summary, row),
+                label=label,
                 score=score.value,
                 score_low=score.low,
                 score_high=score.high,
-                latency_ms=timing.ms_per_image,
-                latency_low=timing.ms_per_image_low,
-                latency_high=timing.ms_per_image_high,
+                latency_ms=ends[0],
+                latency_low=ends[1],
+                latency_high=ends[2],
                 pareto_optimal=bool(row.pareto_optimal),
                 group=f"{row.dataset} {row.target.split()[0]}",
+                share="" if share is None else f" {share_of(share)}",
+                told=f"{label}: {summary.headline} {with_interval(score.value, score.low, score.high, default=3)}, "
+                f"{milliseconds(ends[0])} ms ({milliseconds(ends[1])}–{milliseconds(ends[2])}){front}",
             )
         )
     return points
 
 
 def _stage_times(summary: RunSummary, path: Path) -> Path | None:
+    bars = stage_bars(summary)
+    if not bars:
+        return None
+    draw(path, stage_times, bars)
+    return path
+
+
+def stage_bars(summary: RunSummary) -> list[StageBar]:
+    """Return a bar for every row whose stages were timed, of very many those with the best score."""
     bars = []
     shown = [row for row in summary.rows if row.latency is not None]
     chosen = best_cases(shown, MOST_BARS, higher_is_better=summary.higher_is_better)
@@ -182,10 +204,7 @@ def _stage_times(summary: RunSummary, path: Path) -> Path | None:
                 decode_ms=stages.get("decode"),
             )
         )
-    if not bars:
-        return None
-    draw(path, stage_times, bars)
-    return path
+    return bars
 
 
 def _label(summary: RunSummary, row: Row) -> str:

@@ -10,7 +10,8 @@ import numpy as np
 
 from bench.metric import load_metric
 from bench.records.store import layout
-from bench.report.draw.figure import COLOURS, GREY, draw, shortened
+from bench.report.draw.figure import COLOURS, GREY, draw, shortened, tell
+from bench.report.draw.numbers import values_in_words
 from bench.report.summary.coordinates import ParallelPlot
 from bench.report.summary.searches import SearchSummary, search_coordinates
 from bench.report.summary.summarise import RunSummary
@@ -142,11 +143,12 @@ def search_history(search: SearchSummary, *, score_label: str) -> Figure:
     looks = {"complete": ("o", COLOURS[0], "complete"), "pruned": ("x", COLOURS[1], "pruned, at its last validation")}
     for state, (marker, colour, label) in looks.items():
         shown = [one for one in search.trials if one.state == state and one.value is not None]
-        if shown:
-            axes.plot(
-                [one.number for one in shown], [one.value or 0.0 for one in shown], marker=marker, color=colour,
-                linestyle="none", label=label,
-            )  # fmt: skip
+        for one in shown:
+            told = label if one is shown[0] else None
+            (drawn,) = axes.plot(
+                one.number, one.value or 0.0, marker=marker, color=colour, linestyle="none", label=told
+            )
+            tell(drawn, f"trial {one.number}: {state}, {values_in_words(one.values)}")
     so_far = [one for one in search.trials if one.best_so_far is not None]
     if so_far:
         axes.step(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from bench.records.store import layout
 from bench.records.store.training_log import VAL_LOSS, TrainingLog, read_training_log, validated_label
-from bench.records.store.views import RunView
+from bench.records.store.views import CaseView, RunView
 from bench.report.draw.accuracy_budget import BudgetPoint, accuracy_budget
 from bench.report.draw.figure import draw
 from bench.report.draw.training_curves import Curve, Series, training_curve, training_curves
@@ -20,7 +21,7 @@ BUDGET = "accuracy_budget.png"
 
 def draw_training(run: RunView, summary: RunSummary, folder: Path, *, alone: bool = True) -> list[Path]:
     """Draw the curves of all models overlaid, those of each model if `alone`, and accuracy under one budget."""
-    curves = training_curves_of(run)
+    curves = training_curves_of(run.cases)
     if not curves:
         return []
     drawn = [folder / OVERLAID]
@@ -45,11 +46,11 @@ def _file_name(label: str, taken: set[str]) -> str:
     return next(name for name in names if name not in taken)
 
 
-def training_curves_of(run: RunView) -> list[Curve]:
+def training_curves_of(views: Sequence[CaseView]) -> list[Curve]:
     """Return one curve per training that has taken a step; cases on several targets share theirs."""
-    several = len({view.case.dataset.label for view in run.cases}) > 1
+    several = len({view.case.dataset.label for view in views}) > 1
     curves: dict[str, Curve] = {}
-    for view in run.cases:
+    for view in views:
         if view.train is None or view.train.job.key in curves:
             continue
         log, course = read_training_log(view.train.folder / layout.TRAINING_LOG), progress_of_case(view)

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from typing import Any
 
-from markupsafe import Markup
-
+from bench.report.draw.probability_curves import probability_curves
 from bench.report.facts import Facts
-from bench.report.html.curves import Line, plot
+from bench.report.html.figures import svg
 from bench.report.probabilities import probability_notes, thresholds_table
-from bench.report.summary.probability_curves import ProbabilityCurves
 
 TITLE = "Probabilities"
 
@@ -22,44 +19,17 @@ def section(facts: Facts) -> dict[str, Any] | None:
     known = [one for one in facts.summary.probabilities if one.case_id in facts.name_of]
     if not known:
         return None
-    shown = known[:MOST_LINES]
-    plots = [
-        (
-            "Reliability: share of correct pixels by predicted probability; below the diagonal: overconfident",
-            _drawn(facts, shown, lambda one: [(a, b) for a, b, _ in one.reliability], "probability", diagonal=True),
-        ),
-        (
-            "Risk and coverage: share of wrong pixels among the surest",
-            _drawn(facts, shown, lambda one: [(a, b) for a, b in one.risk], "coverage", ends=None, up="share wrong"),
-        ),
-        (
-            "Dice by threshold, one for all classes, mean over classes without background",
-            _drawn(facts, shown, lambda one: [(a, c) for a, _, c in one.thresholds], "threshold tau", up="Dice"),
-        ),
-        (
-            "Precision by recall, mean over classes without background",
-            _drawn(facts, shown, lambda one: [(a, b) for a, b in one.precision], "recall", up="precision"),
-        ),
-    ]
+    shown, plots = known[:MOST_LINES], []
+    for dataset in dict.fromkeys(one.dataset for one in shown):
+        curves = [one for one in shown if one.dataset == dataset]
+        label = f"Reliability, risk and coverage, scores by threshold and precision by recall of {len(curves)} rows"
+        drawing = svg(
+            f"{label} on {dataset}", probability_curves, curves, [facts.name_of[one.case_id] for one in curves]
+        )
+        plots.append((f"Reliability, risk and thresholds on {dataset}", drawing))
     return {
-        "plots": [(heading, drawing) for heading, drawing in plots if drawing is not None],
+        "plots": plots,
         "left_out": len(known) - len(shown),
         "thresholds": thresholds_table(facts.summary),
         "notes": probability_notes(facts.summary),
     }
-
-
-def _drawn(
-    facts: Facts,
-    curves: Sequence[ProbabilityCurves],
-    points: Callable[[ProbabilityCurves], list[tuple[float, float]]],
-    across: str,
-    *,
-    up: str = "share right",
-    ends: tuple[float, float] | None = (0.0, 1.0),
-    diagonal: bool = False,
-) -> Markup | None:
-    lines = [Line(facts.position_of[one.case_id], facts.name_of[one.case_id], points(one)) for one in curves]
-    lines = [one._replace(marks=one.points) for one in lines] if diagonal else lines
-    label = f"{up} against {across} of {len(lines)} rows"
-    return plot(lines, across, up, label, ends=ends, diagonal=diagonal)

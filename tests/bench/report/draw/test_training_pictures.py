@@ -12,7 +12,7 @@ from tests.bench.builders import make_recipe
 
 
 def curves_of(synthetic):
-    return training_curves_of(read_run(synthetic.run))
+    return training_curves_of(read_run(synthetic.run).cases)
 
 
 def test_a_curve_holds_the_numbers_of_its_log(synthetic):
