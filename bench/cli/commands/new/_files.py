@@ -1,4 +1,4 @@
-"""Folders of new files, written whole or not at all."""
+"""Folders of new files, made of those in `files/` and written whole or not at all."""
 
 from __future__ import annotations
 
@@ -8,6 +8,15 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 NAME = re.compile(r"[a-z][a-z0-9_]*")
+FOLDER = Path(__file__).parent / "files"
+"""A folder for each kind; in their texts and names NAME stands for the name, and `.txt` keeps them from being code."""
+
+
+def files_of(kind: str, name: str) -> dict[str, str]:
+    """Return the files of a new adapter, metric, data set or logger: path -> text."""
+    found = sorted(path for path in (FOLDER / kind).rglob("*.txt"))
+    texts = {path.relative_to(FOLDER / kind).as_posix(): path.read_text(encoding="utf-8") for path in found}
+    return {path.removesuffix(".txt").replace("NAME", name): text.replace("NAME", name) for path, text in texts.items()}
 
 
 def checked_name(name: str, taken: Collection[str], what: str) -> str:

@@ -6,8 +6,7 @@ import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from bench.cli.commands.new._files import checked_name, write_files
-from bench.cli.commands.new._module_files import FILES
+from bench.cli.commands.new._files import checked_name, files_of, write_files
 
 PACKAGES = {"metric": "bench.metrics", "dataset": "bench.datasets", "logger": "bench.report.loggers"}
 
@@ -23,7 +22,7 @@ def write_module(options: Namespace, kind: str, use: str) -> int:
 
     Args:
         options: Options with `name` and `out`.
-        kind: Kind of `FILES`.
+        kind: Kind of module, of `PACKAGES`.
         use: Line of a suite that uses it, with NAME for its name.
     """
     from bench.records.names import OUTSIDE, module_names
@@ -31,8 +30,7 @@ def write_module(options: Namespace, kind: str, use: str) -> int:
     package = PACKAGES[kind]
     name = checked_name(options.name, module_names(package), f"a {kind}")
     out, flag = Path(options.out), OUTSIDE[package].flag
-    module, test = (text.replace("NAME", name) for text in FILES[kind])
-    for path in write_files(out, {f"{name}.py": module, f"test_{name}.py": test}):
+    for path in write_files(out, files_of(kind, name)):
         print(path)
     print(
         f"next: pytest {out / f'test_{name}.py'}\n      bench list {flag.removeprefix('--')} {flag} {out}\n"

@@ -6,8 +6,7 @@ import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from bench.cli.commands.new._adapter_files import FILES
-from bench.cli.commands.new._files import checked_name, write_files
+from bench.cli.commands.new._files import checked_name, files_of, write_files
 
 HELP = "write an adapter for a network of your own, its model config, a suite and a test"
 ORDER = 1
@@ -24,8 +23,7 @@ def execute(options: Namespace) -> int:
 
     name = checked_name(options.name, adapter_folders(), "an adapter")
     out = Path(options.out)
-    files = {f"{name}/{path}": text.replace("NAME", name) for path, text in FILES.items()}
-    for path in write_files(out, files):
+    for path in write_files(out / name, files_of("adapter", name)):
         print(path)
     print(
         f"next: pytest {out / name}\n      bench list models --adapters {out}\n"
