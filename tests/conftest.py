@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 import logging
 import os
+import signal
 
 import pytest
 from hypothesis import settings
@@ -22,6 +23,9 @@ def pytest_configure(config: pytest.Config) -> None:
     """Do without the capture of logs, which goes through all loggers of all frameworks six times for each test."""
     config.pluginmanager.unregister(name="logging-plugin")
     logging.getLogger().addHandler(logging.NullHandler())
+    # A shell that starts the tests in the background has them, and all that they start, ignore these.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session", autouse=True)

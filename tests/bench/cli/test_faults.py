@@ -19,14 +19,6 @@ from bench.cli.main import main
 from tests.bench.suites import perfect, write_suite
 
 
-@pytest.fixture(autouse=True)
-def interrupts_are_taken():
-    """A shell that starts the tests in the background has them ignore Ctrl-C."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EACCES, errno.EFBIG, errno.EIO])
 def test_what_the_system_refuses_is_one_paragraph(tmp_path, monkeypatch, capsys, number):
     def full(options):

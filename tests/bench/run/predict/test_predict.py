@@ -169,7 +169,6 @@ def test_an_interrupted_call_keeps_what_is_done_and_the_next_one_goes_on(capsys,
         stderr=subprocess.PIPE,
         text=True,
         # Jobs in the background of a shell that has no job control inherit an ignored SIGINT.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     journal = out / ".bench-predict" / "journal.jsonl"
     deadline = time.monotonic() + 30
