@@ -10,6 +10,7 @@ import argparse
 import contextlib
 import logging
 import os
+import shutil
 import sys
 import tempfile
 import time
@@ -45,7 +46,9 @@ def main() -> int:
     warnings.simplefilter("ignore")
     logging.disable(logging.WARNING)
     tally, started = Tally(), time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="bench-faults-", ignore_cleanup_errors=True) as folder:
+    # Not a `TemporaryDirectory`: forks of this process, as workers here are, would remove it when they end.
+    folder = tempfile.mkdtemp(prefix="bench-faults-")
+    try:
         os.environ["XDG_CACHE_HOME"] = str(Path(folder) / "cache")
         with contextlib.suppress(KeyboardInterrupt):  # what was tried until then is told
             for name, (part, share, trials) in PARTS.items():
@@ -63,6 +66,8 @@ def main() -> int:
             note(options.record, tally, seed=options.seed, minutes=(time.monotonic() - started) / 60)
         print(tally.table())
         print(f"seed {options.seed}, {(time.monotonic() - started) / 60:.1f} minutes", flush=True)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
     return 1 if tally.failures else 0
 
 
