@@ -2,7 +2,7 @@
 
 Each audit looks twice before it speaks: a first suspicion is measured again, because a busy
 machine can imitate one of these defects once, but hardly twice in a row. The first look compares a few
-passes with what was sampled already; only the second takes pairs of its own.
+passes with what was sampled (`first_looks`); only the second takes pairs of its own.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import itertools
 import random
 import time
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 import numpy as np
 
@@ -36,16 +35,13 @@ CACHE_BAND = (0.9, 1.1)
 """Same image over new images: a ratio of medians outside this band is flagged."""
 
 
-class TimedAgain(NamedTuple):
-    """A batch that was sampled when the model had seen it before; `stage_ns` only under the staged clock."""
-
-    images: Sequence[RgbImage]
-    total_ns: int
-    stage_ns: tuple[int, int, int]
+def gap_s(total_ns: int) -> float:
+    """Return the seconds of an idle gap in which what a batch left in flight drains."""
+    return min(max(1.2 * total_ns / 1e9, 0.002), 2.0)
 
 
 def forgotten_synchronisation(
-    adapter: Adapter, images: Sequence[RgbImage], clock: Clock, sampled: Sequence[TimedAgain] = ()
+    adapter: Adapter, images: Sequence[RgbImage], clock: Clock, pairs: Sequence[tuple[object, object]] = ()
 ) -> Flag | None:
     """Return what is wrong if a stage's work was still in flight when it claimed to be done.
 
@@ -56,22 +52,22 @@ def forgotten_synchronisation(
         adapter: The model.
         images: Batch of the second look.
         clock: Host clock.
-        sampled: Batches under the staged clock; a few of them once more, with gaps, are the first look. Where there
-            are too few, both looks are the same.
+        pairs: First look: nanoseconds of the three stages, without and with gaps between them. Without any, both
+            looks are the same.
     """
-    first = sampled[: GAP_PAIRS[0]] if len(sampled) >= GAP_PAIRS[0] else ()
-    total_ns = max((one.total_ns for one in first), default=0) or end_to_end(adapter, images, clock).total_ns
-    gap_s = min(max(1.2 * total_ns / 1e9, 0.002), 2.0)
+    if pairs and _in_flight(pairs) is None:
+        return None
+    total_ns = end_to_end(adapter, images, clock).total_ns
+    pause_s = gap_s(total_ns)
 
-    def with_gaps(batch: Sequence[RgbImage]) -> tuple[int, int, int] | None:
-        return staged(adapter, batch, clock, pause=lambda: time.sleep(gap_s)).stage_ns
+    def with_gaps() -> object:
+        return staged(adapter, images, clock, pause=lambda: time.sleep(pause_s)).stage_ns
 
     def look() -> tuple[str, str] | None:
-        pairs = _affordable(GAP_PAIRS, 2 * total_ns / 1e9 + 2 * gap_s)
-        return _in_flight([(staged(adapter, images, clock).stage_ns, with_gaps(images)) for _ in range(pairs)])
+        count = _affordable(GAP_PAIRS, 2 * total_ns / 1e9 + 2 * pause_s)
+        return _in_flight([(staged(adapter, images, clock).stage_ns, with_gaps()) for _ in range(count)])
 
-    suspicion = _in_flight([(one.stage_ns, with_gaps(one.images)) for one in first]) if first else look()
-    found = None if suspicion is None else look()
+    found = look() if pairs or look() is not None else None
     if found is None:
         return None
     culprit, seen = found
@@ -83,11 +79,7 @@ def forgotten_synchronisation(
 
 
 def _in_flight(pairs: Sequence[tuple[object, object]]) -> tuple[str, str] | None:
-    """Return the stage whose work was in flight, and what was seen of it; None if there is none.
-
-    Args:
-        pairs: Nanoseconds of the three stages, without and with gaps between them.
-    """
+    """Return the stage whose work was in flight, and what was seen of it; None if there is none."""
     before, after = np.median(np.array(pairs, dtype=np.float64), axis=0)
     drop = before - after
     for stage, culprit in ((1, "preprocess"), (2, "infer")):
@@ -99,7 +91,7 @@ def _in_flight(pairs: Sequence[tuple[object, object]]) -> tuple[str, str] | None
 
 
 def cached_answers(
-    adapter: Adapter, images: Sequence[RgbImage], batch_size: int, clock: Clock, sampled: Sequence[TimedAgain] = ()
+    adapter: Adapter, images: Sequence[RgbImage], batch_size: int, clock: Clock, ratios: Sequence[float] = ()
 ) -> Flag | None:
     """Return what is wrong if an image that was just seen is answered faster, or slower, than a new one.
 
@@ -114,17 +106,10 @@ def cached_answers(
         images: The timed images.
         batch_size: Images of a batch.
         clock: Host clock.
-        sampled: Batches under the end-to-end clock, which the model had seen; some of them once more, changed, are
-            the first look. Where there are too few, both looks are the same.
+        ratios: First look: time for batches that the model had seen over that for the same, changed. Without any,
+            both looks are the same.
     """
     salts = itertools.count(time.perf_counter_ns())
-
-    def suspicion() -> bool:
-        """Return whether sampled batches took longer, or less long, than the same ones changed, at the median."""
-        changed = [[_variant(image, salt=next(salts)) for image in one.images] for one in sampled[: CACHE_PAIRS[0]]]
-        new = [end_to_end(adapter, batch, clock).total_ns for batch in changed]
-        ratio = np.median([one.total_ns / ns for one, ns in zip(sampled, new, strict=False)])
-        return not CACHE_BAND[0] <= ratio <= CACHE_BAND[1]
 
     def look() -> float | None:
         """Return the ratio of the medians, same over new; None if that or the ratio of minima is within the band."""
@@ -135,14 +120,14 @@ def cached_answers(
         new: list[int] = []
         for pair in range(pairs):
             seen = [first] * batch_size
-            fresh = [_variant(alike[(pair + i) % len(alike)], salt=next(salts)) for i in range(batch_size)]
+            fresh = [with_changed_pixel(alike[(pair + i) % len(alike)], next(salts)) for i in range(batch_size)]
             for batch, times in rng.sample([(seen, same), (fresh, new)], 2):
                 times.append(end_to_end(adapter, batch, clock).total_ns)
         ratio, of_fastest = float(np.median(same) / np.median(new)), min(same) / min(new)
         faster, slower = max(ratio, of_fastest) < CACHE_BAND[0], min(ratio, of_fastest) > CACHE_BAND[1]
         return ratio if (faster or slower) and not _overlap(same, new) else None
 
-    suspected = suspicion() if len(sampled) >= CACHE_PAIRS[0] else look() is not None
+    suspected = not CACHE_BAND[0] <= np.median(ratios) <= CACHE_BAND[1] if ratios else look() is not None
     ratio = look() if suspected else None
     if ratio is None:
         return None
@@ -153,10 +138,11 @@ def cached_answers(
     )
 
 
-def _variant(image: RgbImage, salt: int) -> RgbImage:
-    """The image with one pixel changed; as many consecutive salts as it has pixels, 255 times over, all give another.
+def with_changed_pixel(image: RgbImage, salt: int) -> RgbImage:
+    """Return the image with one pixel changed.
 
-    An image that came twice would be known to a cache the second time, and hide it.
+    As many consecutive salts as it has pixels, 255 times over, all give another one: an image that came twice
+    would be known to a cache the second time, and hide it.
     """
     pixels = image.shape[0] * image.shape[1]
     row, column = divmod(salt % pixels, image.shape[1])

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from dataclasses import dataclass, field
-from random import SystemRandom
 from typing import Any
 
 import numpy as np
@@ -57,14 +57,18 @@ class Rows:
         whole = [total for clock, total in timed if clock == END_TO_END]
         return whole, [total for clock, total in timed if clock != END_TO_END]
 
-    def timed_again(self, clock: int) -> list[int]:
-        """Return positions of samples of a clock whose batch had been timed before, in an order that is drawn."""
-        seen, found = set(), []
-        for position, (by, first) in enumerate(zip(self.clock, self.image_index, strict=True)):
-            if by == clock and first in seen:
+    def timed_again(self, warmed: Set[int]) -> list[int]:
+        """Return positions of end-to-end samples whose batch the model had seen before.
+
+        Args:
+            warmed: Positions of the first images of batches that it saw while it warmed up.
+        """
+        seen, found = set(warmed), []
+        for position, (clock, first) in enumerate(zip(self.clock, self.image_index, strict=True)):
+            if clock == END_TO_END and first in seen:
                 found.append(position)
             seen.add(first)
-        return SystemRandom().sample(found, len(found))
+        return found
 
     def elapsed_s(self) -> float:
         """Seconds of the blocks that count."""

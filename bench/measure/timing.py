@@ -7,14 +7,12 @@ import resource
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from random import SystemRandom
 
 import numpy as np
 
 from bench.adapter import Adapter
 from bench.measure.audits import (
     ClockAudit,
-    TimedAgain,
     cached_answers,
     forgotten_synchronisation,
     implausible_device_time,
@@ -22,6 +20,7 @@ from bench.measure.audits import (
 from bench.measure.counters import Edge, between, read_edge
 from bench.measure.devices import allowed_cores
 from bench.measure.elsewhere import Helpers, work_moved_between_clocks, work_outside_the_clock
+from bench.measure.first_looks import FirstLooks
 from bench.measure.held_back import HeldBack
 from bench.measure.hooks import Hooks
 from bench.measure.interference import RepeatBudget, interference, process_times, used_by
@@ -42,8 +41,6 @@ from bench.score.stats.stop_rule import WarmUp, next_check, unmet_conditions
 
 LEAST_QUIET_BLOCKS = 3
 """Fewest undisturbed blocks that stand for the model on a busy machine."""
-AUDITED = 1 / 3
-"""Share of the processes of a case, beside its first, in which gaps and changed images are tried; which, is drawn."""
 COOL_DOWN_S = 1.0
 """Pause after a block in which the GPU slowed down."""
 
@@ -114,11 +111,12 @@ class _Session:
         self._inputs = InputWatch(self._images.arrays, self._images.ids, job.model.label)
         self._flags: list[Flag] = []
         self._invalid: list[Flag] = []
-        self._witness = Witness(self._images.ids, self._m.audit_fraction, self._m.order_seed, self._images.checked)
+        self._witness = Witness(self._images.ids, self._m.audit_fraction, self._images.checked)
         self._never_seen = UnseenImages(adapter, self._images.arrays, job.target.batch_size, clock)
         others = sorted(set(source.ids) - set(self._images.ids)) if self._m.audit_fraction else []
         forms = {work(image) for image in self._images.arrays}
         self._held_back = HeldBack(adapter, source, others, job, clock, lambda image: work(image) in forms)
+        self._first_looks = FirstLooks(adapter, self._images, clock, first=job.replicate == 0)
         self._rounds = Rounds(self._images.batches)
         self._watched_from: tuple[int, Edge] | None = None
         self._hooks = Hooks(job.cpu_affinity)
@@ -185,6 +183,7 @@ class _Session:
             timed = self._time(END_TO_END, number)
             self._images.checked(timed.predictions, self._images.positions(number))
             rule.add(timed.total_ns, [image.shape[:2] for image in self._images.batch(number)])
+            self._first_looks.warmed.add(self._images.positions(number)[0])
             number += 1
         if rule.unmet():
             self._flag(
@@ -274,16 +273,19 @@ class _Session:
 
     def _block(self, rows: Rows) -> None:
         """Take samples for `block_s`, the two host clocks in turn, and now and then an image never seen."""
+        self._first_looks.perhaps(rows)
         block = len(rows.counters)
         self._telemetry.mark()
         with no_garbage_collection() as of_garbage_ns:
             edge, deadline = self._counters(self._cores), time.monotonic() + self._m.block_s
-            while time.monotonic() < deadline:
+            while True:
                 self._one(rows, END_TO_END, self._rounds.next(END_TO_END), block)
                 self._one(rows, STAGED, self._rounds.next(STAGED), block)
                 self._never_seen.perhaps()
                 self._held_back.perhaps()
                 self._hooks.look()
+                if time.monotonic() >= deadline:
+                    break
             end = self._counters(self._cores)
         self._hooks.look(at_edge=True)
         rows.collected_ns += of_garbage_ns
@@ -341,24 +343,12 @@ class _Session:
             *self._hooks.verdicts(),
         )
         self._invalid += [reason for reason in wrong if reason is not None]
-        # These look for what an adapter's code does, in every process alike, with passes of their own.
-        if self._job.replicate == 0 or SystemRandom().random() < AUDITED:
-            self._audit_with_passes(rows)
-
-    def _audit_with_passes(self, rows: Rows) -> None:
-        adapter, images, clock = self._adapter, self._images, self._clock
-        forgot = forgotten_synchronisation(adapter, images.batch(0), clock, self._again(rows, STAGED))
-        size, again = self._job.target.batch_size, self._again(rows, END_TO_END)
-        cached = cached_answers(adapter, images.arrays, size, clock, again)
+        adapter, images, clock, looks = self._adapter, self._images, self._clock, self._first_looks
+        looks.rest(rows)
+        forgot = forgotten_synchronisation(adapter, images.batch(0), clock, looks.gaps)
+        cached = cached_answers(adapter, images.arrays, self._job.target.batch_size, clock, looks.ratios)
         self._invalid += [] if forgot is None else [forgot]
         self._flags += [] if cached is None else [cached]
-
-    def _again(self, rows: Rows, clock: int) -> list[TimedAgain]:
-        """Return batches that were timed again, with their times; none where the path began at files."""
-        return [
-            TimedAgain(self._images.beginning_with(rows.image_index[row]), rows.total_ns[row], rows.stage_ns[row])
-            for row in ([] if self._images.encoded else rows.timed_again(clock))
-        ]
 
     def _alike_ns(self, rows: Rows) -> list[int]:
         """End-to-end samples of batches that are like those of images never seen; none where they began at files."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from random import Random, SystemRandom
+from random import SystemRandom
 
 import numpy as np
 
@@ -12,6 +12,8 @@ from bench.measure.materialise import Read, copied
 from bench.records import Flag
 from bench.records.predictions import Prediction, SemanticMap
 
+LEAST = 4
+"""Fewest images that are looked at, as far as there are as many."""
 LOOKS = 0.5
 """Share of the later occurrences of a chosen image that are looked at again."""
 
@@ -22,23 +24,23 @@ Check = Callable[[object, Sequence[int]], list[Prediction]]
 class Witness:
     """Looks at predictions of some images whenever they are timed, or every other time; outside the clock.
 
-    Which images these are, and when it looks, a model cannot know. Where an image is answered differently later, the
-    answer that is least like the first is kept, so that comparing it with the scored one tells.
+    Which images these are, other ones in each process, and when it looks, a model cannot know. Where an image is
+    answered differently later, the answer that is least like the first is kept, so that comparing it with the scored
+    one tells.
     """
 
-    def __init__(self, ids: Sequence[str], share: float, seed: int, check: Check) -> None:
+    def __init__(self, ids: Sequence[str], share: float, check: Check) -> None:
         """Choose the images.
 
         Args:
             ids: Ids of the timed images.
-            share: Share of the images that is looked at; at least one image unless it is 0.
-            seed: Seed of the choice.
+            share: Share of the images that is looked at; `LEAST` images at least, unless it is 0.
             check: The contract.
         """
-        count = max(1, math.ceil(share * len(ids))) if share else 0
+        count = min(len(ids), max(LEAST, math.ceil(share * len(ids)))) if share else 0
         self._ids, self._check = ids, check
-        self._chosen = frozenset(Random(f"audit/{seed}").sample(range(len(ids)), count))
         self._random = SystemRandom()
+        self._chosen = frozenset(self._random.sample(range(len(ids)), count))
         self._first: dict[int, Prediction] = {}
         self._least_alike: dict[int, float] = {}
         self._changed_later = 0

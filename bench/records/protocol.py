@@ -44,13 +44,14 @@ class Measurement(Record):
         busy_allowance: Measuring disturbed blocks again may take this share of the time that an undisturbed sampling
             takes; a machine that stays busy is then timed as it is, and flagged.
         pipelined_s: Length of the throughput pass; 0 leaves it out.
-        audit_fraction: Share of the timed images whose predictions are kept and compared.
+        audit_fraction: Share of the timed images whose predictions are kept and compared: four images at least, others
+            in each process; 0 leaves this out.
     """
 
     protocol: int = PROTOCOL_ID
     input: Input = "array"
     quick: bool = False
-    replicates: int = Field(default=6, ge=0)
+    replicates: int = Field(default=6, ge=0, le=1000)
     images: int = Field(default=DISTINCT_IMAGES, ge=1)
     order_seed: int = 0
     warmup_min_iterations: int = Field(default=10, ge=1)
@@ -65,7 +66,7 @@ class Measurement(Record):
     median_half_width: float = Field(default=0.015, gt=0)
     percentiles: tuple[Annotated[float, Field(ge=0, le=100)], ...] = (50.0, 90.0, 95.0)
     max_s: float = Field(default=60.0, gt=0)
-    block_s: float = Field(default=1.0, gt=0)
+    block_s: float = Field(default=1.0, ge=0.001)
     block_retries: int = Field(default=3, ge=0)
     busy_allowance: float = Field(default=0.5, ge=0)
     pipelined_s: float = Field(default=1.0, ge=0)

@@ -90,9 +90,9 @@ def _how_timed(summary: RunSummary) -> list[str]:
         "in batches of their own with the device idle at each boundary. Throughput is a pass of its own, not 1 / latency: "
         "on a GPU the next batch is preprocessed, and the one before postprocessed, while the device computes; on a "
         "processor one stage follows the other.",
-        "Audits: idle gaps between stages (unfinished work) and sampled images against changed ones (caches), in the first "
-        "process of a case and in others that are drawn; in each process images never seen, device against host time, and "
-        "the timed predictions of a share of the images against the scored ones.",
+        "Audits of each process: idle gaps between stages (unfinished work), sampled images against changed ones (caches) "
+        "and images never seen, device against host time, and the timed predictions of images that are drawn against "
+        "the scored ones.",
     ]
 
 
