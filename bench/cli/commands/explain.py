@@ -36,8 +36,11 @@ def execute(options: Namespace) -> int:
         run, model = None, run  # `bench explain MODEL`: of the newest run
     whole = read_run(open_run(results, run, options.suite), results)
     if options.run_time:
-        time = run_time(whole, command_times(whole.folder))
+        times = command_times(whole.folder)
+        time = run_time(whole, times.commands)
         print(f"{as_table(time)}\n{whole.folder.path} {as_sentence(time)}")
+        if times.damage is not None:
+            print(f"note: {times.damage}")
         return 0
     asked = with_cases(whole, options.case or model)
     # Ranks and differences are those of the whole run.

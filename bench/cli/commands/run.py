@@ -132,16 +132,24 @@ def _carry_out(prepared: Prepared, executor: Executor, options: Namespace, began
 
 def _print_time(view: RunView, began_s: float, note: Callable[[str], None]) -> None:
     """Write down how long this command took, and say where the time of the run went."""
-    from bench.errors import BenchError
+    from bench.errors import BenchError, in_one_line
+    from bench.records.store import layout
     from bench.records.store.run_times import CommandTime, add_command_time, command_times
     from bench.records.store.runs import utc_now
     from bench.report.run_time import as_sentence, run_time
 
     took_s = time.monotonic() - began_s
-    add_command_time(view.folder, CommandTime(ended_at=utc_now(), wall_s=took_s, phases_s=dict(PHASES.seconds)))
+    try:
+        add_command_time(view.folder, CommandTime(ended_at=utc_now(), wall_s=took_s, phases_s=dict(PHASES.seconds)))
+    except OSError as error:  # the run is done all the same
+        note(
+            f"note: {layout.TIMES} cannot be written ({in_one_line(error)}), so that this command is not counted there"
+        )
+    times = command_times(view.folder)
+    if times.damage is not None:
+        note(f"note: {times.damage}")
     with contextlib.suppress(BenchError):  # jobs of an earlier version, which did not count
-        told = as_sentence(run_time(view, command_times(view.folder)))
-        note(f"{told} (bench explain --run-time says more)")
+        note(f"{as_sentence(run_time(view, times.commands))} (bench explain --run-time says more)")
 
 
 def _done(

@@ -41,10 +41,11 @@ def record_facts(run: RunFolder, files: Iterable[Path]) -> None:
 
 def withdraw_facts(run: RunFolder, folder: Path) -> None:
     """Say that what was written in a folder of the run is given up: its job is done anew."""
-    _append(run, [(name, "") for name in _names_in(run, folder)])
+    _append(run, [(name, "") for name in facts_in(run, folder)])
 
 
-def _names_in(run: RunFolder, folder: Path) -> list[str]:
+def facts_in(run: RunFolder, folder: Path) -> list[str]:
+    """Return the paths in the run of what the manifest names below one of its folders."""
     return [*_entries_of(run).inside.get(folder.relative_to(run.path).as_posix(), ())]
 
 

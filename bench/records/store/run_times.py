@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from pydantic import ValidationError
+from dataclasses import dataclass
+from typing import Annotated
 
+from pydantic import Field, ValidationError
+
+from bench.errors import few, in_one_line
 from bench.records.base import Record
+from bench.records.damage import content_of
 from bench.records.store import layout
 from bench.records.store.layout import RunFolder
+
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class CommandTime(Record):
@@ -20,22 +27,40 @@ class CommandTime(Record):
     """
 
     ended_at: str
-    wall_s: float
-    phases_s: dict[str, float]
+    wall_s: Seconds
+    phases_s: dict[str, Seconds]
+
+
+@dataclass(frozen=True)
+class CommandTimes:
+    """Times of the commands that made a run, as far as they can be read; `damage` says what cannot."""
+
+    commands: tuple[CommandTime, ...] = ()
+    damage: str | None = None
 
 
 def add_command_time(run: RunFolder, times: CommandTime) -> None:
-    """Add the time of a command to those of its run."""
-    with (run.path / layout.TIMES).open("a", encoding="utf-8") as file:
-        file.write(times.model_dump_json() + "\n")
+    """Add the time of a command to those of its run, behind a line that a full disk may have cut off."""
+    with (run.path / layout.TIMES).open("ab+") as file:
+        if file.tell():
+            file.seek(-1, 1)
+            file.write(b"" if file.read(1) == b"\n" else b"\n")
+        file.write(times.model_dump_json().encode() + b"\n")
 
 
-def command_times(run: RunFolder) -> tuple[CommandTime, ...]:
+def command_times(run: RunFolder) -> CommandTimes:
     """Return the times of the commands that made a run; none of a run of earlier versions."""
-    file, found = run.path / layout.TIMES, []
-    for line in file.read_bytes().splitlines() if file.is_file() else ():
+    try:
+        lines = content_of(run.path / layout.TIMES).splitlines()
+    except FileNotFoundError:
+        return CommandTimes()
+    except OSError as error:
+        return CommandTimes(damage=f"{layout.TIMES} cannot be read ({in_one_line(error)}), so commands are not counted")
+    found, damaged = [], []
+    for number, line in enumerate(lines, start=1):
         try:
             found.append(CommandTime.model_validate_json(line))
-        except ValidationError:  # a line that a full disk cut off
-            continue
-    return tuple(found)
+        except ValidationError:
+            damaged.append(str(number))
+    lost = f"{len(damaged)} of {len(lines)} commands are not counted (line {few(damaged, 5)})"
+    return CommandTimes(tuple(found), f"{layout.TIMES} is damaged: {lost}" if damaged else None)

@@ -23,7 +23,7 @@ from bench.records.store.environments import environments_of_jobs, read_environm
 from bench.records.store.files import held, sha256_of
 from bench.records.store.job_folders import JobFolders, job_folders
 from bench.records.store.layout import LOCK, RunFolder
-from bench.records.store.manifest import damage_of, damage_of_job, manifest_damage, not_begun, recorded_sha256
+from bench.records.store.manifest import damage_of, damage_of_job, facts_in, manifest_damage, not_begun, recorded_sha256
 from bench.records.store.shared import Shared
 from bench.records.store.views import CaseView, Damage, JobView, Plan, PlannedCase, RunView
 
@@ -269,6 +269,12 @@ def read_run(run: RunFolder, results: Path | None = None) -> RunView:
     cases = tuple(read_cases(run, plan, shared))
     environments, damages = environments_of_jobs(cases)
     of_run = [Damage("", "environment", 0, name, why) for name, why in files.items() if why is not None]
+    searches = {name: damage_of(run, run.path / name) for name in facts_in(run, run.path / layout.TUNING)}
+    of_run += [
+        Damage("", "search", 0, name, f"{why}; without this file the command begins the search anew")
+        for name, why in searches.items()
+        if why is not None
+    ]
     return RunView(
         folder=run,
         plan=plan,

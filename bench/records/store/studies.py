@@ -146,7 +146,7 @@ def read_study(run: RunFolder, name: str) -> Study | None:
 
 
 def read_studies(run: RunFolder) -> tuple[StudyView, ...]:
-    """Return the searches of a run with what came of their trials; one that cannot be read is left out."""
+    """Return the searches of a run with what came of their trials; the run tells of those that cannot be read."""
     found = []
     for file in sorted((run.path / layout.TUNING).glob("*.json")):
         try:

@@ -136,7 +136,7 @@ class Damage:
 
     Attributes:
         case_id: Id of the case that lacks it; empty for a file of the whole run.
-        kind: Kind of the job, or `score`, or `environment`.
+        kind: Kind of the job, or `score`, `search` or `environment`.
         replicate: Replicate of the job.
         file: Path in the run.
         reason: Reason why it cannot be used.

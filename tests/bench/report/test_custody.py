@@ -187,6 +187,19 @@ def test_every_damage_of_every_file_is_a_row_and_the_other_case_is_reported_as_b
     assert summary_of(finished) == before
 
 
+def test_a_search_whose_file_was_changed_or_removed_is_a_row(finished):
+    assert summary_of(finished).failures == ()
+    file = finished.run.study("rate")
+    file.parent.mkdir()
+    file.write_text("{}")
+    record_facts(finished.run, [file])
+    for damage in (lambda: file.write_text('{"trials": []}'), file.unlink):
+        damage()
+        (row,) = summary_of(finished).failures
+        assert (row.kind, row.status, row.command.split()[:2]) == ("search", "damaged", ["bench", "run"])
+        assert f"tuning/{file.name}" in row.reason
+
+
 def test_a_changed_manifest_is_told(finished):
     sealed(finished)
     lines = finished.run.manifest.read_text().splitlines()

@@ -47,7 +47,7 @@ def test_every_second_of_jobs_and_commands_is_of_one_row(counted):
         counted, CommandTime(ended_at="t", wall_s=30.0, phases_s={"plan": 5.0, "jobs": 20.0, "start": 2.0})
     )
     add_command_time(counted, CommandTime(ended_at="t", wall_s=1.0, phases_s={"plan": 1.0}))
-    time = run_time(read_run(counted), command_times(counted))
+    time = run_time(read_run(counted), command_times(counted).commands)
     expected = {
         "train": 20.0 * jobs["train"],
         "validate": 2.0 * jobs["train"],
@@ -66,6 +66,32 @@ def test_every_second_of_jobs_and_commands_is_of_one_row(counted):
     assert "audits of timings" in as_table(time)
 
 
+@pytest.mark.parametrize("line", [b'{"ended_at": "t", "wall', b"", b"null", b"\xff\xfe", b"[" * 5000])
+def test_a_command_whose_line_is_damaged_is_counted_and_named_and_the_next_one_is_not_lost(counted, capsys, line):
+    one = CommandTime(ended_at="t", wall_s=3.0, phases_s={"plan": 1.0})
+    add_command_time(counted, one)
+    with (counted.path / layout.TIMES).open("ab") as file:  # the disk was full, then it had room again
+        file.write(line or b"\n")
+    add_command_time(counted, one)
+    times = command_times(counted)
+    assert times.commands == (one, one)
+    assert times.damage == "times.jsonl is damaged: 1 of 3 commands are not counted (line 2)"
+    assert main(["explain", str(counted.path), "--run-time"]) == 0
+    assert f"note: {times.damage}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("seconds", ["-1.0", "NaN", "1e999", '"3"', "true"])
+def test_a_time_that_no_command_can_take_is_damage(counted, seconds):
+    (counted.path / layout.TIMES).write_text(f'{{"ended_at": "t", "wall_s": {seconds}, "phases_s": {{}}}}\n')
+    assert command_times(counted).damage == "times.jsonl is damaged: 1 of 1 commands are not counted (line 1)"
+
+
+def test_a_folder_in_the_place_of_the_times_is_told(counted):
+    assert command_times(counted).damage is None
+    (counted.path / layout.TIMES).mkdir()
+    assert "is a folder, a pipe or a device" in command_times(counted).damage
+
+
 def test_a_run_of_a_version_that_did_not_count_says_so(finished):
     with pytest.raises(BenchError, match="does not say where its time went"):
         run_time(read_run(finished.run), ())
@@ -79,7 +105,7 @@ def test_a_run_says_at_its_end_where_its_time_went_and_explain_says_more(tmp_pat
     said = capsys.readouterr().err
     assert "neither training nor sampling" in said
     run = newest_run(tmp_path / "results")
-    (command,) = command_times(run)
+    (command,) = command_times(run).commands
     assert {"plan", "jobs", "start", "score", "report"} <= command.phases_s.keys()
     assert sum(command.phases_s.values()) <= command.wall_s
     assert main(["explain", "--run-time"]) == 0
