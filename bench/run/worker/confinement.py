@@ -1,7 +1,8 @@
 """Limits where a worker may write: its job folder, caches and a temporary folder of its own, enforced by Landlock.
 
 Landlock (landlock(7), Linux 5.13) lets a process give up rights on files for itself and whatever it starts. Where the
-kernel has none, `bench` compares the facts of a run after each job, and nothing else stands between a model and them.
+kernel has none, or the results lie in a place that workers may write in, as `/dev/shm`, `bench` compares the facts of a
+run after each job, and nothing else stands between a model and them.
 
 Everything here needs the standard library only: it takes effect before a framework is imported.
 """
@@ -57,11 +58,16 @@ def confine(folder: Path) -> None:
         return
     if Path("/proc/driver/nvidia").exists() and not Path("/dev/nvidia-uvm").exists():
         return  # The driver makes its device by a program with the rights of root, which Landlock rules out.
+    shared = list(_caches())
     try:
-        _restrict(version, [folder, temporary, *_caches()])
+        _restrict(version, [folder, temporary, *shared])
     except OSError:
         return
     _state = f"own folder, caches and temporary folder only (Landlock, version {version})"
+    jobs = folder.resolve().parent
+    around = next((place for place in shared if jobs.is_relative_to(place.resolve())), None)
+    if around is not None:
+        _state = f"{around}, where the results lie: facts of the run are compared after the job (Landlock, {version})"
 
 
 def confinement_in_words() -> str:

@@ -98,6 +98,43 @@ def test_caches_and_folders_that_are_named_may_be_written(told):
 
 
 @needs_landlock
+@pytest.mark.parametrize("place", [".", "jobs", "link"])
+def test_results_within_a_place_that_workers_may_write_in_are_not_said_to_be_safe_from_them(tmp_path, place):
+    own = tmp_path / "jobs" / "own"
+    own.mkdir(parents=True)
+    (tmp_path / "link").symlink_to(".")
+    told = "import sys, pathlib; from bench.run.worker import confinement as c; "
+    told += "c.confine(pathlib.Path(sys.argv[1])); print(c.confinement_in_words())"
+    done = subprocess.run(
+        [sys.executable, "-c", told, str(own)],
+        env={**os.environ, WRITABLE: str(tmp_path / place)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    temporary_of(own).rmdir()
+    assert done.stdout.startswith(f"{tmp_path / place}, where the results lie: facts of the run are compared")
+
+
+@needs_landlock
+def test_a_model_that_changes_facts_of_others_where_it_may_write_is_flagged(tmp_path, monkeypatch):
+    folder = tmp_path / "adapters" / "vandal"
+    (folder / "models").mkdir(parents=True)
+    (folder / "models" / "m.yaml").write_text("description: d\ntask: semantic\ntrainable: false\noptions: {}\n")
+    told = "from bench.records.predictions import SemanticMap; return [SemanticMap(one[..., 0] // 255) for one in raw]"
+    vandal = VANDAL.replace('"vandalised"', '"predictions" / "index.json"').replace("return raw", told)
+    (folder / "adapter.py").write_text(vandal)
+    monkeypatch.setenv("BENCH_ADAPTERS", str(tmp_path / "adapters"))
+    monkeypatch.setenv(WRITABLE, str(tmp_path))
+    run = new_run(tmp_path, "suite")
+    run_suite(write_suite(tmp_path, [perfect()]), run, tmp_path, kinds=("predict",))
+    suite = write_suite(tmp_path, [perfect(), {"name": "vandal/m", "label": "vandal"}])
+    outcome = run_suite(suite, run, tmp_path, kinds=("predict",)).outcome("predict", "vandal")
+    assert any(note.startswith(f"writes: {tmp_path}, where the results lie") for note in outcome.facts.notes)
+    assert [flag.name for flag in outcome.facts.flags] == ["wrote_elsewhere"]
+
+
+@needs_landlock
 def test_a_model_that_writes_into_another_job_is_refused_and_told_what_it_may(tmp_path, monkeypatch):
     folder = tmp_path / "adapters" / "vandal"
     (folder / "models").mkdir(parents=True)
