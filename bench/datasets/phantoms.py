@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from bench.data.formats.image_headers import refuse_too_large
 from bench.dataset import GroundTruth, Place, Spacing
 from bench.errors import DatasetError
 from bench.records import ClassSpec, Record, Size, TaskKind, as_json_dict, digest
@@ -47,8 +48,8 @@ class Options(Record):
         seed: Another seed draws other patients.
     """
 
-    patients: int = Field(default=20, ge=MIN_PATIENTS)
-    slices: int = Field(default=12, ge=3)
+    patients: int = Field(default=20, ge=MIN_PATIENTS, le=100_000)
+    slices: int = Field(default=12, ge=3, le=10_000)
     size: Size = Size(96, 96)
     seed: int = Field(default=0, ge=0)
 
@@ -59,6 +60,7 @@ def open_dataset(options: Options) -> Phantoms:
         raise DatasetError(
             f"phantoms: size {tuple(options.size)} is too small to draw in; use at least {MIN_SIDE} pixels a side"
         )
+    refuse_too_large("phantoms", options.size, options.slices)
     return Phantoms(options)
 
 

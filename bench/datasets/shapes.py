@@ -19,6 +19,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from bench.data.formats.image_headers import refuse_too_large
 from bench.data.formats.rasters import instances_from_panoptic
 from bench.data.formats.shapes_scene import COLOURS, GENERATOR_VERSION, PRESETS, STUFF, Scene, draw_scene
 from bench.dataset import GroundTruth
@@ -31,6 +32,8 @@ LICENCE = "the images are free of rights, as is anything made with them"
 TASKS: tuple[TaskKind, ...] = ("semantic", "instance", "panoptic")
 OBTAIN = "It is drawn when it is used: there is nothing to fetch."
 MIN_SIDE = 16
+MOST = 1_000_000
+"""Most images of a split."""
 SPLITS = ("train", "val", "test")
 NAMES = ("sky", "ground", "water", "disc", "square", "triangle", "ring", "cross", "dumbbell", "hexagon")
 
@@ -48,9 +51,9 @@ class Options(Record):
     preset: Literal["easy", "standard", "hard"] = "standard"
     size: Size = Size(128, 128)
     seed: int = Field(default=0, ge=0)
-    train: int = Field(default=480, ge=1)
-    val: int = Field(default=64, ge=1)
-    test: int = Field(default=200, ge=1)
+    train: int = Field(default=480, ge=1, le=MOST)
+    val: int = Field(default=64, ge=1, le=MOST)
+    test: int = Field(default=200, ge=1, le=MOST)
 
 
 def open_dataset(options: Options) -> Shapes:
@@ -59,6 +62,7 @@ def open_dataset(options: Options) -> Shapes:
         raise DatasetError(
             f"shapes: size {tuple(options.size)} is too small to draw in; use at least {MIN_SIDE} pixels a side"
         )
+    refuse_too_large("shapes", options.size)
     return Shapes(options)
 
 

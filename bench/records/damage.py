@@ -66,6 +66,11 @@ def content_of(path: Path) -> bytes:
     return head_of(path, -1)
 
 
+def text_of(path: Path, encoding: str = "utf-8") -> str:
+    """Return the text of a file; raises `OSError` as `content_of`, and `UnicodeDecodeError`."""
+    return content_of(path).decode(encoding)
+
+
 def head_of(path: Path, most: int) -> bytes:
     """Return the first bytes of a file, at most so many, or all of them for -1; raises `OSError` as `content_of`."""
     descriptor = os.open(path, OPENED)

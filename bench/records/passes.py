@@ -69,7 +69,7 @@ class Throughput(Record):
     largest_batch: int = Field(default=256, ge=1)
     min_s: float = Field(default=5.0, gt=0)
     max_s: float = Field(default=120.0, gt=0)
-    streams: int = Field(default=8, ge=1)
+    streams: int = Field(default=8, ge=1, le=4096)
     latency_bound_ms: float = Field(default=100.0, gt=0)
     percentile: float = Field(default=99.0, gt=0, lt=100)
     server_batch: int = Field(default=1, ge=1)

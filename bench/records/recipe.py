@@ -134,7 +134,7 @@ class Recipe(Record):
     frozen_backbone_fraction: float = Field(default=0.0, ge=0, lt=1)
     early_stopping: int | None = Field(default=None, ge=1)
     deterministic: bool = False
-    devices: int = Field(default=1, ge=1)
+    devices: int = Field(default=1, ge=1, le=1024)
     image_size: Size | None = None
     device: str = "auto"
     precision: TrainingPrecision = "fp32"

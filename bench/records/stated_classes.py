@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.records.damage import json_of
+from bench.records.damage import json_of, text_of
 
 LISTS = (
     "class_names",
@@ -173,7 +173,7 @@ def are_generic(names: Sequence[str]) -> bool:
 def _names_in(file: Path) -> tuple[str, ...] | None:
     """Return the names in a file of names: JSON, YAML, or one in each line."""
     try:
-        text = file.read_text(encoding="utf-8-sig")
+        text = text_of(file, "utf-8-sig")
         said = _read(text, file.suffix)
     except (OSError, ValueError, RecursionError):
         return None

@@ -26,6 +26,7 @@ from bench.metric import load_metric, metric_error
 from bench.records import Case, DatasetSpec, Kept, ModelSpec, PromptKind, Recipe, Target
 from bench.score.reduce import reaches
 from bench.suite.folds import fold_specs
+from bench.suite.limits import MOST_CASES
 from bench.suite.lines import SuiteLines
 from bench.suite.model_configs import found_from, resolve_model, weights_from
 from bench.suite.recipes import recipes_of
@@ -64,6 +65,9 @@ def expand(suite: Suite, *, auto_device: str, source: Path, lines: SuiteLines | 
     # What a model is trained by is the same wherever it runs.
     variants = cache(lambda index: _variants(suite, *models[index], auto_device, f"{source}: models[{index}].recipe"))
     targets = list(dict.fromkeys(_device_resolved(t, auto_device) for entry in suite.targets for t in _targets(entry)))
+    count = len(datasets) * len(targets) * sum(len(variants(index)) for index in range(len(models)))
+    if count > MOST_CASES:
+        raise SuiteError(f"{source}: comes to {count} cases; at most {MOST_CASES} are allowed. Split it into suites.")
     cases = tuple(
         _scored_only(case) if seeded.adapter == FROM_FILES else case
         for dataset in datasets
@@ -275,14 +279,18 @@ def _check_prompts(suite: Suite, source: Path) -> None:
 
 
 def _refuse_twins(labels: list[str], where: str, source: Path) -> None:
-    # Composed and decomposed letters look the same in every table.
-    counts = Counter(unicodedata.normalize("NFC", label) for label in labels)
+    counts = Counter(map(_as_seen, labels))
     twins = sorted(label for label, count in counts.items() if count > 1)
     if twins:
         raise SuiteError(
             f"{source}: {where}: {twins[0]!r} occurs more than once. Give each entry its own 'label', for example "
             f"{{name: {twins[0]}, label: {twins[0]}-2}}."
         )
+
+
+def _as_seen(label: str) -> str:
+    """Return a label as every table shows it: letters composed, and without signs that have no width."""
+    return unicodedata.normalize("NFC", "".join(sign for sign in label if unicodedata.category(sign) != "Cf"))
 
 
 def _targets(entry: TargetEntry) -> Iterator[Target]:

@@ -16,6 +16,7 @@ from bench.data.formats.yaml_text import read_limited
 from bench.dataset import dataset_names
 from bench.errors import SuiteError, did_you_mean, in_one_line
 from bench.metric import metric_error
+from bench.records.damage import text_of
 from bench.suite.model_configs import model_config_files
 from bench.suite.schema import Suite
 
@@ -114,7 +115,7 @@ def _merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
 
 def _read(path: Path) -> tuple[dict[str, Any], Lines]:
     try:
-        text = path.read_text(encoding="utf-8")
+        text = text_of(path)
     except FileNotFoundError:
         near = did_you_mean(path.name, [p.name for p in path.parent.glob("*.yaml")]) if path.parent.is_dir() else ""
         raise SuiteError(f"{path}: there is no such suite file.{near} Shipped suites are in suites/.") from None

@@ -15,6 +15,7 @@ from bench.data.formats.sources import WeightsSource
 from bench.data.formats.yaml_text import read_limited
 from bench.errors import PluginError, did_you_mean, in_one_line
 from bench.records import ModelSpec, Record, TaskKind
+from bench.records.damage import text_of
 from bench.records.names import listed_in
 
 
@@ -48,8 +49,8 @@ def read_model_config(name: str) -> ModelConfig:
     """
     file = model_config_file(name)
     try:
-        return _config(file.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, ValidationError, UnicodeDecodeError) as error:
+        return _config(text_of(file))
+    except (yaml.YAMLError, ValidationError, UnicodeDecodeError, OSError) as error:
         raise PluginError(f"{file} is not a valid model config: {in_one_line(error)}") from None
 
 

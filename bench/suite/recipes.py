@@ -10,6 +10,7 @@ from pydantic import JsonValue, ValidationError
 
 from bench.errors import SuiteError, did_you_mean
 from bench.records import ModelSpec, Recipe, as_json_dict
+from bench.suite.limits import refuse_too_many
 from bench.suite.schema import ModelEntry, Suite, is_size
 
 
@@ -36,6 +37,10 @@ def recipes_of(
     fields: dict[str, list[JsonValue]] = as_json_dict(suite.recipe)
     fields |= {name: _several(name, value, where) for name, value in entry.recipe.items()}
     found: dict[Recipe, str] = {}
+    try:
+        refuse_too_many(map(len, fields.values()))
+    except ValueError as error:
+        raise SuiteError(f"{where}: {error}.") from None
     for positions in itertools.product(*(range(len(values)) for values in fields.values())):
         chosen = dict(zip(fields, positions, strict=True))
         recipe = _recipe({name: values[chosen[name]] for name, values in fields.items()}, auto_device, where)

@@ -45,6 +45,7 @@ from bench.records import (
     Tune,
     Unmapped,
 )
+from bench.suite.limits import MOST_FOLDS, MOST_IMAGES, MOST_THREADS, device_name, refuse_too_many
 
 T = TypeVar("T")
 
@@ -214,7 +215,7 @@ class ModelEntry(Record):
     name: str = Field(description="Model config, as adapter/config, for example unet/transposed.")
     label: Label | None = Field(default=None, description="Name in tables; the model config's name if left out.")
     options: dict[str, JsonValue] = Field(default={}, description="Options that replace the model config's.")
-    weights: str | None = Field(default=None, description="Local path of weights, instead of training.")
+    weights: str | None = Field(default=None, min_length=1, description="Local path of weights, instead of training.")
     trained_on: Annotated[str | tuple[str, ...] | None, BeforeValidator(_label_space)] = Field(
         default=None,
         description="Label space of the weights: coco_things, coco_91, coco_panoptic, voc, ade20k, cityscapes, or a "
@@ -248,6 +249,7 @@ class DatasetEntry(Record):
     folds: int | None = Field(
         default=None,
         ge=2,
+        le=MOST_FOLDS,
         description="Cross-validate: one case for each of N parts of the images, in groups by the option group.",
     )
 
@@ -270,13 +272,15 @@ class Corruptions(Record):
 class TargetEntry(Record):
     """Device and settings with which models run; a list in any field multiplies the cases."""
 
-    device: Many[str] = Field(default=("auto",), description="cpu, cuda, cuda:1, …, mps; auto = cuda if there is one.")
+    device: Many[Annotated[str, AfterValidator(device_name)]] = Field(
+        default=("auto",), description="cpu, cuda, cuda:1, …, mps; auto = cuda if there is one."
+    )
     precision: Many[Precision] = ("fp32",)
     runtime: Many[Runtime] = Field(
         default=("eager",), description="What runs the network: its framework, torch.compile, or an exported model."
     )
-    batch_size: Many[Annotated[int, Field(ge=1)]] = (1,)
-    threads: Many[Annotated[int, Field(ge=1)] | None] = (None,)
+    batch_size: Many[Annotated[int, Field(ge=1, le=MOST_IMAGES)]] = (1,)
+    threads: Many[Annotated[int, Field(ge=1, le=MOST_THREADS)] | None] = (None,)
     image_size: Sizes = (None,)
     window: Many[SlidingWindow | None] = Field(default=(None,), description="Pass the input in windows; null = whole.")
     test_time: Many[InferenceAugmentation | None] = Field(
@@ -285,6 +289,11 @@ class TargetEntry(Record):
     channels_last: Many[bool] = (False,)
     cudnn_benchmark: bool = True
     deterministic: bool = False
+
+    @model_validator(mode="after")
+    def _are_not_too_many(self) -> TargetEntry:
+        refuse_too_many(len(values) for _, values in self if isinstance(values, tuple))
+        return self
 
 
 def is_size(record: type[Record], name: str) -> bool:
@@ -309,6 +318,7 @@ def _many_of(record: type[Record]) -> dict[str, Any]:
 def _makes_recipes(entry: Record) -> Record:
     """Refuse fields that are right one by one and make no recipe together."""
     names = list(type(entry).model_fields)
+    refuse_too_many(len(getattr(entry, name)) for name in names)
     for values in itertools.product(*(getattr(entry, name) for name in names)):
         try:
             Recipe(**dict(zip(names, values, strict=True)))

@@ -33,11 +33,11 @@ def execute(options: Namespace) -> int:
     from bench.run.audit.seal import SEAL, seal_differences, signer_of
 
     run, results = opened_run(options)
+    if options.allowed_signers and not (run.path / SEAL).is_file():
+        raise BenchError(f"{run.path} is not sealed; seal and sign it with: bench seal {run.path} --key FILE")
     findings = audit_run(run, results, tell=lambda name: print_progress(f"checking {name}"))
     if (run.path / SEAL).is_file():
         findings.append(Finding("files against the seal", *seal_differences(run)))
-    elif options.allowed_signers:
-        raise BenchError(f"{run.path} is not sealed; seal and sign it with: bench seal {run.path} --key FILE")
     if options.allowed_signers:
         try:
             signed = Finding(f"signature of {signer_of(run, Path(options.allowed_signers))}", 1)

@@ -308,6 +308,13 @@ def max_pixels() -> int:
     return int(asked)
 
 
+def refuse_too_large(name: str, size: Size, slices: int = 1) -> None:
+    """Raise `DatasetError` where an image, or a volume, that is to be drawn has more pixels than one may have."""
+    count = size[0] * size[1] * slices
+    if count > max_pixels():
+        raise DatasetError(f"{name}: size {tuple(size)} comes to {count} pixels; at most {max_pixels()} are allowed")
+
+
 def _header_of(image: Image.Image, path: Path) -> Header:
     width, height = image.size
     limit = max_pixels()

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bench.errors import BenchError, did_you_mean, in_one_line
+from bench.records.damage import require_file
 from bench.records.store.statistics import load_statistics
 from bench.records.store.views import RunView
 
@@ -36,6 +37,7 @@ def read_columns(path: Path, image_ids: Sequence[str]) -> dict[str, dict[str, st
         BenchError: If it cannot be read, has no such column, names an image twice, or none of the images.
     """
     try:
+        require_file(path)
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file)
             rows, names = list(reader), [name for name in reader.fieldnames or () if name]

@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 
 from bench.errors import BenchError
+from bench.records.damage import content_of
 from bench.records.store.files import content_sha256, write_atomically
 from bench.records.store.layout import RunFolder
 
@@ -39,7 +40,7 @@ def seal_differences(run: RunFolder) -> tuple[int, list[str]]:
     Raises:
         BenchError: If the seal is not one.
     """
-    sealed = dict(_entry(line) for line in (run.path / SEAL).read_text(encoding="utf-8", errors="replace").splitlines())
+    sealed = dict(_entry(line) for line in content_of(run.path / SEAL).decode("utf-8", "replace").splitlines())
     now = _files(run)
     told = [
         f"{name} {'came after the seal' if name not in sealed else 'is missing' if name not in now else 'changed'}"
@@ -69,7 +70,7 @@ def signer_of(run: RunFolder, allowed_signers: Path) -> str:
         "verify",
         *("-f", str(allowed_signers), "-I", principal, "-n", NAMESPACE, "-s", str(signature)),
         why=why,
-        message=(run.path / SEAL).read_bytes(),
+        message=content_of(run.path / SEAL),
     )
     return principal
 

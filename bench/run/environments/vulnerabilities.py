@@ -17,7 +17,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from bench.errors import BenchError, in_one_line
 from bench.records import Record
 from bench.records.array_files import bounded_zip
-from bench.records.damage import ARRAY_DAMAGE
+from bench.records.base import first_fault
+from bench.records.damage import ARRAY_DAMAGE, text_of
 from bench.run.environments.interpreters import Inventory, normal_name
 
 
@@ -130,7 +131,7 @@ def _entries(database: Path) -> Iterator[_Entry]:
                 count += 1
                 yield _Entry.model_validate(entry)
         except (ValueError, RecursionError, ValidationError) as error:
-            first = in_one_line(error, 200)
+            first = first_fault(error) if isinstance(error, ValidationError) else in_one_line(error, 200)
             raise BenchError(
                 f"{database}: {name} is no OSV entry ({first}); expected JSON with 'id' and 'affected'"
             ) from None
@@ -142,16 +143,16 @@ def _texts(database: Path) -> Iterator[tuple[str, str]]:
     try:
         if database.is_dir():
             for file in sorted(database.rglob("*.json")):
-                yield file.name, file.read_text(encoding="utf-8")
+                yield file.name, text_of(file)
         elif zipfile.is_zipfile(database):
             with bounded_zip(database) as archive:
                 for name in sorted(archive.namelist()):
                     if name.endswith(".json"):
                         yield name, archive.read(name).decode("utf-8")
         elif database.suffix == ".jsonl":
-            lines = database.read_text(encoding="utf-8").splitlines()
+            lines = text_of(database).splitlines()
             yield from ((f"line {number}", line) for number, line in enumerate(lines, start=1) if line.strip())
         else:
-            yield database.name, database.read_text(encoding="utf-8")
+            yield database.name, text_of(database)
     except ARRAY_DAMAGE as error:
         raise BenchError(f"{database}: the database of vulnerabilities cannot be read: {error}") from None

@@ -264,7 +264,12 @@ def _check_mappings(
 
 def _check_weights(cases: Sequence[Case], source: Path, usage_errors: UsageErrors) -> None:
     for model in {case.model.label: case.model for case in cases}.values():
-        if model.weights is not None and "://" not in model.weights and not Path(model.weights).exists():
+        if model.weights is None or "://" in model.weights:
+            continue
+        path = Path(model.weights)
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            usage_errors.note(f"{source}: {model.label}: {path} is a pipe or a device; copy the weights to a file")
+        elif not path.exists():
             fetched = is_fetched(model)
             config = model_config_files()[model.name]
             of_config = str(weights_named_by(model.name)) == model.weights

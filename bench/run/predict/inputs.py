@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 from bench.data.formats.image_files import IMAGE_SUFFIXES
 from bench.data.formats.image_headers import named_in_text
 from bench.errors import BenchError, did_you_mean
+from bench.records.damage import text_of
 from bench.run.predict.worker.request import Item, OverlayForm
 
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg")
@@ -122,7 +123,7 @@ def _matching(pattern: str, written: set[Path]) -> Iterator[Source]:
 def _listed(file: Path) -> Iterator[Source]:
     """Yield files named in a list, one a line, relative to the list; `#` begins a line of comment."""
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
+        lines = text_of(file).splitlines()
     except UnicodeDecodeError:
         raise BenchError(f"{file} is no list of files: it is not text in UTF-8. One path a line is expected.") from None
     for number, line in enumerate(lines, start=1):

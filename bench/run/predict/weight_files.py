@@ -17,7 +17,7 @@ from bench.data.formats.documents import read_json_object
 from bench.data.formats.yaml_text import read_limited
 from bench.errors import BenchError
 from bench.records.array_files import bounded_zip
-from bench.records.damage import ARRAY_DAMAGE
+from bench.records.damage import ARRAY_DAMAGE, text_of
 from bench.records.foreign_weights import instead_of
 from bench.run.predict.file_metadata import onnx_metadata, torchscript_metadata, yaml_beside
 
@@ -155,7 +155,7 @@ def _folder(path: Path) -> Kind:
 
 def _has_config_of_detectron2(folder: Path) -> bool:
     try:
-        text = (folder / "config.yaml").read_text(encoding="utf-8")
+        text = text_of(folder / "config.yaml")
     except (OSError, ValueError):
         return False
     return re.search(r"\bMETA_ARCHITECTURE\s*:", text) is not None
@@ -165,7 +165,7 @@ def _of_detectron2(path: Path) -> Kind:
     """Return a folder that a training of Detectron2 left: its configuration, and the last of its checkpoints."""
     config = path / "config.yaml"
     try:
-        said = read_limited(config.read_text(encoding="utf-8")) or {}
+        said = read_limited(text_of(config)) or {}
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise BenchError(f"{config} cannot be read ({str(error).splitlines()[0]})") from None
     model = said.get("MODEL") if isinstance(said, dict) else None

@@ -88,6 +88,10 @@ def test_fakes_are_not_trained(tmp_path):
         ),
         ("models: [unet/bilinear, unet/bilinear]\ndatasets: [shapes]\n", "'unet/bilinear' occurs more than once"),
         (
+            'models: [unet/bilinear, {name: unet/transposed, label: "unet/bi\\u200blinear"}]\ndatasets: [shapes]\n',
+            "'unet/bilinear' occurs more than once",
+        ),
+        (
             "models: [{name: unet/bilinear, recipe: {batchsize: 3}}]\ndatasets: [shapes]\n"
             "recipe: {budget: {steps: 1}}\n",
             "models[0].recipe.batchsize: Extra inputs are not permitted. Did you mean 'batch_size'?",
