@@ -130,7 +130,7 @@ def _out_folder(name: str) -> Path:
 
 def _describe(predicted: Predicted, out: Path, show_from: float) -> int:
     """Say what was done and what was not; returns the exit code."""
-    from bench.errors import BenchError
+    from bench.errors import BenchError, few
     from bench.records import Status
     from bench.records.store import layout
     from bench.run.predict.manifest import FILE, WORK, medians
@@ -145,9 +145,11 @@ def _describe(predicted: Predicted, out: Path, show_from: float) -> int:
         print(f"bench predict: {outcome.status.value}: {outcome.reason}{kept}", file=sys.stderr)
         print(f"bench predict: more in {out / WORK / layout.WORKER_LOG}", file=sys.stderr)
         return 1
-    unreadable = [row for item in items if (row := manifest.rows[item.source])["status"] == "unreadable"]
     rows = [manifest.rows[item.source] for item in items]
-    done = len(items) - len(unreadable)
+    unreadable = [row for row in rows if row["status"] == "unreadable"]
+    missing = [item.source for item in items if not manifest.done(item)]
+    lost = [source for source in missing if manifest.rows[source]["status"] != "unreadable"]
+    done = len(items) - len(unreadable) - len(lost)
     print(f"{done} of {len(items)} predicted" + (f", {skipped} of them by an earlier call" if skipped else ""))
     timings = "   ".join(f"{stage} {value:.1f}" for stage, value in medians(rows).items())
     if timings:
@@ -158,8 +160,10 @@ def _describe(predicted: Predicted, out: Path, show_from: float) -> int:
             print(f"note: {row['note']}", file=sys.stderr)
     for row in unreadable:
         print(f"unreadable: {row['reason']}", file=sys.stderr)
+    if lost:
+        print(f"not predicted, or their files are gone: {few(lost)}; the same command predicts them", file=sys.stderr)
     print(out / FILE)
-    return 1 if unreadable else 0
+    return 1 if unreadable or lost else 0
 
 
 def _print_shown(rows: list[dict[str, Any]], show_from: float) -> None:
