@@ -45,12 +45,9 @@ from bench.records import (
     Tune,
     Unmapped,
 )
-from bench.suite.limits import MOST_FOLDS, MOST_IMAGES, MOST_THREADS, device_name, refuse_too_many
+from bench.suite.limits import LARGEST_SIDE, BatchSize, Device, Folds, Threads, bounded
 
 T = TypeVar("T")
-
-LARGEST_SIDE = 32768
-"""Pixels; larger files are not decoded either."""
 
 
 def _named(value: Any) -> Any:
@@ -246,10 +243,8 @@ class DatasetEntry(Record):
         default=None,
         description="A CSV file with a row for each image; reports slice scores and latencies by its columns.",
     )
-    folds: int | None = Field(
+    folds: Folds | None = Field(
         default=None,
-        ge=2,
-        le=MOST_FOLDS,
         description="Cross-validate: one case for each of N parts of the images, in groups by the option group.",
     )
 
@@ -272,15 +267,13 @@ class Corruptions(Record):
 class TargetEntry(Record):
     """Device and settings with which models run; a list in any field multiplies the cases."""
 
-    device: Many[Annotated[str, AfterValidator(device_name)]] = Field(
-        default=("auto",), description="cpu, cuda, cuda:1, …, mps; auto = cuda if there is one."
-    )
+    device: Many[Device] = Field(default=("auto",), description="cpu, cuda, cuda:1, mps; auto = cuda if there is one.")
     precision: Many[Precision] = ("fp32",)
     runtime: Many[Runtime] = Field(
         default=("eager",), description="What runs the network: its framework, torch.compile, or an exported model."
     )
-    batch_size: Many[Annotated[int, Field(ge=1, le=MOST_IMAGES)]] = (1,)
-    threads: Many[Annotated[int, Field(ge=1, le=MOST_THREADS)] | None] = (None,)
+    batch_size: Many[BatchSize] = (1,)
+    threads: Many[Threads | None] = (None,)
     image_size: Sizes = (None,)
     window: Many[SlidingWindow | None] = Field(default=(None,), description="Pass the input in windows; null = whole.")
     test_time: Many[InferenceAugmentation | None] = Field(
@@ -290,10 +283,7 @@ class TargetEntry(Record):
     cudnn_benchmark: bool = True
     deterministic: bool = False
 
-    @model_validator(mode="after")
-    def _are_not_too_many(self) -> TargetEntry:
-        refuse_too_many(len(values) for _, values in self if isinstance(values, tuple))
-        return self
+    _bounded = model_validator(mode="after")(bounded)
 
 
 def is_size(record: type[Record], name: str) -> bool:
@@ -318,7 +308,7 @@ def _many_of(record: type[Record]) -> dict[str, Any]:
 def _makes_recipes(entry: Record) -> Record:
     """Refuse fields that are right one by one and make no recipe together."""
     names = list(type(entry).model_fields)
-    refuse_too_many(len(getattr(entry, name)) for name in names)
+    bounded(entry)
     for values in itertools.product(*(getattr(entry, name) for name in names)):
         try:
             Recipe(**dict(zip(names, values, strict=True)))

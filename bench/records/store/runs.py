@@ -269,12 +269,8 @@ def read_run(run: RunFolder, results: Path | None = None) -> RunView:
     cases = tuple(read_cases(run, plan, shared))
     environments, damages = environments_of_jobs(cases)
     of_run = [Damage("", "environment", 0, name, why) for name, why in files.items() if why is not None]
-    searches = {name: damage_of(run, run.path / name) for name in facts_in(run, run.path / layout.TUNING)}
-    of_run += [
-        Damage("", "search", 0, name, f"{why}; without this file the command begins the search anew")
-        for name, why in searches.items()
-        if why is not None
-    ]
+    searches = ((name, damage_of(run, run.path / name)) for name in facts_in(run, run.path / layout.TUNING))
+    of_run += [Damage("", "search", 0, n, f"{why}; without it the search begins anew") for n, why in searches if why]
     return RunView(
         folder=run,
         plan=plan,

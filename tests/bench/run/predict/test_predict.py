@@ -15,13 +15,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bench.cli.commands.predict import _describe
 from bench.cli.main import main
 from bench.data.formats.by_name import open_dataset
 from bench.records import ClassSpec
-from bench.run.predict.carry_out import Predicted
 from bench.run.predict.inputs import Source, find_sources, named_items, output_suffixes, passed_over
-from bench.run.predict.manifest import Manifest
 from bench.run.predict.worker.frames import Frame, batches
 from bench.run.predict.worker.request import FilesRequest, Item
 from tests.bench.suites import SHAPES, perfect, write_suite
@@ -131,20 +128,6 @@ def test_an_unreadable_image_is_told_at_the_end_and_the_others_are_written(capsy
     )
     assert by_name(out)["b"]["status"] == "unreadable"
     assert (out / "z.png").is_file()
-
-
-def test_an_image_whose_line_in_the_journal_was_lost_is_not_counted_as_predicted(capsys, tmp_path, photos, classes):
-    out = tmp_path / "out"
-    predict(capsys, "fake/perfect", photos, "--out", out, "--classes", classes, "--device", "cpu", *SET)
-    manifest = Manifest(out, results(out)["made_by"], overwrite=False)
-    items = list(manifest.items().values())
-    pending, gone = items[1], items[3]
-    manifest.rows[pending.source]["status"] = "pending"
-    (out / f"{gone.name}.png").unlink()
-    assert _describe(Predicted(items, 0, manifest, None), out, 0.0) == 1
-    said = capsys.readouterr()
-    assert said.out.splitlines()[0] == "2 of 4 predicted"
-    assert f"not predicted, or their files are gone: {pending.source}, {gone.source}; the same command" in said.err
 
 
 def test_a_second_call_does_only_what_is_new_and_overwrite_does_all_again(capsys, tmp_path, photos, classes):
