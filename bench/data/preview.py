@@ -107,19 +107,10 @@ def _pictures(image: RgbImage, ground_truth: GroundTruth, dataset: Dataset) -> l
     bands = getattr(dataset, "bands", None)
     image = as_bytes(image) if bands is None else bands.shown(image)
     form = ground_truth.instances or ground_truth.panoptic
-    rims = None if form is None else outlines(form)
-    labels = ground_truth.semantic.labels
-    factor = min(1.0, LONGEST / max(labels.shape))
+    tile = Tile(ground_truth.semantic.labels, None if form is None else outlines(form))
+    factor = LONGEST / max(tile.labels.shape)
     if factor < 1:
-        size = (max(1, round(labels.shape[1] * factor)), max(1, round(labels.shape[0] * factor)))
+        size = (max(1, round(image.shape[1] * factor)), max(1, round(image.shape[0] * factor)))
         image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA))
-        labels = np.asarray(cv2.resize(labels, size, interpolation=cv2.INTER_NEAREST))
-        rims = None if rims is None else _shrunk(rims, size)
-    tile = Tile(labels, rims)
+        tile = tile.shrunk(size)
     return [image, overlay_with_void(image, tile, dataset.classes), painted_map(tile, dataset.classes)]
-
-
-def _shrunk(rims: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.bool_]:
-    """Rims at a smaller size, (width, height), still seen: one pixel of them is enough of a pixel there."""
-    shares = cv2.resize(rims.astype(np.float32), size, interpolation=cv2.INTER_AREA)
-    return np.asarray(shares >= min(0.5, size[0] / rims.shape[1]))

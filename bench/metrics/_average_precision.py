@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -43,12 +42,12 @@ from bench.metrics._matching import (
     match_rows,
 )
 from bench.metrics._object_f1 import image_f1
+from bench.metrics._precision_kernels import precision_within, precision_without
 from bench.metrics._semantic import build_score, defined
 from bench.records import ClassSpec, Score, TaskKind
-from bench.records.compiled import compiled
 from bench.records.predictions import Instances, Prediction
 
-RECALL_POINTS = np.linspace(0.0, 1.0, 101)
+THRESHOLDS = len(IOU_THRESHOLDS)
 
 
 class Curves(NamedTuple):
@@ -94,14 +93,6 @@ class ClassRows(NamedTuple):
         true_images = ground_truths[:, NUMBER].astype(np.int64)
         return cls(images, ranks, matched, ignored, true_images, ground_truths[:, AREA], ground_truths[:, IGNORED] > 0)
 
-    def of_images(self, chosen: NDArray[np.bool_]) -> ClassRows:
-        """Return the rows of some of the images, which are marked, (images,)."""
-        own, true = chosen[self.images], chosen[self.true_images]
-        return ClassRows(
-            self.images[own], self.ranks[own], self.matched[own], self.ignored[own],
-            self.true_images[true], self.true_areas[true], self.crowd[true],
-        )  # fmt: skip
-
     def counted_ground_truths(self, area_range: str) -> NDArray[np.bool_]:
         """Return which ground truths count in a range of areas, bool, (G,)."""
         low, high = AREA_RANGES[area_range]
@@ -119,7 +110,7 @@ class ClassRows(NamedTuple):
             return Curves(nothing, nothing)
         counted = self.ranks < most
         matched, ignored = (self.bits(column, area_range)[counted] for column in (self.matched, self.ignored))
-        precision, recall = precision_without(matched, ignored, None, np.array([float(positives)]))
+        precision, recall = precision_without(matched, ignored, None, np.array([float(positives)]), THRESHOLDS)
         return Curves(precision[0], recall[0])
 
     def without(self, left_out: LeftOut) -> NDArray[np.float64]:
@@ -127,106 +118,17 @@ class ClassRows(NamedTuple):
         true_images = self.true_images[self.counted_ground_truths("all")]
         positives = left_out.sums(np.bincount(true_images, minlength=len(left_out.of_image)).astype(np.float64))
         matched, ignored = (self.bits(column, "all") for column in (self.matched, self.ignored))
-        precision, _ = precision_without(matched, ignored, left_out.of_image[self.images], positives)
+        precision, _ = precision_without(matched, ignored, left_out.of_image[self.images], positives, THRESHOLDS)
         return np.asarray(precision.mean(axis=1))
 
-
-def precision_without(
-    matched: NDArray[np.int64],
-    ignored: NDArray[np.int64],
-    units: NDArray[np.int64] | None,
-    positives: NDArray[np.float64],
-    thresholds: int = len(IOU_THRESHOLDS),
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Interpolated precision and final recall without each unit, by threshold, (U, T) each, nan without positives.
-
-    Args:
-        matched, ignored: Bits of each detection, one for each threshold, by falling score, (D,).
-        units: Unit that each detection is left out with, -1 for none, (D,); None where no detection is left out.
-        positives: True objects that are left without each unit, (U,).
-    """
-    count = len(positives)
-    precision, recall = (np.full((count, thresholds), np.nan) for _ in range(2))
-    by_unit, first = np.zeros(0, dtype=np.int64), np.zeros(count + 1, dtype=np.int64)
-    if units is None:
-        units = np.full(len(matched), -1, dtype=np.int64)
-    else:
-        by_unit = np.argsort(units, kind="stable").astype(np.int64)  # those of a unit stay by falling score
-        first = np.searchsorted(units[by_unit], np.arange(count + 1)).astype(np.int64)
-    arrays = (np.ascontiguousarray(one, dtype=np.int64) for one in (matched, ignored, units, by_unit, first))
-    _precision_kernel()(*arrays, positives, RECALL_POINTS, precision, recall)
-    return precision, recall
-
-
-@lru_cache(maxsize=1)
-def _precision_kernel() -> Callable[..., None]:
-    import numba
-
-    numbers, table = numba.int64[::1], numba.float64[:, ::1]
-    points = numba.types.Array(numba.float64, 1, "C", readonly=True)
-    return compiled(_precision, numba.void(*[numbers] * 5, numba.float64[::1], points, table, table))
-
-
-def _precision(
-    matched: NDArray[np.int64],
-    ignored: NDArray[np.int64],
-    units: NDArray[np.int64],
-    by_unit: NDArray[np.int64],
-    first: NDArray[np.int64],
-    positives: NDArray[np.float64],
-    points: NDArray[np.float64],
-    precision: NDArray[np.float64],
-    recall: NDArray[np.float64],
-) -> None:
-    """Interpolated precision and final recall without each unit; rows without positives stay; compiled.
-
-    Precision rises at a true positive alone, and so does recall: of all other detections only the number before each
-    true positive matters. Those of a unit are few, and taken out of these numbers.
-    """
-    count, levels = len(matched), precision.shape[1]
-    # The true positives of each threshold: which detection each is, and its place among those that count.
-    at, place = np.empty((levels, count), dtype=np.int64), np.empty((levels, count), dtype=np.int64)
-    found = np.zeros(levels, dtype=np.int64)
-    for t in range(levels):
-        seen = 0
-        for d in range(count):
-            if (ignored[d] >> t) & 1:
-                continue
-            seen += 1
-            if (matched[d] >> t) & 1:
-                at[t, found[t]], place[t, found[t]] = d, seen
-                found[t] += 1
-    envelope, needed, of = np.empty(count), np.empty(len(points), dtype=np.int64), -1.0
-    for u in range(len(positives)):
-        if positives[u] == 0:
-            continue
-        if positives[u] != of:  # the true positives that it takes to come to each point of recall, less one
-            of, k = positives[u], 0
-            for p in range(len(points)):
-                while k < count and (k + 1) / of < points[p]:
-                    k += 1
-                needed[p] = k
-        for t in range(levels):
-            right = gone = 0
-            next_gone, end = first[u], first[u + 1]
-            for k in range(found[t]):
-                while next_gone < end and by_unit[next_gone] <= at[t, k]:
-                    d = by_unit[next_gone]
-                    next_gone += 1
-                    if not (ignored[d] >> t) & 1:
-                        gone += 1
-                if units[at[t, k]] == u:
-                    continue
-                right += 1
-                envelope[right - 1] = right / (place[t, k] - gone + 2.220446049250313e-16)
-            for k in range(right - 1, 0, -1):
-                envelope[k - 1] = max(envelope[k - 1], envelope[k])
-            total = 0.0
-            for p in range(len(points)):
-                if needed[p] >= right:
-                    break
-                total += envelope[needed[p]]
-            precision[u, t], recall[u, t] = total / len(points), right / positives[u]
+    def within(self, groups: NDArray[np.bool_], most: int) -> NDArray[np.float64]:
+        """AP of the class over each group of images, (G,), nan without a ground truth; see `of_groups`."""
+        true_images = self.true_images[self.counted_ground_truths("all")]
+        positives = groups[:, true_images].sum(axis=1).astype(np.float64)
+        counted = self.ranks < most
+        matched, ignored = (self.bits(column, "all")[counted] for column in (self.matched, self.ignored))
+        precision = precision_within(matched, ignored, self.images[counted], groups, positives, THRESHOLDS)
+        return np.asarray(precision.mean(axis=1))
 
 
 def precision_of_rest(rows: NDArray[np.float64], classes: Sequence[ClassSpec], *, seed: int) -> NDArray[np.float64]:
@@ -348,11 +250,8 @@ class PrecisionMetric:
     ) -> NDArray[np.float64]:
         """Return AP over each group of images, (G,); `groups` says which images are in each, (G, images)."""
         check_columns(statistics)
-        by_class, found = rows_by_class(statistics, classes), []
-        for chosen in groups:
-            every = [one.of_images(chosen).curves(most=self.most).precision.mean() for one in by_class.values()]
-            found.append(float(mean_of_defined(np.array(every))) if every else np.nan)
-        return np.array(found)
+        per_class = [one.within(groups, self.most) for one in rows_by_class(statistics, classes).values()]
+        return mean_of_defined(np.stack(per_class, axis=1)) if per_class else np.full(len(groups), np.nan)
 
 
 def coco_parts(

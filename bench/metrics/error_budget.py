@@ -33,7 +33,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.metric import Rows
-from bench.metrics._average_precision import precision_without
 from bench.metrics._bootstrap import LeftOut, mean_of_defined
 from bench.metrics._errors import (
     BACKGROUND,
@@ -54,6 +53,7 @@ from bench.metrics._errors import (
 )
 from bench.metrics._matching import as_instances
 from bench.metrics._pooled import require_columns
+from bench.metrics._precision_kernels import precision_without
 from bench.metrics._semantic import build_score, defined
 from bench.records import ClassSpec, Score, TaskKind
 from bench.records.predictions import Prediction

@@ -143,5 +143,5 @@ def array_hash(*arrays: NDArray[np.generic]) -> str:
     sha = hashlib.sha256()
     for array in arrays:
         sha.update(f"{array.dtype.str}{array.shape}".encode())
-        sha.update(np.ascontiguousarray(array).tobytes())
+        sha.update(np.ascontiguousarray(array))
     return sha.hexdigest()

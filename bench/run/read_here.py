@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import time
 from pathlib import Path
 
+from bench.records.freed_memory import give_back_freed_memory
 from bench.run.process import ProcessEnd, WorkerStopper, kernel_oom_kills, process_end
 from bench.run.worker.process import do_here
 from bench.run.worker.progress import STOPPED
@@ -23,6 +22,5 @@ def read_here(folder: Path, stopper: WorkerStopper) -> ProcessEnd:
         do_here(folder)
     finally:
         STOPPED.reset(token)
-    with contextlib.suppress(OSError, AttributeError):  # glibc keeps what is freed until it is asked for it
-        ctypes.CDLL(None).malloc_trim(0)
+    give_back_freed_memory()
     return process_end(0, timed_out=False, started=started, oom_before=oom_before)

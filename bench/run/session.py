@@ -9,6 +9,7 @@ from typing import Protocol
 
 from bench.measure.phases import during
 from bench.records import Job
+from bench.records.freed_memory import give_back_freed_memory
 from bench.records.store import layout
 from bench.records.store.files import write_atomically, write_record
 from bench.records.store.layout import RunFolder
@@ -58,6 +59,7 @@ def run_cases(runner: Runner, recorder: Recorder) -> Summary:
         # Randomised blocks: all cases once, then all again in another order.
         runner.carry_out(runner.measure(job) for job in timing_order(runner.cases))
         runner.carry_out(runner.measure(job) for job in passes(runner.cases))
+    give_back_freed_memory()
     recorder.report()
     return runner.summary()
 

@@ -122,7 +122,6 @@ def _settings(words: list[str]) -> dict[str, JsonValue]:
 
 def _dataset(text: str, settings: Mapping[str, JsonValue]) -> tuple[str, dict[str, JsonValue]]:
     """Return the name and options: of a data set by its name, or of a folder by what it is."""
-    from bench.data.detect import detect
     from bench.data.formats.home import expanded
     from bench.dataset import dataset_names
     from bench.errors import BenchError, did_you_mean
@@ -138,6 +137,8 @@ def _dataset(text: str, settings: Mapping[str, JsonValue]) -> tuple[str, dict[st
             f"--dataset {text}: no data set of this name and no folder.{did_you_mean(text, dataset_names())} List "
             "them with: bench list datasets"
         )
+    from bench.data.detect import detect
+
     found = [one for one in detect(Path(text)) if not one.trouble]
     if not found:
         raise BenchError(f"--dataset {text}: nothing in it opens as a data set; see: bench data detect {text}")

@@ -166,10 +166,10 @@ class JsonStream:
         for found in self._stretches():
             yield from found.placed()
 
-    def values(self) -> Iterator[Any]:
-        """Yield the values of the list that comes next, as `elements` does, without their places and in less time."""
+    def stretches(self) -> Iterator[list[Any]]:
+        """Yield the values of the list that comes next, some neighbours at once, without their places."""
         for found in self._stretches():
-            yield from found.values
+            yield found.values
 
     def _stretches(self) -> Iterator[_Stretch]:
         """Yield neighbouring elements of the list that comes next, the first one by itself.

@@ -116,15 +116,18 @@ def _runs_of_polygons(segmentations: Sequence[object], size: Size) -> MaskRuns |
             return None
         parts += one
         counts.append(len(one))
-    if any(type(part) is not list or len(part) < LEAST_NUMBERS or len(part) % 2 for part in parts):
+    if {*map(type, parts)} != {list}:
+        return None
+    numbers = [*map(len, parts)]
+    if min(numbers) < LEAST_NUMBERS or any(number % 2 for number in numbers):
         return None
     try:
-        corners = np.fromiter(chain.from_iterable(parts), dtype=np.float64, count=sum(map(len, parts)))
+        corners = np.fromiter(chain.from_iterable(parts), dtype=np.float64, count=sum(numbers))
     except (ValueError, TypeError, OverflowError):
         return None
     if not (np.abs(corners) <= FARTHEST).all():
         return None  # the slower way tells which one
-    lengths = np.array([len(part) // 2 for part in parts], dtype=np.int64)
+    lengths = np.array(numbers, dtype=np.int64) // 2
     return compiled_runs(corners.reshape(-1, 2), lengths, counts, size)
 
 

@@ -9,8 +9,10 @@ from __future__ import annotations
 import contextlib
 from collections import Counter
 from dataclasses import dataclass, field
+from itertools import groupby
+from math import isnan
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any, NamedTuple, TypeGuard
 
 import numpy as np
 
@@ -95,6 +97,15 @@ class _OfImage:
                     return
         self.masks.append({"text": segmentation} if isinstance(segmentation, str) else segmentation)
 
+    def add_texts(self, sizes: list[list[Any]], texts: list[str]) -> None:
+        """Keep masks that are run lengths as text, of the sizes that stand beside them."""
+        self.size = sizes[0] if self.size is None else self.size
+        if all(size == self.size for size in sizes):
+            self.masks += texts
+            return
+        for size, text in zip(sizes, texts, strict=True):
+            self.add({"size": size, "counts": text})
+
     def segmentations(self) -> list[Any]:
         return [{"size": self.size, "counts": one} if isinstance(one, str) else one for one in self.masks]
 
@@ -104,6 +115,31 @@ class _OfImage:
             with contextlib.suppress(ValueError):  # the other way tells which one
                 return MaskRuns.of_texts(self.masks, size)
         return segmentation_runs(self.segmentations(), size)
+
+
+class _Usual(NamedTuple):
+    """Columns of rows that are written as pycocotools writes them, run lengths as text with their size, (R,) each."""
+
+    images: list[int]
+    categories: list[int]
+    scores: list[float]
+    sizes: list[list[Any]]
+    texts: list[str]
+
+
+def _usual(rows: list[Any]) -> _Usual | None:
+    """Return the columns of rows; None where any of them needs a closer look."""
+    try:
+        images, categories, scores = ([row[name] for row in rows] for name in ("image_id", "category_id", "score"))
+        masks = [row["segmentation"] for row in rows]
+        sizes, texts = ([mask[name] for mask in masks] for name in ("size", "counts"))
+    except (KeyError, TypeError):
+        return None
+    found = _Usual(images, categories, scores, sizes, texts)
+    types = [{*map(type, column)} for column in (rows, masks, *found)]
+    if types != [{dict}, {dict}, {int}, {int}, {float}, {list}, {str}] or {*map(len, masks)} != {2}:
+        return None
+    return found if min(scores) >= 0 and max(scores) <= 1 and not any(map(isnan, scores)) else None
 
 
 class _Rows:
@@ -123,8 +159,8 @@ class _Rows:
         with JsonStream(file) as stream:
             if stream.peek() != "[":
                 raise _no_list(file, read_json(file))
-            for row in stream.values():
-                self._add(row)
+            for rows in stream.stretches():
+                self._add_together(rows)
             if stream.peek():
                 read_json(file)  # tells what follows the list
 
@@ -142,6 +178,30 @@ class _Rows:
                 "confidence by which detections are ranked; save probabilities, not logits or percents"
             )
 
+    def _add_together(self, rows: list[Any]) -> None:
+        """Add neighbouring rows: those of an image at once where all are the usual ones, else one by one."""
+        usual = _usual(rows)
+        if usual is None:
+            for row in rows:
+                self._add(row)
+            return
+        names = [self._texts.get(category) or self._text(category) for category in usual.categories]
+        self.count += len(rows)
+        self.categories.update(names)
+        first = 0
+        for image, together in groupby(usual.images):
+            stop = first + sum(1 for _ in together)
+            of_image = self._place.get(image) or self._of(image)
+            if of_image is not None:
+                of_image.categories += names[first:stop]
+                of_image.scores += usual.scores[first:stop]
+                of_image.add_texts(usual.sizes[first:stop], usual.texts[first:stop])
+            first = stop
+
+    def _text(self, category: int) -> str:
+        """Return a category in its one form, the same object for all rows."""
+        return self._texts.setdefault(category, str(category))
+
     def _add(self, row: Any) -> None:
         if not isinstance(row, dict):
             raise _no_list(self._file, [row])
@@ -150,9 +210,7 @@ class _Rows:
             known = as_row(RESULT, row, f"row {self.count}", self._file)
             image, category = known["image_id"], known["category_id"]
         self.count += 1
-        name = self._texts.get(category)
-        if name is None:
-            name = self._texts[category] = str(category)
+        name = self._text(category)
         self.categories[name] += 1
         segmentation, score = row.get("segmentation"), row.get("score")
         self._boxes += not segmentation

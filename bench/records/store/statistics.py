@@ -85,20 +85,40 @@ class Statistics:
         return renumbered[np.argsort(renumbered[:, 0], kind="stable")]
 
 
+class _Table:
+    """Rows that are added to the end; room for them is doubled where it is used up, and not touched before."""
+
+    def __init__(self, columns: int) -> None:
+        self._room, self._used = np.empty((0, columns)), 0
+
+    def add(self, image: int, rows: NDArray[np.float64]) -> None:
+        """Add rows, (R, columns - 1), behind the number of their image."""
+        begin, self._used = self._used, self._used + len(rows)
+        if self._used > len(self._room):
+            room = np.empty((max(2 * len(self._room), self._used, 256), self._room.shape[1]))
+            room[:begin] = self._room[:begin]
+            self._room = room
+        self._room[begin : self._used, 0], self._room[begin : self._used, 1:] = image, rows
+
+    @property
+    def rows(self) -> NDArray[np.float64]:
+        return self._room[: self._used]
+
+
 @dataclass
 class Collector:
     """Puts the statistics of images together as they come."""
 
     images: int
     _stacks: dict[str, Observed] = field(default_factory=dict)
-    _tables: dict[str, list[NDArray[np.float64]]] = field(default_factory=dict)
+    _tables: dict[str, _Table] = field(default_factory=dict)
 
     def add(self, name: str, image: int, observed: Observed | Rows) -> None:
         """Keep what was observed on image number `image`; images come in order."""
         if isinstance(observed, Rows):
-            numbered = np.empty((len(observed.table), observed.table.shape[1] + 1))
-            numbered[:, 0], numbered[:, 1:] = image, observed.table
-            self._tables.setdefault(name, []).append(numbered)
+            if name not in self._tables:
+                self._tables[name] = _Table(observed.table.shape[1] + 1)
+            self._tables[name].add(image, observed.table)
             return
         if name not in self._stacks:  # one allocation: a stack of 150 classes and 2000 images has 362 MB
             self._stacks[name] = np.zeros((self.images, *observed.shape), dtype=observed.dtype)
@@ -106,7 +126,7 @@ class Collector:
 
     def statistics(self, image_ids: Sequence[str], groups: Sequence[str] = ()) -> Statistics:
         """Return what was collected, with the groups of the images where they are known."""
-        tables = {name: np.concatenate(parts) for name, parts in self._tables.items()}
+        tables = {name: table.rows for name, table in self._tables.items()}
         return Statistics(tuple(image_ids), {**self._stacks, **tables}, frozenset(tables), tuple(groups))
 
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -27,6 +28,9 @@ MARGIN, GAP, SIDE = 0.12, 0.06, 0.26
 LINE, ENTRY = 0.145, 0.2
 TALLEST = 2.0
 """Largest height of a tile as a multiple of its width; taller images become narrower instead."""
+
+WIDEST = 400
+"""Columns of pixels that are drawn of an image, a half more than its tile has."""
 
 OUTLINE = (25, 25, 25)
 
@@ -59,6 +63,17 @@ class Tile:
             painted = np.where((self.objects > 0)[..., None], shades[self.objects], painted)
         return np.asarray(painted, dtype=np.uint8)
 
+    def shrunk(self, size: tuple[int, int]) -> Tile:
+        """Return the tile at a smaller size, (width, height): of labels the nearest pixels, and rims still seen."""
+        width, height = size
+        rows, columns = (np.arange(n) * of // n for n, of in zip((height, width), self.labels.shape, strict=True))
+        nearest = rows[:, None], columns[None]
+        outlines, objects = self.outlines, self.objects
+        if outlines is not None:  # one pixel of a rim is enough of a pixel there
+            shares = cv2.resize(outlines.astype(np.float32), size, interpolation=cv2.INTER_AREA)
+            outlines = np.asarray(shares >= min(0.5, width / outlines.shape[1]))
+        return Tile(self.labels[nearest], outlines, None if objects is None else objects[nearest], self.class_of)
+
 
 @dataclass(frozen=True)
 class SheetRow:
@@ -75,6 +90,17 @@ class SheetRow:
     image: NDArray[np.uint8]
     ground_truth: Tile
     predictions: Sequence[tuple[str, Tile | None]]
+
+    def shrunk(self) -> SheetRow:
+        """Return the row with no more pixels than are drawn of it, which may be a thousandth of those of the image."""
+        height, width = self.image.shape[:2]
+        factor = min(WIDEST / width, TALLEST * WIDEST / height)
+        if factor >= 1:
+            return self
+        size = max(1, round(width * factor)), max(1, round(height * factor))
+        image = np.asarray(cv2.resize(self.image, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+        tiles = [(label, None if tile is None else tile.shrunk(size)) for label, tile in self.predictions]
+        return SheetRow(self.image_id, image, self.ground_truth.shrunk(size), tiles)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from bench.data.labels.dataset import open_labelled
 from bench.errors import BenchError
+from bench.records.freed_memory import give_back_freed_memory
 from bench.records.store import layout
 from bench.records.store.views import CaseView, RunView
 from bench.report.draw.accuracy_latency import AccuracyPoint, accuracy_latency
@@ -93,10 +94,11 @@ def _drawn(run: RunView, summary: RunSummary, folder: Path, show_from: float | N
                 f"{len(every) - len(views)} models in the contact sheet of {label}; {_the_best(MOST_SHOWN)}"
             )
         try:
-            rows = sheet_rows(views, show_from)
+            rows = sheet_rows(views, show_from, shrink=True)
         except BenchError as error:
             left_out.append(f"the contact sheet of {label}: {error}")
             continue
+        give_back_freed_memory()  # of the many images of which these were chosen
         path = folder / f"{SHEET}{f'@{layout.plain_name(label)}' if number else ''}.png"
         draw(path, contact_sheet, rows, classes=views[0].task.classes)
         made.append(path)
@@ -221,12 +223,13 @@ def _sheets(run: RunView) -> list[list[CaseView]]:
     return list(found.values())
 
 
-def sheet_rows(views: list[CaseView], show_from: float | None = None) -> list[SheetRow]:
+def sheet_rows(views: list[CaseView], show_from: float | None = None, *, shrink: bool = False) -> list[SheetRow]:
     """Return the images on which the models disagree most, with what each predicted.
 
     Args:
         views: Cases of one data set, each with predictions; with one alone, those it gets most wrong.
         show_from: Score from which objects are drawn; None = `drawn_from` of each case.
+        shrink: True leaves no more pixels than a sheet shows, see `SheetRow.shrunk`.
 
     Raises:
         DatasetError: If the data set cannot be opened.
@@ -252,8 +255,9 @@ def sheet_rows(views: list[CaseView], show_from: float | None = None) -> list[Sh
     # The tiles of all candidates together would be gigabytes: those of the few that are shown are made once more.
     chosen = sorted(candidates, key=lambda image_id: (-told_apart(image_id), image_id))[:SHEET_IMAGES]
     form = finest(views)
-    return [
-        SheetRow(
+
+    def row(image_id: str) -> SheetRow:
+        found = SheetRow(
             image_id=image_id,
             image=shown_image(dataset, image_id),
             ground_truth=ground_truth_tile(dataset.target(image_id), form),
@@ -262,8 +266,9 @@ def sheet_rows(views: list[CaseView], show_from: float | None = None) -> list[Sh
                 for view, tau, predicted in zip(views, scores, tiles(image_id), strict=True)
             ),
         )
-        for image_id in chosen
-    ]
+        return found.shrunk() if shrink else found
+
+    return [row(image_id) for image_id in chosen]
 
 
 def _sheet_label(view: CaseView, views: list[CaseView], drawn: float | None) -> str:

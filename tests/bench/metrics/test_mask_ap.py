@@ -108,6 +108,16 @@ def test_an_area_on_the_border_of_two_ranges_belongs_to_both():
     assert [found.parts[f"AR_{size}"] for size in ("small", "medium", "large")] == [1, 1, 1]
 
 
+def test_the_ap_of_a_group_is_to_the_bit_that_of_its_images_alone():
+    random = np.random.default_rng(3)
+    rows = collected([random_pair(random, size=(40, 50), ties=True) for _ in range(12)])
+    groups = random.random((30, 12)) < 0.4
+    groups[0] = False
+    alone = [rows[chosen[rows[:, 0].astype(int)]] for chosen in groups]
+    expected = [np.nan, *(METRIC.score(own, CLASSES, seed=0).value for own in alone[1:])]
+    np.testing.assert_array_equal(METRIC.of_groups(rows, CLASSES, groups), np.array(expected, dtype=float))
+
+
 def ultralytics_ap(recall, precision):
     """`compute_ap` of Ultralytics 8.4, `utils/metrics.py`: linear interpolation, then trapezoids."""
     mrec = np.concatenate(([0.0], recall, [recall[-1]], [1.0]))

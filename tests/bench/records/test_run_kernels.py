@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -92,3 +95,11 @@ def test_few_images_compile_nothing(monkeypatch):
     monkeypatch.setattr(kernels, "KERNELS", {})
     kernels.read_many(kernels.MANY - 1)
     assert kernels.KERNELS == {}
+
+
+def test_kernels_leave_linear_algebra_unloaded_and_to_be_had():
+    script = (
+        "import sys; from bench.records.run_kernels import KERNELS, read_many; read_many(500); assert KERNELS\n"
+        "assert 'scipy.linalg' not in sys.modules; import scipy.linalg.cython_blas"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)

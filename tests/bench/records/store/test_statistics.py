@@ -23,6 +23,16 @@ def test_rows_of_all_images_lie_below_one_another_with_the_number_of_their_image
     assert found.tolist() == [[0, 1, 10], [1, 2, 20], [1, 3, 30], [2, 4, 40]]
 
 
+def test_rows_beyond_the_room_that_there_is_keep_those_before_them():
+    collector, random = Collector(60), np.random.default_rng(0)
+    tables = [random.random((int(count), 3)) for count in random.integers(0, 40, 60)]
+    for number, table in enumerate(tables):
+        collector.add("matches", number, Rows(table))
+    numbers = np.repeat(np.arange(60), [len(table) for table in tables])
+    expected = np.column_stack([numbers, np.concatenate(tables)])
+    np.testing.assert_array_equal(collector.statistics([str(n) for n in range(60)]).arrays["matches"], expected)
+
+
 def test_the_images_of_another_order_give_what_that_order_would_have_given():
     for name in ("matches", "counts"):
         for order in ("abc", "cab", "bca"):

@@ -68,3 +68,25 @@ def test_a_missing_prediction_is_told_in_its_tile():
         figure = _contact_sheet.contact_sheet([row], classes=CLASSES)
     assert [len(axes.images) for axes in figure.axes] == [1, 1, 1, 0]
     assert any(text.get_text() == "no\nprediction" for text in figure.axes[3].texts)
+
+
+def test_a_row_of_a_large_image_keeps_labels_objects_and_rims_in_the_pixels_that_are_shown():
+    labels = np.zeros((900, 1600), np.uint8)
+    labels[:, 800:] = 3
+    rims = np.zeros(labels.shape, bool)
+    rims[:, 801] = True
+    tile = Tile(labels, rims, (labels > 0).astype(np.int32), np.array([3]))
+    image = np.dstack([labels * 50] * 3)
+    row = SheetRow("a", image, tile, [("one", tile), ("two", None)]).shrunk()
+    assert row.image.shape == (225, 400, 3)
+    for found in (row.ground_truth, row.predictions[0][1]):
+        assert found.labels.tolist() == [[0] * 200 + [3] * 200] * 225
+        assert (found.objects == (found.labels > 0)).all()
+        assert found.outlines[:, 200].all()
+        assert found.outlines.sum() == 225
+    assert row.predictions[1][1] is None
+
+
+def test_a_row_of_a_small_image_is_left_as_it_is():
+    row = sheet_row("a", 300, 400, 1)
+    assert row.shrunk() is row

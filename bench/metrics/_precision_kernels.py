@@ -1,0 +1,191 @@
+"""Compiled loops of average precision: over all images but some, and over some of them.
+
+Both come, for equal detections, to the same bits: precision at the k-th true positive is k over the number of
+detections so far, is made monotone from the right, and averaged at the points of recall, pycocotools' way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.records.compiled import compiled
+
+RECALL_POINTS = np.linspace(0.0, 1.0, 101)
+
+
+def precision_without(
+    matched: NDArray[np.int64],
+    ignored: NDArray[np.int64],
+    units: NDArray[np.int64] | None,
+    positives: NDArray[np.float64],
+    thresholds: int,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Interpolated precision and final recall without each unit, by threshold, (U, T) each, nan without positives.
+
+    Args:
+        matched, ignored: Bits of each detection, one for each threshold, by falling score, (D,).
+        units: Unit that each detection is left out with, -1 for none, (D,); None where no detection is left out.
+        positives: True objects that are left without each unit, (U,).
+        thresholds: Number of thresholds, T.
+    """
+    count = len(positives)
+    precision, recall = (np.full((count, thresholds), np.nan) for _ in range(2))
+    by_unit, first = np.zeros(0, dtype=np.int64), np.zeros(count + 1, dtype=np.int64)
+    if units is None:
+        units = np.full(len(matched), -1, dtype=np.int64)
+    else:
+        by_unit = np.argsort(units, kind="stable").astype(np.int64)  # those of a unit stay by falling score
+        first = np.searchsorted(units[by_unit], np.arange(count + 1)).astype(np.int64)
+    arrays = (np.ascontiguousarray(one, dtype=np.int64) for one in (matched, ignored, units, by_unit, first))
+    _without_kernel()(*arrays, positives, RECALL_POINTS, precision, recall)
+    return precision, recall
+
+
+def precision_within(
+    matched: NDArray[np.int64],
+    ignored: NDArray[np.int64],
+    images: NDArray[np.int64],
+    groups: NDArray[np.bool_],
+    positives: NDArray[np.float64],
+    thresholds: int,
+) -> NDArray[np.float64]:
+    """Interpolated precision within each group of images, by threshold, (G, T), nan without positives.
+
+    Args:
+        matched, ignored: Bits of each detection, one for each threshold, by falling score, (D,).
+        images: Image of each detection, (D,).
+        groups: True where an image is in a group, (G, images).
+        positives: True objects in each group, (G,).
+        thresholds: Number of thresholds, T.
+    """
+    precision = np.full((len(positives), thresholds), np.nan)
+    arrays = (np.ascontiguousarray(one, dtype=np.int64) for one in (matched, ignored, images))
+    _within_kernel()(*arrays, np.ascontiguousarray(groups), positives, RECALL_POINTS, precision)
+    return precision
+
+
+@lru_cache(maxsize=1)
+def _without_kernel() -> Callable[..., None]:
+    import numba
+
+    numbers, table = numba.int64[::1], numba.float64[:, ::1]
+    points = numba.types.Array(numba.float64, 1, "C", readonly=True)
+    return compiled(_without, numba.void(*[numbers] * 5, numba.float64[::1], points, table, table))
+
+
+@lru_cache(maxsize=1)
+def _within_kernel() -> Callable[..., None]:
+    import numba
+
+    points, members = (
+        numba.types.Array(of, n, "C", readonly=True) for of, n in ((numba.float64, 1), (numba.boolean, 2))
+    )
+    arguments = [numba.int64[::1]] * 3, members, numba.float64[::1], points, numba.float64[:, ::1]
+    return compiled(_within, numba.void(*arguments[0], *arguments[1:]))
+
+
+def _without(
+    matched: NDArray[np.int64],
+    ignored: NDArray[np.int64],
+    units: NDArray[np.int64],
+    by_unit: NDArray[np.int64],
+    first: NDArray[np.int64],
+    positives: NDArray[np.float64],
+    points: NDArray[np.float64],
+    precision: NDArray[np.float64],
+    recall: NDArray[np.float64],
+) -> None:
+    """Interpolated precision and final recall without each unit; rows without positives stay; compiled.
+
+    Precision rises at a true positive alone, and so does recall: of all other detections only the number before each
+    true positive matters. Those of a unit are few, and taken out of these numbers.
+    """
+    count, levels = len(matched), precision.shape[1]
+    # The true positives of each threshold: which detection each is, and its place among those that count.
+    at, place = np.empty((levels, count), dtype=np.int64), np.empty((levels, count), dtype=np.int64)
+    found = np.zeros(levels, dtype=np.int64)
+    for t in range(levels):
+        seen = 0
+        for d in range(count):
+            if (ignored[d] >> t) & 1:
+                continue
+            seen += 1
+            if (matched[d] >> t) & 1:
+                at[t, found[t]], place[t, found[t]] = d, seen
+                found[t] += 1
+    envelope, needed, of = np.empty(count), np.empty(len(points), dtype=np.int64), -1.0
+    for u in range(len(positives)):
+        if positives[u] == 0:
+            continue
+        if positives[u] != of:  # the true positives that it takes to come to each point of recall, less one
+            of, k = positives[u], 0
+            for p in range(len(points)):
+                while k < count and (k + 1) / of < points[p]:
+                    k += 1
+                needed[p] = k
+        for t in range(levels):
+            right = gone = 0
+            next_gone, end = first[u], first[u + 1]
+            for k in range(found[t]):
+                while next_gone < end and by_unit[next_gone] <= at[t, k]:
+                    d = by_unit[next_gone]
+                    next_gone += 1
+                    if not (ignored[d] >> t) & 1:
+                        gone += 1
+                if units[at[t, k]] == u:
+                    continue
+                right += 1
+                envelope[right - 1] = right / (place[t, k] - gone + 2.220446049250313e-16)
+            for k in range(right - 1, 0, -1):
+                envelope[k - 1] = max(envelope[k - 1], envelope[k])
+            total = 0.0
+            for p in range(len(points)):
+                if needed[p] >= right:
+                    break
+                total += envelope[needed[p]]
+            precision[u, t], recall[u, t] = total / len(points), right / positives[u]
+
+
+def _within(
+    matched: NDArray[np.int64],
+    ignored: NDArray[np.int64],
+    images: NDArray[np.int64],
+    groups: NDArray[np.bool_],
+    positives: NDArray[np.float64],
+    points: NDArray[np.float64],
+    precision: NDArray[np.float64],
+) -> None:
+    """Interpolated precision of the detections in each group; rows without positives stay; compiled."""
+    chosen, envelope = np.empty(len(matched), dtype=np.int64), np.empty(len(matched))
+    for g in range(len(positives)):
+        if positives[g] == 0:
+            continue
+        count = 0
+        for d in range(len(matched)):
+            if groups[g, images[d]]:
+                chosen[count] = d
+                count += 1
+        for t in range(precision.shape[1]):
+            seen = right = 0
+            for c in range(count):
+                d = chosen[c]
+                if (ignored[d] >> t) & 1:
+                    continue
+                seen += 1
+                if (matched[d] >> t) & 1:
+                    right += 1
+                    envelope[right - 1] = right / (seen + 2.220446049250313e-16)
+            for k in range(right - 1, 0, -1):
+                envelope[k - 1] = max(envelope[k - 1], envelope[k])
+            total, k = 0.0, 0
+            for p in range(len(points)):
+                while k < right and (k + 1) / positives[g] < points[p]:
+                    k += 1
+                if k >= right:
+                    break
+                total += envelope[k]
+            precision[g, t] = total / len(points)
