@@ -214,6 +214,7 @@ def measured(name: str, root: Path, cache: Path) -> dict[str, Any] | None:
     """What a candidate took; None if it is not installed."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "XDG_CACHE_HOME": str(cache)}
     environment[KEPT] = str(cache.parent)
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # modules are compiled once for a user
     environment["MPLCONFIGDIR"] = str(cache.parent / "matplotlib")  # its list of fonts is made once for a user
     words = [sys.executable, __file__, "--one", name, "--root", str(root)]
     done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)

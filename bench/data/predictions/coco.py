@@ -198,7 +198,7 @@ class _Rows:
                 of_image.add_texts(usual.sizes[first:stop], usual.texts[first:stop])
             first = stop
 
-    def _text(self, category: int) -> str:
+    def _text(self, category: int | str) -> str:
         """Return a category in its one form, the same object for all rows."""
         return self._texts.setdefault(category, str(category))
 

@@ -7,17 +7,22 @@ behind a module are those that it imports, directly or not, among `NUMBERS`.
 from __future__ import annotations
 
 import ast
+import contextlib
 import hashlib
 import io
+import json
 import os
+import sys
 import tokenize
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from bench.records.damage import content_of as content_of_file
+from bench.records.damage import json_of
 from bench.records.names import file_outside, harness_root
-from bench.records.store.files import State, file_state
+from bench.records.store.files import State, file_state, write_atomically
 from bench.records.store.remembered import Remembered
 
 NUMBERS = (
@@ -85,6 +90,7 @@ def _code_behind(names: Iterable[str], tree: Path, leave_out: str) -> tuple[Code
         found[name] = file
         states[file] = file_state(file)
         ahead += [other for other in imported(file, tree) if any(_within(other, package) for package in NUMBERS)]
+    _keep()
     return {_place(path, tree): content_of(path) for path in sorted(found.values())}, states
 
 
@@ -160,9 +166,45 @@ class _Parsed(NamedTuple):
 
 
 @lru_cache(maxsize=4096)
-def _parsed(file: Path, _: State | None) -> _Parsed:
+def _parsed(file: Path, state: State | None) -> _Parsed:
     """Parse a file, once for each of its states."""
-    return _parsed_source(file.read_bytes())
+    known = _known().get(str(file))
+    if known is not None and state is not None and known[0] == [*state]:
+        return _Parsed(known[1], tuple((module, name) for module, name in known[2]))
+    found = _parsed_source(file.read_bytes())
+    if state is not None:
+        _known()[str(file)] = [[*state], found.digits, found.imports]
+        _FURTHER.add(file)
+    return found
+
+
+_FURTHER: set[Path] = set()
+"""Files that were parsed since `_keep` was called last."""
+
+
+def _kept_in() -> Path:
+    """Return the file of what was parsed before, beside what Python compiles: it is made anew where it is missing."""
+    return harness_root() / "bench" / "__pycache__" / "code.json"
+
+
+@lru_cache(maxsize=1)
+def _known() -> dict[str, list[Any]]:
+    """Return what was parsed before by this same code: path -> state, digits and imports."""
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
+        document = json_of(content_of_file(_kept_in()))
+        if document["by"] == [*(file_state(Path(__file__)) or ())]:
+            return {path: entry for path, entry in document["files"].items() if len(entry) == 3}
+    return {}
+
+
+def _keep() -> None:
+    """Keep what was parsed for the next process, as far as the folder can be written."""
+    if not _FURTHER or sys.dont_write_bytecode:
+        return
+    _FURTHER.clear()
+    document = {"by": [*(file_state(Path(__file__)) or ())], "files": _known()}
+    with contextlib.suppress(OSError):
+        write_atomically(_kept_in(), json.dumps(document), to_disk=False)
 
 
 @lru_cache(maxsize=4096)

@@ -8,6 +8,7 @@ functions of these; the predictions are not read again.
 from __future__ import annotations
 
 import io
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -138,13 +139,17 @@ def save_statistics(statistics: Statistics, path: Path) -> None:
 def statistics_bytes(statistics: Statistics) -> bytes:
     """Return statistics and image ids as the content of a compressed `.npz`."""
     buffer = io.BytesIO()
-    arrays: dict[str, Any] = {
+    arrays: dict[str, NDArray[Any]] = {
         IMAGE_IDS: np.array(statistics.image_ids, dtype=np.str_),
         TABLES: np.array(sorted(statistics.tables), dtype=np.str_),
         **({GROUPS: np.array(statistics.groups, dtype=np.str_)} if statistics.groups else {}),
         **statistics.arrays,
     }
-    np.savez_compressed(buffer, **arrays)
+    # As `numpy.savez_compressed` does it, three times as fast: there may be hundreds of megabytes for each case.
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
+                np.lib.format.write_array(file, array, allow_pickle=False)
     return buffer.getvalue()
 
 
