@@ -9,6 +9,7 @@ from pathlib import Path
 
 from bench.measure.gpus import driver, gpu_of, misfit, torch_cuda, visible_gpus
 from bench.records import digest
+from bench.records.provenance import memory_size, with_memory, with_memory_in_words
 
 
 def nvidia_gpus() -> list[str]:
@@ -54,14 +55,15 @@ def allowed_cores() -> tuple[int, ...]:
 
 
 def machine_in_words(cores: int | None = None) -> str:
-    """Processor, number of cores (all that are allowed if left out), GPUs and their driver."""
-    cores = cores or len(allowed_cores())
-    return ", ".join([cpu_model(), f"{cores} core{'' if cores == 1 else 's'}", *_gpus_in_words()])
+    """Processor, number of cores (all that are allowed if left out), GPUs and their driver, memory."""
+    cores, memory = cores or len(allowed_cores()), _memory()
+    words = ", ".join([cpu_model(), f"{cores} core{'' if cores == 1 else 's'}", *_gpus_in_words()])
+    return words if memory is None else with_memory_in_words(words, memory)
 
 
 def machine_identity(cores: int | None = None) -> str:
-    """Return the digest of what makes timings comparable: processor, core count, GPUs that can be used and their
-    driver, operating system.
+    """Return what makes timings comparable: the digest of processor, core count, GPUs that can be used and their
+    driver, and operating system; and the memory, as `memory_size` has it, where it is known.
 
     Only stable facts: no host name, no clock frequency of the moment. Two GPUs of a name with unlike memory are two
     products; two that are alike in both are one.
@@ -70,7 +72,9 @@ def machine_identity(cores: int | None = None) -> str:
         cores: Number of cores that are measured on; all that this process may run on if left out.
     """
     gpus = _gpus_in_words(", {} bytes")
-    return digest([cpu_model(), cores or len(allowed_cores()), *gpus, platform.system(), platform.machine()])
+    found = digest([cpu_model(), cores or len(allowed_cores()), *gpus, platform.system(), platform.machine()])
+    memory = _memory()
+    return found if memory is None else with_memory(found, memory)
 
 
 def _gpus_in_words(memory: str = "") -> list[str]:
@@ -85,15 +89,13 @@ class Machine:
     """A machine that jobs are planned for, or done on.
 
     Attributes:
-        identity: Identity of the hardware, as in the key of a timing.
-        alike: Digest of the identity with the memory: timings of machines that differ in it are not made in one run.
+        identity: Identity of the hardware with its memory, as in the key of a timing.
         words: Processor, cores, GPUs, memory and driver.
         cores: Cores that a job gets which does not say how many threads it takes.
         device: The device that `auto` means there.
     """
 
     identity: str
-    alike: str
     words: str
     cores: int
     device: str
@@ -105,21 +107,17 @@ def this_machine(cores: int | None = None) -> Machine:
     Args:
         cores: Number of cores that jobs get; all that this process may run on if left out.
     """
-    identity, words = machine_identity(cores), machine_in_words(cores)
-    memory = _memory_gib()
-    further = [] if memory is None else [f"{memory} GiB"]
     return Machine(
-        identity=identity,
-        alike=digest([identity, *further]),
-        words=", ".join([words, *further]),
+        identity=machine_identity(cores),
+        words=machine_in_words(cores),
         cores=cores or len(allowed_cores()),
         device=auto_device(),
     )
 
 
-def _memory_gib() -> int | None:
-    """Return all memory of the machine, to the nearest GiB: firmware takes a little of it, and not always as much."""
+def _memory() -> str | None:
+    """Return all memory of the machine, as `memory_size` has it."""
     try:
-        return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1024**3)
+        return memory_size(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
     except (ValueError, OSError, AttributeError):
         return None

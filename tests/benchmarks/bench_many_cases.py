@@ -60,7 +60,7 @@ class SimulatedNodes(QueuedExecutor):
 
     def __init__(self, nodes: int) -> None:
         self.machine = this_machine()
-        alike = self.machine.alike
+        alike = self.machine.identity
         self._board = PlacementQueue({f"node{n}": (Slot(alike=alike),) for n in range(nodes)}, alike=alike)
         self._flying: deque[Placement] = deque()
         self._events: deque[Event] = deque()

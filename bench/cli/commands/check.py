@@ -45,6 +45,7 @@ def _print_states(options: Namespace) -> int:
     from tabulate import tabulate
 
     from bench.records.store.runs import runs
+    from bench.run.planning.measured_before import with_measured_before
     from bench.run.planning.prepare import prepare
     from bench.run.state import JobState, job_state
     from bench.run.tuning.search import with_best
@@ -58,6 +59,8 @@ def _print_states(options: Namespace) -> int:
     earlier = runs(results, prepared.suite.name)
     run = earlier[-1] if earlier else None
     prepared, without = with_best(prepared, run)
+    if run is not None:
+        prepared = with_measured_before(prepared, run)
     rows, states, shifted = _searches(prepared, run), Counter[str](), Counter[str]()
     seen: set[str] = set()
     for plan in prepared.cases:

@@ -164,10 +164,12 @@ def _done(
     """Search what is to be searched, and do the jobs that are not done; returns what it came to, and the run."""
     from bench.records.store.invocation import flags_of
     from bench.report import write_report
+    from bench.run.planning.measured_before import with_measured_before
     from bench.run.runner import Runner, wanted_jobs
     from bench.run.session import RunRecorder, run_cases
     from bench.run.tuning.search import search
 
+    prepared = with_measured_before(prepared, run)
     wanted = wanted_jobs(options.case, tuple(options.kind or ()), prepared.cases)
     recorder = RunRecorder(
         run,
@@ -184,7 +186,7 @@ def _done(
     if prepared.searches:
         recorder.write_plan()
         found = search(prepared, run, results, console_for=console_for, wanted=wanted, executor=executor)
-        prepared, wanted, failed = found.prepared, found.wanted, found.failed
+        prepared, wanted, failed = with_measured_before(found.prepared, run), found.wanted, found.failed
         recorder = replace(recorder, plan=prepared.plan)
     runner = Runner(prepared, run, results, console_for=console_for, wanted=wanted, executor=executor)
     summary = run_cases(runner, recorder)

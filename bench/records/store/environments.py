@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
 
 from pydantic import JsonValue
 
 from bench.errors import in_one_line
 from bench.records.damage import content_of
+from bench.records.provenance import memory_size
+from bench.records.store.files import State, file_state
 from bench.records.store.layout import RunFolder
 from bench.records.store.manifest import damage_of
 from bench.records.store.views import CaseView, Damage
@@ -48,3 +51,15 @@ def read_environment(run: RunFolder, path: Path) -> tuple[dict[str, JsonValue], 
     if not isinstance(found, dict):
         return {}, f"holds a {type(found).__name__} where a mapping is expected"
     return found, None
+
+
+def memory_recorded(run: RunFolder, path: Path) -> str | None:
+    """Return the memory of a machine by the record of an environment, as `memory_size` has it; None if not recorded."""
+    return _memory(run, path, file_state(path))
+
+
+@lru_cache(maxsize=256)
+def _memory(run: RunFolder, path: Path, _: State | None) -> str | None:
+    system = read_environment(run, path)[0].get("system")
+    total = system.get("memory_bytes") if isinstance(system, dict) else None
+    return memory_size(total) if isinstance(total, int) and total > 0 else None

@@ -6,7 +6,7 @@ import re
 from itertools import combinations
 
 from bench.errors import BenchError
-from bench.measure.devices import allowed_cores, this_machine
+from bench.measure.devices import allowed_cores, machine_identity, this_machine
 from bench.measure.gpus import visible_gpus
 from bench.records import digest
 from bench.run.executors.placement import Slot
@@ -42,7 +42,7 @@ def _core_sets(names: list[str], text: str) -> tuple[Slot, ...]:
                 f"--devices {text}: {name} names the cores {_listed(missing)}, but those allowed here are "
                 f"{_listed(sorted(allowed))}"
             )
-        alike = this_machine(len(cores)).alike
+        alike = machine_identity(len(cores))
         slots.append(Slot(name=name, alike=alike, device="cpu", cores=cores, measuring_cores=cores))
     for one, other in combinations(slots, 2):
         if shared := sorted(set(one.cores or ()) & set(other.cores or ())):
@@ -76,7 +76,7 @@ def _gpus(names: list[str], text: str) -> tuple[Slot, ...]:
     return tuple(
         Slot(
             name=f"cuda:{name}",
-            alike=digest([machine.alike, gpus[int(name)].name, gpus[int(name)].memory_bytes]),
+            alike=digest([machine.identity, gpus[int(name)].name, gpus[int(name)].memory_bytes]),
             device="cuda",
             cores=cores[place * share : (place + 1) * share] if share else None,
             gpu=gpus[int(name)].uuid or str(int(name)),

@@ -43,7 +43,7 @@ class LocalExecutor(QueuedExecutor):
         cores = first.cores if share_node else first.measuring_cores
         here = this_machine(number_of(cores))
         self.machine: Machine = replace(here, device=first.device or here.device)
-        self._slots = slots or (Slot(alike=self.machine.alike),)
+        self._slots = slots or (Slot(alike=self.machine.identity),)
         self._board = PlacementQueue({HERE: self._slots}, alike=self._slots[0].alike, share_node=share_node)
         self._events: SimpleQueue[Event | BaseException] = SimpleQueue()
         self._lanes = {slot.name: _Lane(workers_of(len(self._slots)), self._events) for slot in self._slots}

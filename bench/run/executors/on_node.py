@@ -32,7 +32,7 @@ class Assignment:
         whole: True if nothing else runs on the node.
         gpus: `CUDA_VISIBLE_DEVICES` of its worker; None leaves it alone.
         node: Name of the node in its cluster; empty for this machine.
-        alike: `Machine.alike` that a node of a cluster must have, where a number of the job depends on it.
+        alike: `Machine.identity` that a node of a cluster must have, where a number of the job depends on it.
     """
 
     task: Task
@@ -95,7 +95,7 @@ def _refusal(assigned: Assignment) -> str | None:
     if not is_relative_to_machine(job):
         return None
     here = this_machine(number_of(cores))
-    if here.alike == assigned.alike:
+    if here.identity == assigned.alike:
         return None
     return (
         f"was planned for another machine than it was given ({assigned.node}: {here.words}): numbers of unlike "

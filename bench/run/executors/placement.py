@@ -22,7 +22,7 @@ class Slot:
 
     Attributes:
         name: Name such as `cuda:0` or `cpu:0-3`, unlike any other of the node; empty for all of the node.
-        alike: Kind of the slot, as `Machine.alike`: what is measured in one run is measured on slots of one kind.
+        alike: Kind of the slot, as `Machine.identity`: what is measured in one run is measured on slots of one kind.
         device: `cpu` or `cuda`, what a job can use here; None for whatever it asks for.
         cores: Cores that a job gets which shares the node; None for all that are allowed.
         measuring_cores: Cores that a job gets which has the node to itself; None for all that are allowed.

@@ -72,7 +72,7 @@ class RayExecutor(QueuedExecutor):
         self.machine = _measuring(nodes)
         self._notes = deque(_differences(nodes, self.machine))
         slots = {node.name: _slots(node) for node in nodes}
-        self._board = PlacementQueue(slots, alike=self.machine.alike, share_node=share_node)
+        self._board = PlacementQueue(slots, alike=self.machine.identity, share_node=share_node)
         self._task = self._ray.remote(_on_node)
         self._flying: dict[Any, _RunningJob] = {}
         self._events: deque[Event] = deque()
@@ -121,7 +121,7 @@ class RayExecutor(QueuedExecutor):
                 (node.cpus, node.gpus) if placement.whole else (node.cpus / slots, float(job.target.device != "cpu"))
             )
             assigned = Assignment(
-                placement.task, placement.slots[0], placement.whole, node=node.name, alike=self.machine.alike
+                placement.task, placement.slots[0], placement.whole, node=node.name, alike=self.machine.identity
             )
             task = self._task.options(
                 num_cpus=takes[0],
@@ -258,13 +258,13 @@ def _described(ray: Any) -> list[_Node]:
 
 def _measuring(nodes: list[_Node]) -> Machine:
     """Return the machine that measures: with a GPU if there is one, and of the kind that there are most of."""
-    counts = Counter(node.machine.alike for node in nodes)
-    return max((node.machine for node in nodes), key=lambda m: (m.device != "cpu", counts[m.alike], m.words))
+    counts = Counter(node.machine.identity for node in nodes)
+    return max((node.machine for node in nodes), key=lambda m: (m.device != "cpu", counts[m.identity], m.words))
 
 
 def _differences(nodes: list[_Node], measuring: Machine) -> list[str]:
     kinds = Counter(node.machine.words for node in nodes)
-    if len({node.machine.alike for node in nodes}) == 1:
+    if len({node.machine.identity for node in nodes}) == 1:
         return [f"{len(nodes)} nodes: {measuring.words}"]
     listed = "; ".join(f"{count} x {words}" for words, count in kinds.most_common())
     return [
@@ -274,7 +274,7 @@ def _differences(nodes: list[_Node], measuring: Machine) -> list[str]:
 
 
 def _slots(node: _Node) -> tuple[Slot, ...]:
-    alike = node.machine.alike
+    alike = node.machine.identity
     if node.gpus < 1:
         return (Slot(alike=alike, device="cpu"),)
     return tuple(

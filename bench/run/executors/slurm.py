@@ -105,8 +105,8 @@ class SlurmExecutor:
         job, alone = task.job, is_relative_to_machine(task.job) and not self._share
         self._marks += 1
         mark = self._folder / f"began-{self._marks}"
-        slot = Slot(alike=self.machine.alike)
-        assigned = Assignment(task, slot, alone, node="SLURM", alike=self.machine.alike)
+        slot = Slot(alike=self.machine.identity)
+        assigned = Assignment(task, slot, alone, node="SLURM", alike=self.machine.identity)
         minutes = int(task.timeout_s // 60) + GRACE_MIN
         queued = self._hand_over(_on_node, assigned, mark, gpus=_gpus(job), alone=alone, minutes=minutes, name=job.kind)
         self._flying[job.key] = _RunningJob(task, queued, mark)

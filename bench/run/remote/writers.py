@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from bench.errors import BenchError
 from bench.measure.devices import machine_identity
 from bench.records.damage import json_of
+from bench.records.provenance import without_memory
 from bench.records.store.runs import utc_now
 from bench.run.remote.copies import RUNS
 from bench.run.remote.stores import Store
@@ -62,7 +63,10 @@ def writing(store: Store, suite: str, run: str) -> Iterator[Writer]:
     content = json.dumps(mine, indent=2).encode()
     if not store.create(name, content):
         holder = _holder(store, name)
-        same_machine = (holder.get("host"), holder.get("machine")) == (mine["host"], mine["machine"])
+        same_machine = (holder.get("host"), without_memory(str(holder.get("machine")))) == (
+            mine["host"],
+            without_memory(mine["machine"]),
+        )
         if not (same_machine and is_gone(str(holder.get("process", "")))):
             raise BenchError(
                 f"the run {suite}/{run} in {store.url} is being written by {_in_words(holder)}. Wait for it, or start "

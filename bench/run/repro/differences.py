@@ -91,7 +91,9 @@ def key_differences(
             changed = why_stale({part: old or ""}, {part: new or ""}).removeprefix(f"{part}: ")
             found.append(Difference(subject=f"source of {adapter}", recorded="", here=changed, put_back=AT_ITS_COMMIT))
         elif part == "machine":
-            found.append(_difference("class of machine", old, new, "a machine of the same processor, cores and GPUs"))
+            found.append(
+                _difference("class of machine", old, new, "a machine of the same processor, cores, GPUs and memory")
+            )
         else:
             of_harness = part in OF_THE_HARNESS
             whose = f"{kind} jobs" if of_harness else f"{view.case.model.label} on {view.case.dataset.label}"

@@ -6,6 +6,7 @@ import json
 import math
 import multiprocessing
 import os
+import re
 import subprocess
 import sys
 import time
@@ -14,7 +15,7 @@ from importlib.metadata import distributions
 import pytest
 
 from bench.measure.counters import Edge, between, read_edge
-from bench.measure.devices import allowed_cores, cpu_model, machine_identity
+from bench.measure.devices import allowed_cores, cpu_model, machine_identity, machine_in_words
 from bench.measure.environment import capture
 from bench.records.names import harness_root
 
@@ -100,8 +101,28 @@ def test_a_peak_of_memory_covers_what_was_allocated_and_freed():
 
 def test_the_machine_is_named_alike_every_time_it_is_asked():
     assert machine_identity() == machine_identity()
-    assert len(machine_identity()) == 64
+    assert re.fullmatch(r"[0-9a-f]{64} [0-9]+ GiB", machine_identity())
     assert cpu_model()
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "alike"),
+    [
+        # MemTotal of equal nodes, which kernels and firmware leave unlike
+        (263_855_000, 263_571_000, True),  # KiB of 256 GiB: 251.63 and 251.36 GiB, on both sides of a half
+        (16_303_000, 15_900_000, True),  # of 16 GiB, with and without graphics in the processor
+        (527_900_000, 263_855_000, False),  # 512 and 256 GiB
+        (98_900_000, 131_700_000, False),  # 96 and 128 GiB
+    ],
+)
+def test_machines_whose_memory_was_sold_as_another_size_are_other_machines(monkeypatch, one, other, alike):
+    found = []
+    for total_kib in (one, other):
+        known = {"SC_PAGE_SIZE": 1024, "SC_PHYS_PAGES": total_kib}
+        monkeypatch.setattr(os, "sysconf", known.__getitem__)
+        found.append((machine_identity(2), machine_in_words(2)))
+    assert (found[0] == found[1]) is alike
+    assert (found[0][0] == found[1][0]) is alike
 
 
 def test_the_allowed_cores_are_those_of_this_process():

@@ -89,7 +89,7 @@ def test_a_node_that_fails_under_a_job_is_told_and_the_job_done_again(cluster, t
 def test_a_node_unlike_the_one_planned_for_refuses_what_is_measured(cluster, tmp_path, monkeypatch):
     results = tmp_path / "results"
     executor = SlurmExecutor(results, [], lambda _: None)
-    object.__setattr__(executor.machine, "alike", "another kind of machine")
+    object.__setattr__(executor.machine, "identity", "another kind of machine")
     _, ran = run_on(executor, results, write_suite(tmp_path, [perfect()]))
     ended = {job.kind: outcome for job, outcome in ran.listener.ends}
     assert ended["predict"].status is Status.OK
