@@ -10,8 +10,9 @@ from pathlib import Path
 from pydantic import JsonValue
 
 from bench.errors import in_one_line
+from bench.records import Job
 from bench.records.damage import content_of
-from bench.records.provenance import memory_size
+from bench.records.provenance import has_memory, memory_size, with_memory, with_memory_in_words
 from bench.records.store.files import State, file_state
 from bench.records.store.layout import RunFolder
 from bench.records.store.manifest import damage_of
@@ -53,9 +54,25 @@ def read_environment(run: RunFolder, path: Path) -> tuple[dict[str, JsonValue], 
     return found, None
 
 
-def memory_recorded(run: RunFolder, path: Path) -> str | None:
-    """Return the memory of a machine by the record of an environment, as `memory_size` has it; None if not recorded."""
-    return _memory(run, path, file_state(path))
+def with_recorded_memory(folder: Path, job: Job) -> Job:
+    """Return a job of before the memory was a part of its machine's identity as one of now, under its own key."""
+    where = job.provenance
+    if where is None or has_memory(where.machine):
+        return job
+    run = RunFolder(folder.parent.parent)
+    path = run.environment(where.environment)
+    memory = _memory(run, path, file_state(path))
+    if memory is None:
+        return job
+    now = where.model_copy(
+        update={
+            "machine": with_memory(where.machine, memory),
+            "host": with_memory_in_words(where.host, memory),
+        }
+    )
+    planned_for = job.key_parts.get("machine")
+    machine = {} if planned_for is None else {"machine": with_memory(planned_for, memory)}
+    return job.model_copy(update={"provenance": now, "key_parts": {**job.key_parts, **machine}})
 
 
 @lru_cache(maxsize=256)

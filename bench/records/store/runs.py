@@ -18,9 +18,8 @@ from pydantic import ValidationError
 from bench.errors import StoreError, did_you_mean, in_one_line
 from bench.records import CaseScores, Job, JobKind, Outcome, R, Status, read_record
 from bench.records.base import first_fault
-from bench.records.provenance import has_memory, with_memory, with_memory_in_words
 from bench.records.store import layout
-from bench.records.store.environments import environments_of_jobs, memory_recorded, read_environment
+from bench.records.store.environments import environments_of_jobs, read_environment, with_recorded_memory
 from bench.records.store.files import held, sha256_of
 from bench.records.store.job_folders import JobFolders, job_folders
 from bench.records.store.layout import LOCK, RunFolder
@@ -166,7 +165,7 @@ def read_job(folder: Path) -> JobView | None:
         return None
     if job is None:
         return None
-    job = _with_memory(folder, job)
+    job = with_recorded_memory(folder, job)
     try:
         outcome = _read(Outcome, folder / layout.OUTCOME)
     except StoreError as error:
@@ -176,26 +175,6 @@ def read_job(folder: Path) -> JobView | None:
         lost = folder.parent.name == "jobs" and recorded_sha256(run, folder / layout.OUTCOME) is not None
         return JobView(folder, job, None, f"{layout.OUTCOME} is missing" if lost else None)
     return JobView(folder, job, outcome, _damage(folder, job, outcome))
-
-
-def _with_memory(folder: Path, job: Job) -> Job:
-    """Return a job of before the memory was a part of its machine's identity as one of now, under its own key."""
-    where = job.provenance
-    if where is None or has_memory(where.machine):
-        return job
-    run = RunFolder(folder.parent.parent)
-    memory = memory_recorded(run, run.environment(where.environment))
-    if memory is None:
-        return job
-    now = where.model_copy(
-        update={
-            "machine": with_memory(where.machine, memory),
-            "host": with_memory_in_words(where.host, memory),
-        }
-    )
-    planned_for = job.key_parts.get("machine")
-    machine = {} if planned_for is None else {"machine": with_memory(planned_for, memory)}
-    return job.model_copy(update={"provenance": now, "key_parts": {**job.key_parts, **machine}})
 
 
 def _damage(folder: Path, job: Job, outcome: Outcome) -> str | None:
