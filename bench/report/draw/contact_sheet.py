@@ -32,6 +32,9 @@ TALLEST = 2.0
 WIDEST = 400
 """Columns of pixels that are drawn of an image, a half more than its tile has."""
 
+MOST_LISTED = 24
+"""Classes up to which all are listed, whether they occur or not: more would take more room than the pictures."""
+
 OUTLINE = (25, 25, 25)
 
 
@@ -119,8 +122,8 @@ class PictureRow:
 def contact_sheet(rows: Sequence[SheetRow], *, classes: Sequence[ClassSpec]) -> Figure:
     """Return a grid of image, ground truth and predictions, a row each, with the colours of the label space below.
 
-    Label maps are scaled by nearest neighbour; pixels that name no class are white with grey stripes; a missing
-    prediction is told as such.
+    Of more than `MOST_LISTED` classes those are listed that occur in the sheet. Label maps are scaled by nearest
+    neighbour; pixels that name no class are white with grey stripes; a missing prediction is told as such.
     """
     models = [label for label, _ in rows[0].predictions] if rows else []
     painted = [
@@ -135,7 +138,14 @@ def contact_sheet(rows: Sequence[SheetRow], *, classes: Sequence[ClassSpec]) -> 
         for row in rows
     ]
     titles = ["image", "ground truth", *models]
-    return picture_sheet(painted, titles=titles, classes=classes, void="void, no class", smooth=1)
+    listed = classes if len(classes) <= MOST_LISTED else _occurring(rows, classes)
+    return picture_sheet(painted, titles=titles, classes=listed, void="void, no class", smooth=1)
+
+
+def _occurring(rows: Sequence[SheetRow], classes: Sequence[ClassSpec]) -> list[ClassSpec]:
+    tiles = [tile for row in rows for tile in (row.ground_truth, *(one for _, one in row.predictions)) if tile]
+    present = {label for tile in tiles for label in np.unique(tile.labels).tolist()}
+    return [spec for label, spec in enumerate(classes) if label in present]
 
 
 def picture_sheet(

@@ -90,3 +90,14 @@ def test_a_row_of_a_large_image_keeps_labels_objects_and_rims_in_the_pixels_that
 def test_a_row_of_a_small_image_is_left_as_it_is():
     row = sheet_row("a", 300, 400, 1)
     assert row.shrunk() is row
+
+
+def test_of_many_classes_those_that_occur_are_listed():
+    classes = [ClassSpec(name=f"class {n}", colour=(n, n, n)) for n in range(80)]
+    labels = np.zeros((8, 8), np.uint8)
+    labels[0], labels[1] = 41, 255
+    row = SheetRow("a", np.zeros((8, 8, 3), np.uint8), Tile(labels), [("one", Tile(labels + 7)), ("two", None)])
+    with mpl.rc_context(STYLE):
+        figure = _contact_sheet.contact_sheet([row], classes=classes)
+    listed = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert listed == ["class 0", "class 6", "class 7", "class 41", "class 48", "void, no class"]
