@@ -26,6 +26,17 @@ def engine_of(study: Study, given: Sequence[Params] = ()) -> Engine:
     return OptunaEngine(study, given)
 
 
+def versions_of(tune: Tune) -> dict[str, str]:
+    """Return the versions of what proposes, as a study records them; raises `BenchError` where it is not installed."""
+    from bench.run.tuning.optuna import optuna_version
+
+    if tune.engine == "optuna":
+        return {"optuna": optuna_version()}
+    from bench.run.tuning.ray_tune import ray_version
+
+    return {"optuna": optuna_version(), "ray_tune": ray_version()}
+
+
 class Proposals:
     """Proposes recipes, and learns what they came to.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from pathlib import Path
 
 from bench.measure.devices import Machine
@@ -50,10 +50,9 @@ class TrialExecutor:
         """Return whether jobs are carried out on the machine of the command."""
         return self._executor.is_here
 
-    @property
-    def in_flight(self) -> int:
-        """Return how many jobs are in flight."""
-        return len(self._began)
+    def jobs_of(self, case_ids: Container[str]) -> int:
+        """Return how many jobs of some trials are in flight."""
+        return sum(self._case_of[key] in case_ids for key in self._began)
 
     def seconds(self, case_id: str) -> float:
         """Return how long the jobs of a trial have run so far, without the time that they waited for a place."""

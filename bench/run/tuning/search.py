@@ -7,13 +7,13 @@ under way, because all that is known of a trial stands in the run's files.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.errors import BenchError
 from bench.metric import load_metric
-from bench.records import Case, Tune, as_json_dict, digest
+from bench.records import Case, Job, Tune, as_json_dict, digest
 from bench.records.store.layout import RunFolder
 from bench.records.store.studies import (
     Study,
@@ -31,8 +31,7 @@ from bench.run.executor import Executor
 from bench.run.expected import Expectation, duration
 from bench.run.planning.prepare import Prepared
 from bench.run.runner import Runner, Steps, Wanted
-from bench.run.tuning.optuna import optuna_version
-from bench.run.tuning.proposals import Proposal, Proposals
+from bench.run.tuning.proposals import Proposal, Proposals, versions_of
 from bench.run.tuning.pruning import TrialExecutor
 from bench.score.runs import Scoring, scoring_of
 from bench.suite.jobs import CasePlan
@@ -78,12 +77,12 @@ def search(
 
     Raises:
         BenchError: If Optuna is not installed, or the record of a search is damaged.
-        KeyboardInterrupt: After the job in flight has been ended.
+        KeyboardInterrupt: After the jobs in flight have been ended.
     """
     asked = {plan.case.id for plan in prepared.cases if plan.train is not None and wanted(plan.train)}
-    for planned in prepared.searches:
-        if any(case.id in asked for case in planned.finals) and not _is_done(prepared, planned, run):
-            _Search(prepared, planned, run, results, console_for, executor).carry_out()
+    ahead = [one for one in prepared.searches if any(case.id in asked for case in one.finals)]
+    if ahead := [one for one in ahead if not _is_done(prepared, one, run)]:
+        _carry_out(prepared, ahead, run, results, console_for, executor)
     found, without = with_best(prepared, run)
     return Searched(found, lambda job: job.case_id not in without and wanted(job), tuple(sorted(without & asked)))
 
@@ -162,85 +161,122 @@ class _TrialConsole(ForwardingConsole):
         """Say nothing: how long a search takes is told by its trials."""
 
 
-class _Coming:
-    """Yields the steps of the trials that may begin; it ends while none may, and goes on when it is asked again."""
+def _carry_out(
+    prepared: Prepared,
+    ahead: Sequence[PlannedSearch],
+    run: RunFolder,
+    results: Path,
+    console_for: Callable[[int], RunConsole],
+    executor: Executor,
+) -> None:
+    """Try recipes until the budgets of all searches are spent."""
+    trials = TrialExecutor(executor)
+    searches = [_Search(prepared, planned, run, trials) for planned in ahead]
+    console = _TrialConsole(console_for(sum(one.expected for one in searches)))
+    executor.expect(job for one in searches for job in one.jobs_ahead())
+    work = _Trials(prepared.interpreters)
+    with Runner(work, run, results, lambda _: console, lambda _: True, trials) as runner:
+        for one in searches:
+            one.begin(runner, console)
+        runner.carry_out(_Coming(searches))
 
-    def __init__(self, following: Callable[[], Steps | None]) -> None:
-        self._following = following
+
+class _Coming:
+    """Yields the steps of the trials that may begin; it ends while none may, and goes on when it is asked again.
+
+    A search gets the places that those before it leave: their budget is spent, or `at_once` of them are under way.
+    """
+
+    def __init__(self, searches: Sequence[_Search]) -> None:
+        self._searches = list(searches)
 
     def __iter__(self) -> Iterator[Steps]:
         return self
 
     def __next__(self) -> Steps:
-        steps = self._following()
-        if steps is None:
-            raise StopIteration
-        return steps
+        for one in self._searches:
+            one.settle()
+        while self._searches:
+            for one in self._searches:
+                if (steps := one.following()) is not None:
+                    return steps
+            going_on = [one for one in self._searches if not one.ended()]
+            if len(going_on) == len(self._searches):
+                break
+            self._searches = going_on
+        raise StopIteration
 
 
 class _Search:
     """One search that is carried out."""
 
-    def __init__(
-        self,
-        prepared: Prepared,
-        planned: PlannedSearch,
-        run: RunFolder,
-        results: Path,
-        console_for: Callable[[int], RunConsole],
-        executor: Executor,
-    ) -> None:
+    _runner: Runner
+    _console: RunConsole
+
+    def __init__(self, prepared: Prepared, planned: PlannedSearch, run: RunFolder, executor: TrialExecutor) -> None:
         assert prepared.suite.tune is not None
         self._prepared, self._planned, self._tune = prepared, planned, prepared.suite.tune
-        self._run, self._results = run, results
-        self._of_all, self._executor = executor, TrialExecutor(executor)
+        self._run, self._executor = run, executor
         self._plan = prepared.plan.model_copy(update={"metrics": (planned.metric,)})
         self._view = self._begun()
-        self._ended = len(self._view.trials) - self._view.count("unfinished")
-        self._console = console_for(2 * max(0, (self._tune.trials or 0) - self._ended))
         self._proposals = Proposals(self._view.study)
         self._in_flight: dict[int, Proposal] = {}
         self._waiting: list[int] = []
         self._over: list[int] = []
 
-    def carry_out(self) -> None:
-        """Try recipes until the budget is spent."""
+    @property
+    def expected(self) -> int:
+        """Return the largest number of jobs that it may take; 0 where that is not known."""
+        return 2 * max(0, (self._tune.trials or 0) - self._number_over())
+
+    def jobs_ahead(self) -> list[Job]:
+        """Return its trainings and predictions, roughly."""
+        probe = self._plan_trial(self._planned.case)
+        jobs = [job for job in (probe.train, probe.predict) if job is not None]
+        return jobs * max(0, (self._tune.trials or 2) - self._number_over())
+
+    def begin(self, runner: Runner, console: RunConsole) -> None:
+        """Take up what is there."""
+        self._runner, self._console = runner, console
         self._in_flight = self._proposals.take_up(self._view.trials)
         self._waiting = sorted(self._in_flight)
-        if self._ended:
-            self._console.note(f"{self._planned.name}: goes on after {self._ended} trials")
+        if number := self._number_over():
+            self._console.note(f"{self._planned.name}: goes on after {number} trials")
         if self._proposals.differs:
             self._console.note(
                 f"{self._planned.name}: this version of Optuna would have proposed other recipes than those of "
                 f"{self._view.study.optuna}; the trials that are there stand"
             )
-        self._expect_trials()
-        console, work = _TrialConsole(self._console), _Trials(self._prepared.interpreters)
-        with Runner(work, self._run, self._results, lambda _: console, lambda _: True, self._executor) as runner:
-            runner.carry_out(_Coming(lambda: self._coming(runner)))
-        why = over(self._prepared, self._view)
-        assert why is not None
-        self._end(why)
 
-    def _coming(self, runner: Runner) -> Steps | None:
+    def following(self) -> Steps | None:
         """Return the steps of the next trial; None where none may begin now."""
-        self._settle(runner)
         if self._waiting:
-            return self._steps(runner, self._view.trials[self._waiting.pop(0)].trial)
-        at_once, jobs = self._tune.at_once, self._executor.in_flight
-        if len(self._in_flight) > jobs or (at_once is not None and jobs >= at_once):
-            return None  # one of the trials waits for a job of another, whose recipe is the same
-        running = sum(self._executor.seconds(self._view.trials[n].trial.planned.case.id) for n in self._in_flight)
-        if _spent(self._tune, self._view, running) is not None:
+            return self._steps(self._view.trials[self._waiting.pop(0)].trial)
+        ids = {self._view.trials[number].trial.planned.case.id for number in self._in_flight}
+        if len(ids) > self._executor.jobs_of(ids):
+            return None  # one of them waits for a job of another, whose recipe is the same
+        if self._tune.at_once is not None and len(ids) >= self._tune.at_once:
+            return None
+        if _spent(self._tune, self._view, sum(map(self._executor.seconds, ids))) is not None:
             return None
         proposal = self._proposals.next()
         trial = self._added(proposal)
         self._in_flight[trial.number] = proposal
-        return self._steps(runner, trial)
+        return self._steps(trial)
 
-    def _settle(self, runner: Runner) -> None:
+    def ended(self) -> bool:
+        """Return whether it is over; says what it came to where it is."""
+        if self._in_flight or (why := over(self._prepared, self._view)) is None:
+            return False
+        self._end(why)
+        return True
+
+    def _number_over(self) -> int:
+        return len(self._view.trials) - self._view.count("unfinished")
+
+    def settle(self) -> None:
         """Learn from the trials whose steps have ended."""
-        runner.finish_scores()
+        self._runner.finish_scores()
         for number in sorted(self._over):
             view = self._viewed(number)
             if view.state == "unfinished":
@@ -270,21 +306,14 @@ class _Search:
                 metric=self._planned.metric,
                 higher_is_better=load_metric(self._planned.metric).higher_is_better,
                 final_ids=(),
-                optuna=optuna_version(),
-                ray_tune=_ray_version() if self._tune.engine == "ray" else "",
-            )
+                optuna="",
+            ).model_copy(update=versions_of(self._tune))
         finals = tuple(case.id for case in self._planned.finals)
         study = found.model_copy(update={"tune": self._tune, "final_ids": finals, "ended": None})
         if _is_hopeless(study_view(self._run, study)):  # whoever asks again may have fixed what made them fail
             study = study.model_copy(update={"trials": ()})
         write_study(self._run, study)
         return study_view(self._run, study)
-
-    def _expect_trials(self) -> None:
-        """Tell the executor how many trainings and predictions there will be, roughly."""
-        left = (self._tune.trials or 2) - self._ended
-        probe = self._plan_trial(self._planned.case)
-        self._executor.expect(job for _ in range(left) for job in (probe.train, probe.predict) if job is not None)
 
     def _plan_trial(self, case: Case) -> CasePlan:
         assert self._prepared.plan_case is not None
@@ -306,16 +335,16 @@ class _Search:
         self._view = StudyView(study, (*self._view.trials, trial_view(self._run, study, trial)))
         return trial
 
-    def _steps(self, runner: Runner, trial: Trial) -> Steps:
+    def _steps(self, trial: Trial) -> Steps:
         """Train, predict and score a trial as far as that is not done."""
         plan = self._plan_trial(trial.planned.case)
         if plan.train is not None and self._tune.pruner != "none":
             self._executor.judge(plan.train, self._judge(self._in_flight[trial.number]))
-        for step in (runner.train, runner.predict):
+        for step in (self._runner.train, self._runner.predict):
             if not (yield from step(plan)):
                 break
         else:
-            runner.score(plan, self._score, lambda _: None)
+            self._runner.score(plan, self._score, lambda _: None)
         self._over.append(trial.number)
         return True
 
@@ -358,12 +387,6 @@ class _Search:
             self._console.note(
                 f"{self._planned.name}: {why} ({self._view.counts}); trial {best.trial.number + 1} is the best"
             )
-
-
-def _ray_version() -> str:
-    from bench.run.tuning.ray_tune import ray_version
-
-    return ray_version()
 
 
 def _word(value: object) -> str:

@@ -17,11 +17,11 @@ TUNE = {
 MODEL = {"name": "fake/learns", "options": {"dataset": SHAPES["options"], "diverges_above": 0.5}}
 
 
-def searched_suite(folder: Path, name: str = "searched", model=MODEL, dataset=SHAPES, **tune) -> Path:
+def searched_suite(folder: Path, name: str = "searched", model=MODEL, dataset=SHAPES, more=(), **tune) -> Path:
     """Write a suite that searches the recipe of a model whose best learning rate is 0.01, by dice."""
     return write_suite(
         folder,
-        [model],
+        [model, *more],
         name=name,
         datasets=[dataset],
         recipe={"budget": {"steps": 8}, "device": "cpu"},

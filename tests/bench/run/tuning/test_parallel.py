@@ -14,7 +14,7 @@ from bench.cli.main import main
 from bench.measure.devices import allowed_cores
 from bench.records.store import layout
 from bench.records.store.runs import newest_run
-from bench.records.store.studies import read_studies
+from bench.records.store.studies import TrialView, read_studies
 from tests.bench.run.processes import wait_for
 from tests.bench.run.tuning.studies import MODEL, searched_suite, study_of
 from tests.bench.suites import SHAPES
@@ -75,6 +75,25 @@ def test_two_trials_are_under_way_at_the_same_time(tmp_path, monkeypatch):
     assert [one.trial.in_flight for one in view.trials] == [(), (0,)]
     report = (newest_run(tmp_path / "results").path / layout.REPORT).read_text()
     assert "1 of the 2 trials were proposed while others were under way" in report
+
+
+def test_searches_of_one_trial_at_a_time_go_on_beside_each_other_and_try_what_each_would_alone(tmp_path):
+    other = {**MODEL, "label": "other", "options": {**MODEL["options"], "diverges_above": 0.4}}
+    suite = searched_suite(tmp_path, more=[other], trials=2, at_once=1)
+    assert run(suite, tmp_path / "results", "--case", "*seed 1", *TWO) == 0
+    views = read_studies(newest_run(tmp_path / "results"))
+    assert len(views) == 2
+    begun = [min(span(tmp_path / "results", one)[0] for one in view.trials) for view in views]
+    ended = [max(span(tmp_path / "results", one)[1] for one in view.trials) for view in views]
+    assert max(begun) < min(ended)
+    assert {one.trial.in_flight for view in views for one in view.trials} == {()}
+    assert [one.trial.params for one in views[0].trials] == [one.trial.params for one in views[1].trials]
+
+
+def span(results: Path, view: TrialView) -> tuple[float, float]:
+    """When the training of a trial began and ended."""
+    [folder] = newest_run(results).jobs.glob(f"train-*-{view.trial.planned.train_key[:12]}")
+    return (folder / layout.JOB).stat().st_mtime, (folder / layout.OUTCOME).stat().st_mtime
 
 
 def test_no_trial_begins_once_those_under_way_have_spent_the_hours(tmp_path):
