@@ -34,7 +34,7 @@ from bench.errors import DatasetError
 from bench.measure.devices import allowed_cores
 from bench.records import as_json_dict, digest
 from bench.records.store.code import as_key_part, code_behind
-from bench.records.store.files import file_state, write_atomically
+from bench.records.store.files import file_state, opened_to_append, write_atomically
 from bench.records.store.layout import plain_name
 
 Row: TypeAlias = dict[str, Any]
@@ -117,7 +117,10 @@ def look_at_all(task: Pass, images: Sequence[Listed], console: Console) -> ScanR
     if missing:
         task.cache.mkdir(parents=True, exist_ok=True)
         said = f"{task.kind} {task.choice.label}"
-        with task.file.open("a", encoding="utf-8") as file, bar(console, said, unit="images") as advance:
+        with (
+            os.fdopen(opened_to_append(task.file), "a", encoding="utf-8") as file,
+            bar(console, said, unit="images") as advance,
+        ):
             for image_id, row in _looked_at(task, missing):
                 rows[image_id] = row
                 file.write(json.dumps([image_id, states[image_id], row]) + "\n")

@@ -129,8 +129,9 @@ def end_orphans(results: Path) -> list[int]:
 
 
 def results_of(folder: Path) -> Path:
-    """Return the results folder of a job, `results/<suite>/<run>/jobs/<job>`."""
-    return folder.resolve().parents[3]
+    """Return the results folder of a job, `results/<suite>/<run>/jobs/<job>`; other folders are not so deep."""
+    above = folder.absolute().parents  # a link in the place of `jobs` leads elsewhere
+    return above[min(3, len(above) - 1)].resolve()
 
 
 def _children() -> dict[int, int]:

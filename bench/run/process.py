@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.records.store.files import opened_to_append
 from bench.run.orphans import nobody_left_behind, start_ours
 from bench.run.worker.process import PARENT, process_identity
 
@@ -66,7 +67,7 @@ def run_worker(
     stopper = stopper or WorkerStopper()
     oom_before = kernel_oom_kills()
     started = time.monotonic()
-    with log.open("ab") as output, nobody_left_behind() as left:
+    with os.fdopen(opened_to_append(log), "ab") as output, nobody_left_behind() as left:
         process = start_ours(
             command,
             env={**environment, PARENT: process_identity(os.getpid())},

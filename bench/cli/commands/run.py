@@ -104,6 +104,9 @@ def _carry_out(prepared: Prepared, executor: Executor, options: Namespace, began
     if remote is not None and not options.new:
         remote.fetch(prepared.suite.name)
     earlier = runs(results, prepared.suite.name)
+    for jobs in sorted((results / prepared.suite.name).glob("*/jobs")):
+        if not (jobs.parent / layout.PLAN).exists():
+            note(f"note: {jobs.parent} has jobs but no {layout.PLAN}, so that it is neither read nor gone on with")
     run = new_run(results, prepared.suite.name) if options.new or not earlier else earlier[-1]
 
     def console_for(total: int) -> RunConsole:
@@ -141,7 +144,7 @@ def _print_time(view: RunView, began_s: float, note: Callable[[str], None]) -> N
     took_s = time.monotonic() - began_s
     try:
         add_command_time(view.folder, CommandTime(ended_at=utc_now(), wall_s=took_s, phases_s=dict(PHASES.seconds)))
-    except OSError as error:  # the run is done all the same
+    except (OSError, BenchError) as error:  # the run is done all the same
         note(
             f"note: {layout.TIMES} cannot be written ({in_one_line(error)}), so that this command is not counted there"
         )

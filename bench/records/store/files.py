@@ -10,8 +10,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
+from stat import S_ISREG
 from typing import NamedTuple, TextIO
 
+from bench.errors import StoreError
 from bench.records import Record
 
 
@@ -103,6 +105,26 @@ def weights_digest(weights: str | None) -> str | None:
     return sha256_of(Path(weights))
 
 
+def opened_to_append(path: Path) -> int:
+    """Return the descriptor of a file that is open for appending and reading; made if there is none.
+
+    Raises:
+        StoreError: If a pipe, a device, or a link that leads nowhere stands there.
+        OSError: If it cannot be opened, as for a folder.
+    """
+    try:
+        # Nothing waits for the reader of a pipe.
+        descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
+    except OSError as error:
+        if isinstance(error, FileNotFoundError) and path.is_symlink():
+            raise StoreError(f"{path} is a link that leads nowhere; remove it, or make what it leads to") from None
+        raise
+    if S_ISREG(os.fstat(descriptor).st_mode):
+        return descriptor
+    os.close(descriptor)
+    raise StoreError(f"{path} is a pipe or a device where a file is to be written; move it away")
+
+
 @contextmanager
 def held(lock: Path, refusal: Exception) -> Iterator[TextIO]:
     """Hold a lock file, or raise `refusal` where another process does; the lock goes when the process does.
@@ -110,7 +132,7 @@ def held(lock: Path, refusal: Exception) -> Iterator[TextIO]:
     Yields:
         The file, open for reading and appending; what it held is still there.
     """
-    with lock.open("a+", encoding="utf-8") as file:
+    with os.fdopen(opened_to_append(lock), "a+", encoding="utf-8") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -15,7 +15,14 @@ from typing import NamedTuple
 
 from bench.records.damage import content_of
 from bench.records.store import layout
-from bench.records.store.files import State, content_sha256, file_state, sha256_of, write_atomically
+from bench.records.store.files import (
+    State,
+    content_sha256,
+    file_state,
+    opened_to_append,
+    sha256_of,
+    write_atomically,
+)
 from bench.records.store.layout import RunFolder
 
 LEFT_OUT = (layout.WORKER_LOG, layout.PROGRESS, layout.PRUNING)
@@ -65,7 +72,7 @@ def _append(run: RunFolder, hashes: Iterable[tuple[str, str]]) -> None:
         return
     # A kill may have cut the last line off; what follows must not be glued to it.
     start = "" if entries.is_whole else "\n"
-    with path.open("a", encoding="ascii") as stream:
+    with os.fdopen(opened_to_append(path), "a", encoding="ascii") as stream:
         stream.write(start + "".join(f"{line}\n" for _, line in added))
         stream.flush()
         os.fsync(stream.fileno())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -11,6 +12,7 @@ from bench.errors import few, in_one_line
 from bench.records.base import Record
 from bench.records.damage import content_of
 from bench.records.store import layout
+from bench.records.store.files import opened_to_append
 from bench.records.store.layout import RunFolder
 
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -41,9 +43,9 @@ class CommandTimes:
 
 def add_command_time(run: RunFolder, times: CommandTime) -> None:
     """Add the time of a command to those of its run, behind a line that a full disk may have cut off."""
-    with (run.path / layout.TIMES).open("ab+") as file:
-        if file.tell():
-            file.seek(-1, 1)
+    with os.fdopen(opened_to_append(run.path / layout.TIMES), "ab+") as file:
+        if file.seek(0, os.SEEK_END):
+            file.seek(-1, os.SEEK_END)
             file.write(b"" if file.read(1) == b"\n" else b"\n")
         file.write(times.model_dump_json().encode() + b"\n")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from pathlib import Path
+from typing import TextIO
 
 from bench.adapter import TrainingData
 from bench.data.labels.dataset import open_labelled
@@ -13,10 +14,17 @@ from bench.measure.interference import Watch
 from bench.measure.phases import PHASES, during
 from bench.records import Job, JobFacts
 from bench.records.store import layout
+from bench.records.store.files import opened_to_append
 from bench.run.worker.images import LabelledSplit
 from bench.run.worker.model import built, facts_of
 from bench.run.worker.ranks import is_further_process
 from bench.run.worker.training_log import TrainingLog
+
+
+def _log(folder: Path) -> TextIO:
+    if is_further_process():
+        return Path(os.devnull).open("a", encoding="utf-8")
+    return os.fdopen(opened_to_append(folder / layout.TRAINING_LOG), "a", encoding="utf-8")
 
 
 def train_job(job: Job, folder: Path) -> JobFacts:
@@ -33,8 +41,7 @@ def train_job(job: Job, folder: Path) -> JobFacts:
     adapter, load_s = built(job, folder)
     out = folder / layout.WEIGHTS
     out.mkdir(exist_ok=True)
-    log_path = Path(os.devnull) if is_further_process() else folder / layout.TRAINING_LOG
-    with log_path.open("a", encoding="utf-8") as file:
+    with _log(folder) as file:
         log = TrainingLog(file, None if is_further_process() else folder)
         watch = Watch()
         result = adapter.train(data, job.recipe, out, log)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.run.orphans import RESULTS, end_orphans, nobody_left_behind
+from bench.run.orphans import RESULTS, end_orphans, nobody_left_behind, results_of
 from bench.run.process import run_worker
 from bench.run.worker.process import LOCK, PARENT, hold, is_gone, process_identity
 from tests.bench.run.processes import gone, wait_for
@@ -28,6 +28,15 @@ def test_what_a_worker_starts_in_sessions_of_its_own_ends_with_it(tmp_path, env)
     pids = [int(word) for word in log.read_text().split()]
     assert len(pids) == 2
     assert all(gone(pid) for pid in pids)
+
+
+def test_the_results_of_a_job_are_found_by_its_path_where_jobs_are_a_link(tmp_path):
+    elsewhere, run = tmp_path / "large", tmp_path / "results" / "suite" / "run"
+    for folder in (elsewhere, run):
+        folder.mkdir(parents=True)
+    (run / "jobs").symlink_to(elsewhere)
+    assert results_of(run / "jobs" / "one") == tmp_path / "results"
+    assert results_of(Path("/o/.work")) == Path("/")
 
 
 def test_children_that_were_there_before_are_left_alone():

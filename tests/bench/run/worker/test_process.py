@@ -130,7 +130,7 @@ def test_a_timing_job_leaves_samples_telemetry_and_predictions_equal_to_the_scor
     assert (tmp_path / "time" / layout.TELEMETRY).is_file()
     timed, scored = index_of(tmp_path / "time" / layout.AUDIT), index_of(tmp_path / "predict" / layout.PREDICTIONS)
     assert timed.items() <= scored.items()
-    assert len(timed) == 1 + 3  # a tenth of the four images that are timed, rounded up, and the three that are not
+    assert len(timed) == 4 + 3  # the four images that are timed, the fewest that are kept, and the three that are not
 
 
 def test_a_forgotten_synchronisation_makes_the_timing_invalid(tmp_path):
