@@ -9,7 +9,9 @@ from __future__ import annotations
 import io
 import math
 import os
+import struct
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
@@ -117,7 +119,7 @@ class _PackedArrays(Mapping[str, NDArray[Any]]):
     def __getitem__(self, name: str) -> NDArray[Any]:
         member = self._members[name]
         if member.file_size <= SMALL:
-            content = self._archive.read(member)
+            content = _content_of(self._archive, member)
             if content[:8] == _VERSION_1:
                 return _small_array(content)
         with self._archive.open(member) as stream:
@@ -125,6 +127,33 @@ class _PackedArrays(Mapping[str, NDArray[Any]]):
             return array
 
 
+def _content_of(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
+    """Read a small member, in a third of the time of Python's reader, which reads all that is not deflated by itself.
+
+    Raises:
+        BadZipFile: If it is not what the list of members says of it.
+    """
+    stream = archive.fp
+    unusual = member.compress_type != zipfile.ZIP_DEFLATED or member.flag_bits & ENCRYPTED
+    if stream is None or unusual or member.compress_size > 2 * SMALL:
+        return archive.read(member)
+    stream.seek(member.header_offset)
+    head = stream.read(LOCAL_HEADER.size)
+    name_length, extra_length = LOCAL_HEADER.unpack(head) if len(head) == LOCAL_HEADER.size else (0, 0)
+    name = stream.read(name_length).decode("utf-8" if member.flag_bits & IN_UTF_8 else "cp437")
+    if not head.startswith(b"PK\x03\x04") or name != member.orig_filename:
+        raise zipfile.BadZipFile(f"{member.filename} is not where the list of members says")
+    stream.seek(extra_length, os.SEEK_CUR)
+    content = zlib.decompressobj(-zlib.MAX_WBITS).decompress(stream.read(member.compress_size), SMALL + 1)
+    if len(content) != member.file_size or zlib.crc32(content) != member.CRC:
+        raise zipfile.BadZipFile(f"Bad CRC-32 for file {member.filename!r}")
+    return content
+
+
+LOCAL_HEADER = struct.Struct("<26x2H")
+"""Bytes before the name of a member, of which the last four are the lengths of the name and of what follows it."""
+ENCRYPTED, IN_UTF_8 = 0x1, 0x800
+"""Flags of a member."""
 SMALL = 1 << 20
 """Bytes of an array that may be in memory twice for a moment."""
 _VERSION_1 = b"\x93NUMPY\x01\x00"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import resource
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from bench.data.formats.volume_arrays import read_npy_volume
 from bench.data.predictions.probabilities import read_numbers
 from bench.errors import BenchError
 from bench.records.array_files import UNPACKED_LIMIT, bounded_zip, mapped_array, packed_arrays
+from bench.records.damage import ARRAY_DAMAGE
 from bench.records.store.samples import Samples
 from bench.records.store.statistics import load_statistics
 from bench.run.compare.sides import load_baseline
@@ -121,3 +123,19 @@ def test_a_damaged_archive_is_told_in_a_paragraph_whatever_it_calls_its_members(
     with pytest.raises(BenchError, match="cannot be read as an array") as refused:
         read_numbers(path)
     assert len(str(refused.value)) < 600
+
+
+def test_arrays_are_those_of_numpys_reader_and_every_changed_bit_is_told_or_changes_nothing(tmp_path):
+    random, file = np.random.default_rng(0), tmp_path / "a.npz"
+    arrays = {"plain": random.integers(0, 9, 30), "é": np.array(["a", "ü"]), "none": np.zeros((0, 3))}
+    np.savez_compressed(file, **arrays)
+    whole = file.read_bytes()
+    for place in range(-1, len(whole)):
+        content = bytearray(whole)
+        content[place] ^= (place >= 0) << int(random.integers(8))
+        with suppress(*ARRAY_DAMAGE), packed_arrays(io.BytesIO(content)) as found:
+            for name in set(found) & set(arrays):
+                np.testing.assert_array_equal(found[name], arrays[name])
+                assert found[name].dtype == arrays[name].dtype
+            if place < 0:
+                assert set(found) == set(arrays)

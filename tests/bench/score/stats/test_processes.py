@@ -111,3 +111,12 @@ def test_a_percentile_of_sums_is_that_of_all_of_them(percent, spread):
     rows = np.stack([b, 2 * b, 0 * b])
     expected = [_upper_rank((a[:, None] + row).ravel(), percent) for row in rows]
     assert _upper_ranks_of_sums(a, rows, percent).tolist() == expected
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 50, 99, 100, 101, 700])
+def test_quantiles_that_are_spread_evenly_are_numpys_to_the_bit(count):
+    from bench.score.stats.processes import _spread_evenly
+
+    random = np.random.default_rng(count)
+    for values in (random.normal(size=count), np.round(random.normal(size=count), 1)):
+        np.testing.assert_array_equal(_spread_evenly(values), np.quantile(values, (np.arange(100) + 0.5) / 100))
