@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bench.measure.audits import _variant, cached_answers
+from bench.measure.audits import cached_answers, with_changed_pixel
 from bench.records.prompts import PromptedImage, Prompts
 from tests.bench.measure.scripted import ScriptedAdapter, ScriptedClock, blank
 
@@ -48,6 +48,6 @@ def test_a_cache_is_seen_where_images_have_prompts():
 
 def test_no_new_image_of_the_audit_comes_twice_however_small_it_is():
     image = np.zeros((2, 3, 3), dtype=np.uint8)
-    drawn = {_variant(image, salt).tobytes() for salt in range(10**15, 10**15 + 6 * 255)}
+    drawn = {with_changed_pixel(image, salt).tobytes() for salt in range(10**15, 10**15 + 6 * 255)}
     assert len(drawn) == 6 * 255
     assert image.tobytes() not in drawn
