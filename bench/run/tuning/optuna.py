@@ -32,7 +32,6 @@ class OptunaEngine:
         """Make the study; its first recipes are those given."""
         import optuna
 
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
         direction: Literal["maximize", "minimize"] = "maximize" if study.higher_is_better else "minimize"
         # Hyperband chooses a bracket by the study's name: it must be the same in every process.
         self._study = optuna.create_study(
@@ -86,9 +85,10 @@ class OptunaAsked:
 
 def sampler_of(tune: Tune, drawn: int = 0) -> optuna.samplers.BaseSampler:
     """Return a sampler; one of a search of which some recipes were drawn elsewhere does not draw the same again."""
-    from optuna import samplers
+    from optuna import logging, samplers
     from optuna.exceptions import ExperimentalWarning
 
+    logging.set_verbosity(logging.WARNING)
     seed = tune.seed + drawn
     if tune.sampler == "random":
         return samplers.RandomSampler(seed=seed)

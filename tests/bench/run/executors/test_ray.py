@@ -164,6 +164,7 @@ def test_ray_tune_proposes_a_trial_for_each_node_and_ends_those_that_fall_behind
     bench = bench_on(cluster, suite, tmp_path / "results", "--case", "*seed 1")
     _, said = bench.communicate(timeout=200)
     assert bench.returncode == 0, said
+    assert "A new study created" not in said
     view = study_of(tmp_path / "results")
     assert view.study.ray_tune
     assert [one.trial.in_flight for one in view.trials][:2] == [(), (0,)]
