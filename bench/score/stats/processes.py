@@ -42,6 +42,8 @@ PLANNED_POWER = 0.95
 """Planned for, so that the power is `POWER` although the spread that it is planned from is an estimate."""
 _LEAST = 1e-6
 """A nanosecond, in ms: what a stage that takes no time is taken for, as it has no logarithm."""
+LARGEST_LOG = 700.0
+"""Logarithm beyond which a number does not fit a float: of two processes, a draw in thousands may be."""
 _RESIDUALS = 100
 _SPREADS = (0.0, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 20.0, 40.0)
 """Multiples of the spread between processes at which a percentile of all requests is computed; straight in between."""
@@ -90,7 +92,7 @@ def latency_draws(processes: Samples, percent: float, *, seed: int, draws: int =
     drawn = logs.mean() + of_mean * of_spread * logs.std(ddof=1) / sqrt(count)
     if percent != 50.0:
         drawn = drawn + _shift_of_tail(processes, percent, of_spread)
-    return np.asarray(np.exp(drawn))
+    return np.asarray(np.exp(np.minimum(drawn, LARGEST_LOG)))
 
 
 @lru_cache(maxsize=64)
@@ -103,7 +105,7 @@ def _pivots(degrees: int, seed: int, draws: int) -> tuple[NDArray[np.float64], N
 def _shift_of_tail(processes: Samples, percent: float, of_spread: NDArray[np.float64]) -> NDArray[np.float64]:
     """Log of the percentile of all requests over that of a typical process, for each drawn spread of processes."""
     logs = [np.log(np.maximum(np.asarray(values, dtype=np.float64), _LEAST)) for values in processes]
-    medians = np.array([np.median(values) for values in logs])
+    medians = np.array([_median(values) for values in logs])
     within = _spread_evenly(np.concatenate([own - median for own, median in zip(logs, medians, strict=True)]))
     spread = float(medians.std(ddof=1))
     offsets = np.array([k * spread for k in _SPREADS])[:, None] * _normal_nodes()
@@ -111,6 +113,13 @@ def _shift_of_tail(processes: Samples, percent: float, of_spread: NDArray[np.flo
     last = (grid[-1] - grid[-2]) / (_SPREADS[-1] - _SPREADS[-2])
     beyond = np.maximum(of_spread - _SPREADS[-1], 0.0) * last
     return np.asarray(np.interp(of_spread, _SPREADS, grid) + beyond - grid[0])
+
+
+def _median(values: NDArray[np.float64]) -> float:
+    """Return `numpy.median`, to the bit and without its checks."""
+    low, high = (len(values) - 1) // 2, len(values) // 2
+    ordered = np.partition(values, (low, high))
+    return float((ordered[low] + ordered[high]) / 2)
 
 
 def _spread_evenly(values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -200,7 +209,7 @@ def as_ratio(estimate: Estimate, level: float = LEVEL) -> Ratio:
 
 
 def _exp(value: float) -> float:
-    return exp(min(value, 700.0))
+    return exp(min(value, LARGEST_LOG))
 
 
 def processes_to_find(change: float, spread: float, degrees: float, *, level: float = LEVEL) -> int:

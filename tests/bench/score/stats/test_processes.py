@@ -114,9 +114,16 @@ def test_a_percentile_of_sums_is_that_of_all_of_them(percent, spread):
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 50, 99, 100, 101, 700])
-def test_quantiles_that_are_spread_evenly_are_numpys_to_the_bit(count):
-    from bench.score.stats.processes import _spread_evenly
+def test_medians_and_quantiles_that_are_spread_evenly_are_numpys_to_the_bit(count):
+    from bench.score.stats.processes import _median, _spread_evenly
 
     random = np.random.default_rng(count)
     for values in (random.normal(size=count), np.round(random.normal(size=count), 1)):
         np.testing.assert_array_equal(_spread_evenly(values), np.quantile(values, (np.arange(100) + 0.5) / 100))
+        assert _median(values) == np.median(values)
+
+
+@pytest.mark.filterwarnings("error")
+def test_draws_of_two_processes_that_differ_a_hundredfold_are_finite():
+    drawn = latency_draws([np.full(20, 0.1), np.full(20, 10.0)], 95.0, seed=0)
+    assert np.isfinite(drawn).all()
