@@ -27,23 +27,10 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.records import ClassSpec, DatasetSpec, Size, Spacing, TaskKind
+from bench.records import ClassSpec, DatasetSpec, Size, TaskKind
+from bench.records import Spacing as Spacing
 from bench.records.names import module_names, named_module
 from bench.records.predictions import Instances, Panoptic, Prediction, PromptedMasks, RgbImage, SemanticMap
-
-__all__ = [
-    "Dataset",
-    "DatasetAround",
-    "GroundTruth",
-    "PaintedGroundTruth",
-    "Place",
-    "Spacing",
-    "dataset_names",
-    "default_root",
-    "groups_of",
-    "has_validation",
-    "option_names",
-]
 
 
 class Place(NamedTuple):

@@ -43,20 +43,6 @@ from bench.records.names import module_names, named_module
 from bench.records.predictions import Prediction, SemanticMap
 from bench.records.probabilities import ClassProbabilities
 
-__all__ = [
-    "FromProbabilities",
-    "ImageMetric",
-    "Metric",
-    "Observed",
-    "Rows",
-    "VolumeMetric",
-    "load_metric",
-    "metric_called",
-    "metric_error",
-    "metric_module",
-    "metric_names",
-]
-
 Observed: TypeAlias = NDArray[Any]
 """Statistics of one image or of all: int64 counts, or float64 where they are sums of ratios."""
 
