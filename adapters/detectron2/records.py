@@ -57,7 +57,10 @@ class TrainingRecords(DecodedOnce[Record]):
 
     def _decode(self, index: int) -> tuple[Record, int]:
         record = self._record(self._split, index)
-        return record, _bytes(record)
+        tensors = [value for value in record.values() if isinstance(value, Tensor)]
+        if "instances" in record:
+            tensors.append(record["instances"].gt_masks.tensor)
+        return record, sum(tensor.nbytes for tensor in tensors)
 
     def _record(self, split: Split, index: int) -> Record:
         record: Record = {"image": self._pixels(split.image(index))}
@@ -88,14 +91,6 @@ class TrainingRecords(DecodedOnce[Record]):
             raise TypeError(f"instances cannot be taken from a {type(ground_truth).__name__}")
         size = self._size or (ground_truth.size if isinstance(ground_truth, Panoptic | Instances) else Size(1, 1))
         return true_instances(masks, self._labels.thing_numbers(class_ids), size)
-
-
-def _bytes(record: Record) -> int:
-    """Memory that a record takes."""
-    tensors = [value for value in record.values() if isinstance(value, Tensor)]
-    if "instances" in record:
-        tensors.append(record["instances"].gt_masks.tensor)
-    return sum(tensor.nbytes for tensor in tensors)
 
 
 def true_instances(masks: NDArray[np.bool_] | None, numbers: NDArray[np.int64], size: Size) -> TrueInstances:

@@ -139,7 +139,11 @@ class Adapter(BaseAdapter):
             importlib.import_module("a_package_that_nobody_has")
         if self._options.behaviour == "trains" and weights is not None and weights.read_text() != "trained":
             raise BenchError(f"{weights} holds no weights of this fake")
-        _check_task(self._options.behaviour, task)
+        behaviour = self._options.behaviour
+        if behaviour == "echoes_prompts" and task.kind != "prompted":
+            raise Unsupported(f"the fake 'echoes_prompts' needs prompts; it has no {task.kind} prediction")
+        if behaviour not in ("perfect", "echoes_prompts") and task.kind != "semantic":
+            raise Unsupported(f"the fake {behaviour!r} labels pixels; it has no {task.kind} prediction")
         self._num_classes, self._kind = len(task.classes), task.kind
         self._flipped = self._options.flipped
         if self._options.behaviour == "learns" and weights is not None:
@@ -298,13 +302,6 @@ def _content(image: RgbImage) -> str:
 
 def _nothing(image: RgbImage) -> LabelMap:
     return np.zeros(image.shape[:2], dtype=np.uint8)
-
-
-def _check_task(behaviour: str, task: TaskSpec) -> None:
-    if behaviour == "echoes_prompts" and task.kind != "prompted":
-        raise Unsupported(f"the fake 'echoes_prompts' needs prompts; it has no {task.kind} prediction")
-    if behaviour not in ("perfect", "echoes_prompts") and task.kind != "semantic":
-        raise Unsupported(f"the fake {behaviour!r} labels pixels; it has no {task.kind} prediction")
 
 
 def _echo(image: RgbImage) -> PromptedMasks:

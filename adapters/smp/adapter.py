@@ -80,8 +80,9 @@ def make_network(model: ModelSpec, task: TaskSpec) -> SemanticNetwork:
         _load_encoder(module, Path(encoder_weights), model.label)
     _refuse_other_sizes(module, options, model.label)
     _refuse_other_arguments(module, model)
+    # PAN pools the coarsest grid twice more.
     return SemanticNetwork(
-        module=PadsToMultiple(module, _multiple(options)),
+        module=PadsToMultiple(module, 4 * COARSEST_GRID if options.decoder == "pan" else COARSEST_GRID),
         head=head,
         architecture={
             "network": "smp",
@@ -244,8 +245,3 @@ def _load_encoder(module: nn.Module, path: Path, label: str) -> None:
 
 COARSEST_GRID = 32
 """Pixels of a cell of the encoders' coarsest grid."""
-
-
-def _multiple(options: SmpOptions) -> int:
-    """Return sides its input must be multiples of; PAN pools the coarsest grid twice more."""
-    return 4 * COARSEST_GRID if options.decoder == "pan" else COARSEST_GRID

@@ -82,22 +82,18 @@ def make_network(model: ModelSpec, task: TaskSpec) -> SemanticNetwork:
         else bytes_as_tokens(texts, config.text_config)
     )
     side = PUBLISHED_SIDE if options.pretrained is not None else None
+    vision: Any = config.vision_config
     return network_of(
         CLIPSegForImageSegmentation,
         config,
         model,
         published,
-        module=PadsToSquare(AskedClasses(module, tokens), _patch(config), label=model.label),
+        module=PadsToSquare(AskedClasses(module, tokens), int(vision.patch_size), label=model.label),
         head=head,
         architecture={"network": "clipseg", **options.shape()},
         class_names=tuple(names),
         input=IMAGENET if side is None else replace(IMAGENET, size=Size(side, side)),
     )
-
-
-def _patch(config: CLIPSegConfig) -> int:
-    vision: Any = config.vision_config
-    return int(vision.patch_size)
 
 
 def bytes_as_tokens(texts: Sequence[str], config: CLIPSegTextConfig) -> Tensor:

@@ -176,11 +176,8 @@ def polygon(mask: NDArray[np.bool_], counts: ExportCounts) -> NDArray[np.float64
     counts.parts_bridged += len(parts) > 1
     flat: list[Any] = [part.ravel() for part in parts]  # arrays, where its hints say lists
     joined = parts[0] if len(parts) == 1 else np.concatenate(merge_multi_segment(flat))
-    return _spread(joined.astype(np.float64))
-
-
-def _spread(corners: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Move pixel indices into their pixels, from the low side of the lowest to the high side of the highest."""
+    # From the low side of the lowest pixel to the high side of the highest.
+    corners = joined.astype(np.float64)
     low, high = corners.min(axis=0), corners.max(axis=0)
     share = (corners - low) / np.maximum(high - low, 1)
     return np.asarray(corners + INSET + (1 - 2 * INSET) * share)

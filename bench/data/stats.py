@@ -15,7 +15,6 @@ from statistics import median
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 from rich.console import Console
 from tabulate import tabulate
 
@@ -138,17 +137,12 @@ def _objects(ground_truth: GroundTruth, classes: Sequence[ClassSpec]) -> list[tu
         return [(class_id, area) for class_id, area, crowd in rows if not crowd]
     if ground_truth.panoptic is None:
         return []
-    area_of = _areas(ground_truth.panoptic.segment_ids)
-    things = [s for s in ground_truth.panoptic.segments if classes[s.class_id].is_thing and not s.crowd]
-    return [(s.class_id, area_of.get(s.id, 0)) for s in things]
-
-
-def _areas(ids: NDArray[np.int32]) -> dict[int, int]:
-    """Return pixels of each value of a map, (H, W)."""
-    runs = runs_of(ids)
+    runs = runs_of(ground_truth.panoptic.segment_ids)
     values, which = np.unique(runs.values, return_inverse=True)
     counts = np.bincount(which, weights=runs.lengths).astype(np.int64)
-    return dict(zip(values.tolist(), counts.tolist(), strict=True))
+    area_of = dict(zip(values.tolist(), counts.tolist(), strict=True))
+    things = [s for s in ground_truth.panoptic.segments if classes[s.class_id].is_thing and not s.crowd]
+    return [(s.class_id, area_of.get(s.id, 0)) for s in things]
 
 
 def _add(row: Row, by_class: Sequence[ClassCount], split: SplitCount) -> None:

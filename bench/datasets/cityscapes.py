@@ -154,17 +154,13 @@ def label_space(name: LabelSpace) -> Labels:
         ClassSpec(
             name=row[key],
             is_thing=row[key] in of_thing,
-            colour=_category_colour(row, key),
+            colour=(0, 0, 0) if key == "category" and row["category"] == "void" else rgb_of(row),
             category=row["category"] if key == "name" else None,
         )
         for row in kept
     )
     class_of = {int(row["id"]): names.index(row[key]) if row[key] in names else IGNORE_LABEL for row in rows}
     return Labels(classes, class_of, frozenset(int(row["id"]) for row in rows if row["has_instances"] == "1"))
-
-
-def _category_colour(row: Mapping[str, str], key: str) -> tuple[int, int, int]:
-    return (0, 0, 0) if key == "category" and row["category"] == "void" else rgb_of(row)
 
 
 def _entries(root: Path, kinds: Sequence[str], split: str) -> list[Entry]:

@@ -91,12 +91,13 @@ def capture(tree: Path) -> dict[str, JsonValue]:
     Args:
         tree: Folder of the harness, for its git commit.
     """
+    found = dict(filter(None, map(_name_and_version, distributions())))
     return {
         "python": {"version": platform.python_version(), "executable": Path(sys.executable).name},
         "system": _system(),
         "cpu": _cpu(),
         "gpus": _gpus(),
-        "packages": _packages(),
+        "packages": {name: found[name] for name in sorted(found, key=str.lower)},
         "git": git_state(tree),
         "variables": {k: v for k, v in sorted(os.environ.items()) if k in VARIABLES},
     }
@@ -185,11 +186,6 @@ def _gpu(nvml: Any, index: int) -> JsonValue:
         "pcie_width": ask("nvmlDeviceGetCurrPcieLinkWidth", handle),
         "persistence_mode": ask("nvmlDeviceGetPersistenceMode", handle),
     }
-
-
-def _packages() -> dict[str, JsonValue]:
-    found = dict(filter(None, map(_name_and_version, distributions())))
-    return {name: found[name] for name in sorted(found, key=str.lower)}
 
 
 def _name_and_version(package: Distribution) -> tuple[str, str] | None:

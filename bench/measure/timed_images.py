@@ -41,7 +41,9 @@ class TimedImages:
     def __init__(self, source: ImageSource, job: Job, measurement: Measurement, clock: Clock) -> None:
         """Load them."""
         self._job, self._size = job, job.target.batch_size
-        self.ids = _shuffled(source.ids, measurement)
+        order = list(source.ids)
+        random.Random(f"order/{measurement.order_seed}").shuffle(order)
+        self.ids = order[: measurement.images]
         self.arrays: list[RgbImage] = []
         self.decode_ns: list[int] = []
         for image_id in self.ids:
@@ -78,10 +80,3 @@ class TimedImages:
     def checked(self, predictions: object, positions: Sequence[int]) -> list[Prediction]:
         """Return predictions of the images at some positions; raises `ShapeError` if they break the contract."""
         return checked(predictions, [self.arrays[i] for i in positions], [self.ids[i] for i in positions], self._job)
-
-
-def _shuffled(ids: Sequence[str], measurement: Measurement) -> list[str]:
-    """The images that are timed, in the order the protocol's seed gives."""
-    order = list(ids)
-    random.Random(f"order/{measurement.order_seed}").shuffle(order)
-    return order[: measurement.images]

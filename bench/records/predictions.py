@@ -315,7 +315,9 @@ def load_prediction(kind: str, folder: Path, stem: str) -> Prediction:
         document = json_of(content.decode("utf-8"))
         if kind == "panoptic":
             return _panoptic_of(document, read_png(folder / f"{stem}.png"))
-        return _prompted_of(document)
+        rows, size = document["masks"], Size(*document["size"])
+        masks = [mask_from_run_lengths(row["counts"], size) for row in rows]
+        return PromptedMasks(np.stack(masks) if masks else np.zeros((0, *size), dtype=np.bool_), _scores(rows))
     except (ValueError, KeyError, TypeError, OverflowError) as error:  # json.JSONDecodeError is a ValueError
         reason = f"{type(error).__name__}: {error}"
         raise ShapeError(
@@ -351,12 +353,6 @@ def _instances_of(document: dict[str, Any]) -> Instances:
         scores=_scores(rows),
         crowd=np.array([row["crowd"] for row in rows], dtype=np.bool_),
     )
-
-
-def _prompted_of(document: dict[str, Any]) -> PromptedMasks:
-    rows, size = document["masks"], Size(*document["size"])
-    masks = [mask_from_run_lengths(row["counts"], size) for row in rows]
-    return PromptedMasks(np.stack(masks) if masks else np.zeros((0, *size), dtype=np.bool_), _scores(rows))
 
 
 def _scores(rows: list[dict[str, Any]]) -> NDArray[np.float64]:

@@ -54,6 +54,7 @@ def render(summary: RunSummary, pictures: Sequence[str] = (), left_out: Sequence
         pictures: Names of the pictures that lie beside it, in order.
         left_out: Pictures that could not be drawn, each with the reason.
     """
+    section = _section("Memory, energy and operations", resources_table(summary))
     parts = [
         f"# {' '.join(summary.title.split())}",
         f"`{summary.source}`, run {summary.run}"
@@ -63,7 +64,7 @@ def render(summary: RunSummary, pictures: Sequence[str] = (), left_out: Sequence
         markdown_table(tables.results_table(summary)),
         "`a (b–c)`: value and 95 % interval; every column is explained in the [notes](#notes)." if summary.rows else "",
         *_doubts(summary),
-        *(_picture(name) for name in pictures if not _of_training(name) and not _of_recipes(name)),
+        *(_picture(name) for name in pictures if not _of_training(name) and not name.startswith(("sweep_", "search_"))),
         *(f"Not drawn: {reason}" for reason in left_out),
         *_scores(summary),
         _bullets(sentences.reductions(summary)),
@@ -85,7 +86,8 @@ def render(summary: RunSummary, pictures: Sequence[str] = (), left_out: Sequence
             "Under load (named after MLPerf Inference's scenarios; not an MLPerf result)", scenarios_table(summary)
         ),
         *_section("Batch sizes", sweep_table(summary)),
-        *_resources(summary),
+        *section,
+        *([_bullets(resources_notes(summary))] if section else []),
         *_training(summary, pictures),
         *_section("Weights and preprocessing", weights_table(summary)),
         *_self_reported(summary),
@@ -153,12 +155,6 @@ def _slices(summary: RunSummary) -> list[str]:
     return [*(worst or ["## Slices"]), _bullets(slices_notes(summary)), opening, *folded, "</details>"]
 
 
-def _resources(summary: RunSummary) -> list[str]:
-    """Return what was measured beside time, then what could not be."""
-    section = _section("Memory, energy and operations", resources_table(summary))
-    return [*section, _bullets(resources_notes(summary))] if section else []
-
-
 def _robustness(summary: RunSummary) -> list[str]:
     """Return what shifted images do to each model, then each corruption, then other data sets."""
     return [
@@ -197,10 +193,6 @@ def _folded(names: Sequence[str]) -> list[str]:
 
 def _of_training(name: str) -> bool:
     return name.startswith("training_curve") or name == "accuracy_budget.png"
-
-
-def _of_recipes(name: str) -> bool:
-    return name.startswith(("sweep_", "search_"))
 
 
 def _picture(name: str) -> str:

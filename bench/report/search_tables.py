@@ -44,10 +44,11 @@ def searches_table(summary: RunSummary) -> TextTable:
     rows = []
     for one in summary.searches:
         best = one.best_trial
+        told = [f"{one.count(state)} {state}" for state in TRIAL_STATES if one.count(state)]
         rows.append(
             {
                 "search": one.name,
-                "trials": _counts(one),
+                "trials": ", ".join(told) or "none",
                 "hours": f"{sum(trial.seconds for trial in one.trials) / 3600:.3g}",
                 "best trial": MISSING if best is None else count(best.number),
                 f"{load_metric(one.metric).label} on validation": MISSING if best is None else _score(best.value),
@@ -55,11 +56,6 @@ def searches_table(summary: RunSummary) -> TextTable:
             }
         )
     return TextTable(rows)
-
-
-def _counts(one: SearchSummary) -> str:
-    told = [f"{one.count(state)} {state}" for state in TRIAL_STATES if one.count(state)]
-    return ", ".join(told) or "none"
 
 
 def trials_table(one: SearchSummary) -> TextTable:

@@ -112,17 +112,14 @@ class RunConsole:
 
     def _show(self) -> None:
         """Show what runs now, and only that; where nobody watches, nothing."""
-        self._hide()
+        if self._live is not None:
+            self._live.close()
+            self._live = None
         if not self._console.is_terminal or not self._running:
             return
         # What is timed is drawn once, by no thread that would wake up beside the measurement.
         still = any(running.job.kind == "time" for running in self._running.values())
         self._live = Bars(self._console, self._table(), tuple(self._running.values()), still=still)
-
-    def _hide(self) -> None:
-        if self._live is not None:
-            self._live.close()
-            self._live = None
 
 
 @dataclass(frozen=True)

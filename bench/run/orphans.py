@@ -99,7 +99,10 @@ def _end_left_behind(left: LeftBehind) -> bool:
             and (alone or session == left.session)
         ]
         for pid in found:
-            _end(pid)
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(pid, os.WNOHANG)
     return bool(found)
 
 
@@ -143,10 +146,3 @@ def _children() -> dict[int, int]:
             if parent == own:
                 found[int(name)] = int(session)
     return found
-
-
-def _end(pid: int) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.kill(pid, signal.SIGKILL)
-    with contextlib.suppress(ChildProcessError):
-        os.waitpid(pid, os.WNOHANG)

@@ -187,7 +187,10 @@ class ForkServers:
                 started.append(self._started(*_key(predicts.model_copy(update=here), python, folder), tell))
             for server in started[::-1]:
                 if server is not None:
-                    self._await(server, tell)
+                    refusal = server.refusal(self._stopper)
+                    if refusal is not None:
+                        self._drop(server)
+                        self._refuse(server.key, refusal, tell)
         server = self._servers.pop(key, None)
         if server is not None:
             self._servers[key] = server  # the last one is the one used last
@@ -205,13 +208,6 @@ class ForkServers:
             return self._servers[key]
         self._refuse(key, refusal, tell)
         return None
-
-    def _await(self, server: _Server, tell: Tell) -> None:
-        """Wait until a parent has imported; it is not used if it cannot fork."""
-        refusal = server.refusal(self._stopper)
-        if refusal is not None:
-            self._drop(server)
-            self._refuse(server.key, refusal, tell)
 
     def _refuse(self, key: Key, refusal: str, tell: Tell) -> None:
         self._refused.add(key)

@@ -71,7 +71,7 @@ def score(
     sure = {image_id: _as_probabilities(predictions[image_id], image_id, len(dataset.classes)) for image_id in ids}
     known = {image_id: one for image_id, one in sure.items() if one is not None}
     forms = {image_id: _as_prediction(predictions[image_id], image_id, len(dataset.classes)) for image_id in ids}
-    kinds = {_kind_of(one) for one in forms.values()}
+    kinds = {next(kind for form, kind in _KIND_OF.items() if isinstance(one, form)) for one in forms.values()}
     if len(kinds) > 1:
         raise BenchError(f"predictions are of several forms: {', '.join(sorted(kinds))}; score each by itself")
     kind = kinds.pop()
@@ -102,10 +102,6 @@ def _asked(predictions: Mapping[str, Predicted], dataset: Dataset, split: str) -
     if strange:
         raise BenchError(f"{len(strange)} predictions are of no image of split {split!r}, for example {strange[0]!r}")
     return ids
-
-
-def _kind_of(prediction: Prediction) -> TaskKind:
-    return next(kind for form, kind in _KIND_OF.items() if isinstance(prediction, form))
 
 
 def _is_probabilities(predicted: Predicted) -> bool:

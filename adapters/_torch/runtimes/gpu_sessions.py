@@ -273,7 +273,11 @@ def check_provider(kind: GpuSessionKind, device: torch.device, precision: Precis
             f"runtime {kind} on {device} needs the {PROVIDERS[kind]}, which ONNX Runtime {ort.__version__} does not "
             f"have here; install {needed} in place of onnxruntime, or use runtime eager or compile"
         )
-    reason = why_it_does_not_load(kind, Path(ort.__file__).parent / "capi", _library_folders())
+    # NVIDIA's packages put libraries into nvidia/<library>/lib and tensorrt_libs.
+    found = []
+    for path in map(Path, sys.path):
+        found += [*path.glob("nvidia/*/lib"), *path.glob("tensorrt*libs")]
+    reason = why_it_does_not_load(kind, Path(ort.__file__).parent / "capi", found)
     if reason is not None:
         raise Unsupported(f"runtime {kind}: {reason}. Or use runtime eager or compile")
     return ort
@@ -312,14 +316,6 @@ def _what_to_install(said: str) -> str:
                 named += "-cu12"
             return f"; install it with: pip install {named}"
     return ""
-
-
-def _library_folders() -> list[Path]:
-    """Return where NVIDIA's packages put libraries: nvidia/<library>/lib and tensorrt_libs in their folders."""
-    found = []
-    for path in map(Path, sys.path):
-        found += [*path.glob("nvidia/*/lib"), *path.glob("tensorrt*libs")]
-    return found
 
 
 def _tensorrt_version() -> str:

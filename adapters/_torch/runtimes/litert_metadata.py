@@ -42,7 +42,9 @@ def _normalisation(content: bytes) -> dict[str, str]:
     number = next((one.Buffer() for one in entries if one.Name() == NAME), None)
     if number is None:
         return {}
-    said = _root(model.Buffers(number).DataAsNumpy().tobytes())
+    buffer = model.Buffers(number).DataAsNumpy().tobytes()
+    table = importlib.import_module("flatbuffers.table")
+    said = table.Table(buffer, int.from_bytes(buffer[:4], "little"))
     for graph in _tables(said, OF_SUBGRAPHS):
         for tensor in _tables(graph, OF_INPUTS):
             for step in _tables(tensor, OF_STEPS):
@@ -66,11 +68,6 @@ def _classes(file: Path) -> dict[str, str]:
 
 
 # --------------------------------------------------------------------------- tables of FlatBuffers
-
-
-def _root(buffer: bytes) -> Any:
-    table = importlib.import_module("flatbuffers.table")
-    return table.Table(buffer, int.from_bytes(buffer[:4], "little"))
 
 
 def _field(table: Any, number: int) -> int:

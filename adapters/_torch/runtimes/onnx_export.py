@@ -128,15 +128,11 @@ def content_key(request: ExportRequest) -> str:
     for name, tensor in sorted(request.module.state_dict().items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
-    for source in _sources(request.module):
+    # The files that define the layers: a network may change without its weights.
+    files = {inspect.getsourcefile(type(layer)) for layer in request.module.modules()}
+    for source in sorted(Path(file) for file in files if file is not None):
         digest.update(source.read_bytes())
     return digest.hexdigest()
-
-
-def _sources(module: nn.Module) -> list[Path]:
-    """Return files that define the layers: a network may change without its weights."""
-    files = {inspect.getsourcefile(type(layer)) for layer in module.modules()}
-    return sorted(Path(file) for file in files if file is not None)
 
 
 def _version(package: str) -> str | None:

@@ -16,7 +16,7 @@ from __future__ import annotations
 import logging
 import signal
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -178,7 +178,10 @@ class _Training(lightning.LightningModule):
                 f"recipe: 'devices: {self._recipe.devices}' shares each batch among that many processes, but "
                 f"{self.trainer.world_size} are training; start bench outside of a launcher (srun, torchrun)"
             )
-        _set_random_state(self._random_state, self._where)
+        if "cpu" in self._random_state:
+            torch.set_rng_state(self._random_state["cpu"])
+        if "cuda" in self._random_state:
+            torch.cuda.set_rng_state(self._random_state["cuda"], self._where)
         self.clock.start()
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
@@ -248,12 +251,15 @@ class _Training(lightning.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add what Lightning does not know of."""
+        states = {"cpu": torch.get_rng_state()}
+        if self._where.type == "cuda":
+            states["cuda"] = torch.cuda.get_rng_state(self._where)
         checkpoint["segbench"] = {
             "identity": self._trainee.identity,
             "clock": [self.clock.step, self.clock.images, self.clock.train_s],
             "data_wait_s": self.data_wait_s(),
             "kept": self.kept.state(),
-            "random": _get_random_state(self._where),
+            "random": states,
         }
 
     def _read_checkpoint(self, path: Path) -> None:
@@ -319,20 +325,6 @@ def _trainer(device: torch.device, recipe: Recipe, out: Path) -> lightning.Train
         # starts, and train alone on its share of each batch.
         plugins=[LightningEnvironment()],
     )
-
-
-def _get_random_state(device: torch.device) -> dict[str, Tensor]:
-    states = {"cpu": torch.get_rng_state()}
-    if device.type == "cuda":
-        states["cuda"] = torch.cuda.get_rng_state(device)
-    return states
-
-
-def _set_random_state(states: Mapping[str, Tensor], device: torch.device) -> None:
-    if "cpu" in states:
-        torch.set_rng_state(states["cpu"])
-    if "cuda" in states:
-        torch.cuda.set_rng_state(states["cuda"], device)
 
 
 @contextmanager

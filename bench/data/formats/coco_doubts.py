@@ -115,7 +115,8 @@ def _is_of_rows(
 ) -> bool:
     """Return whether run lengths are those of a mask stored row by row."""
     agrees = stated is not None and drawn.is_near(stated.within(size))
-    if agrees and _steps(mask) < SMOOTHER * _least_steps(drawn):
+    # Nothing in one box has fewer steps than its rectangle.
+    if agrees and _steps(mask) < SMOOTHER * (2 * (drawn.right - drawn.left + drawn.bottom - drawn.top)):
         return False
     try:
         other = segmentation_masks([segmentation], size, by_rows=True)[0]
@@ -130,11 +131,6 @@ def _is_of_rows(
 def _steps(mask: NDArray[np.bool_]) -> int:
     """Return sides of pixels along the outline of a mask, within the image."""
     return int((mask[:, 1:] != mask[:, :-1]).sum() + (mask[1:] != mask[:-1]).sum())
-
-
-def _least_steps(box: Box) -> float:
-    """Steps of the outline of a rectangle; nothing in one box has fewer."""
-    return 2 * (box.right - box.left + box.bottom - box.top)
 
 
 def _same_area(one: float, other: float) -> bool:

@@ -139,22 +139,21 @@ def header_of(path: Path) -> Header:
         jpeg = plain_jpeg(path)
         if jpeg is not None and jpeg.size.height * jpeg.size.width <= max_pixels():
             return _remembered(Header("JPEG", jpeg.mode, jpeg.size, orientation=1), path)
-        _require_file(path)
+        # Reading would wait for it, or never come to its end.
+        try:
+            require_file(path)
+        except OSError:
+            raise unreadable(path, NO_FILE) from None
         try:
             with Image.open(path) as image:
                 found = _remembered(_header_of(image, path), path)
         except IMAGE_DAMAGE as error:
-            found = _header_of_bands(path)
+            layout = tiff_layout(path)
+            found = None if layout is None else Header("TIFF", f"{layout.bands} bands", layout.size, layout.orientation)
             if found is None:
                 raise unreadable(path, error) from None
             found = _remembered(found, path)
     return found
-
-
-def _header_of_bands(path: Path) -> Header | None:
-    """Header of a TIFF that Pillow does not know, as tifffile has it; None if it is none either."""
-    layout = tiff_layout(path)
-    return None if layout is None else Header("TIFF", f"{layout.bands} bands", layout.size, layout.orientation)
 
 
 @dataclass(frozen=True)
@@ -218,14 +217,6 @@ def read_bytes(path: Path) -> bytes:
         return content_of(path)
     except OSError as error:
         raise unreadable(path, error.strerror or NO_FILE) from None
-
-
-def _require_file(path: Path) -> None:
-    """Raise `Unreadable` for what reading would wait for, or never come to the end of."""
-    try:
-        require_file(path)
-    except OSError:
-        raise unreadable(path, NO_FILE) from None
 
 
 def examined(encoded: bytes, path: Path) -> tuple[Image.Image, Header]:

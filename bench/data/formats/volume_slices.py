@@ -31,7 +31,7 @@ from bench.data.formats.volume_places import Case
 from bench.dataset import GroundTruth, Place, Spacing
 from bench.errors import DatasetError
 from bench.records import Size
-from bench.records.predictions import Instances, RgbImage, SemanticMap
+from bench.records.predictions import RgbImage, SemanticMap
 from bench.records.store.files import file_state
 
 Axis = Literal["axial", "coronal", "sagittal", "stored"]
@@ -103,18 +103,13 @@ def _kept(kind: str, path: Path, read: Callable[[], Volume]) -> Volume:
         return _memory[key]
     volume = read()
     _memory[key] = volume
-    most = _most_kept()
-    while len(_memory) > 1 and sum(kept.values.nbytes for kept in _memory.values()) > most:
-        _memory.popitem(last=False)
-    return volume
-
-
-def _most_kept() -> float:
-    """Return the bytes of volumes that are kept; raises `DatasetError` if the variable holds no number."""
     asked = os.environ.get(CACHE_MIB) or "1024"
     if whole_number(asked) is None:
         raise DatasetError(f"{CACHE_MIB}={asked}: expected a whole number of MiB of volumes that are kept in memory")
-    return float(asked) * 2**20
+    most = float(asked) * 2**20
+    while len(_memory) > 1 and sum(kept.values.nbytes for kept in _memory.values()) > most:
+        _memory.popitem(last=False)
+    return volume
 
 
 def cut(volume: Volume, axis: Axis, number: int) -> NDArray[Any]:
@@ -274,7 +269,9 @@ class LabelRule:
         volume = self.mask(entry)
         pixels = cut(volume, self.axis, int(entry.key))
         if self.instances:
-            found = _numbered(pixels)
+            values = [value for value in np.unique(pixels).tolist() if value]
+            masks = [pixels == value for value in values]
+            found = stacked(masks, [1] * len(masks), [False] * len(masks), Size(*pixels.shape))
             return GroundTruth(SemanticMap(painted(found, background=0)), found)
         labels = map_values(pixels, self.class_of, file=entry.ground_truths[0], known=self.known)
         return GroundTruth(SemanticMap(labels))
@@ -341,12 +338,6 @@ def require_one_grid(mask: Volume, image: Volume, mask_path: Path, image_path: P
         "together as they are stored and the header of the mask is wrong, write the option mask_grid: stored.",
         kind="size",
     )
-
-
-def _numbered(pixels: NDArray[Any]) -> Instances:
-    values = [value for value in np.unique(pixels).tolist() if value]
-    masks = [pixels == value for value in values]
-    return stacked(masks, [1] * len(masks), [False] * len(masks), Size(*pixels.shape))
 
 
 def band_reading(channels: int, rgb: Sequence[int] | None) -> BandReading | None:

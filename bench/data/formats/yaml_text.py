@@ -79,7 +79,10 @@ def check_limits(text: str) -> None:
             anchors[done.anchor] = done
         if open_nodes:
             open_nodes[-1].add(done)
-        _check_size(open_nodes, done, line)
+        if max(done.count, sum(node.count for node in open_nodes)) > MAX_NODES:
+            raise LimitError(f"line {line}: more than {MAX_NODES} values, aliases counted as what they stand for")
+        if len(open_nodes) + done.depth > MAX_DEPTH + 1:
+            raise LimitError(f"line {line}: more than {MAX_DEPTH} lists and mappings within each other")
 
 
 class _Node:
@@ -91,13 +94,6 @@ class _Node:
     def add(self, inner: _Node) -> None:
         self.count += inner.count
         self.depth = max(self.depth, inner.depth + 1)
-
-
-def _check_size(open_nodes: list[_Node], done: _Node, line: int) -> None:
-    if max(done.count, sum(node.count for node in open_nodes)) > MAX_NODES:
-        raise LimitError(f"line {line}: more than {MAX_NODES} values, aliases counted as what they stand for")
-    if len(open_nodes) + done.depth > MAX_DEPTH + 1:
-        raise LimitError(f"line {line}: more than {MAX_DEPTH} lists and mappings within each other")
 
 
 def _check_text(value: str, line: int) -> None:

@@ -142,7 +142,9 @@ def carry_out(plan: Plan, *, keep_archives: bool, console: Console, patience: Re
             for archive in part.archives:
                 _fetch(plan, archive, console, patience)
                 _unpack(plan, archive, console)
-            _convert(plan, part, console)
+            if part.conversion == "sbd":
+                with bar(console, "write SegmentationClassAug", unit="images") as advance:
+                    _sbd.merge(plan.folder, plan.root, advance=advance)
             plan = replace(plan, state=PrepareState(dataset=plan.name, parts=(*plan.state.parts, part.name)))
             write_record(plan.folder / STATE, plan.state)
             _tidy(plan, keep_archives=keep_archives)
@@ -282,12 +284,6 @@ def _unpack(plan: Plan, archive: Archive, console: Console) -> None:
             with bar(console, f"unpack {inner.name}", unit="bytes") as advance:
                 unpack(inner, inner.parent, advance=advance)
             inner.unlink()
-
-
-def _convert(plan: Plan, part: Part, console: Console) -> None:
-    if part.conversion == "sbd":
-        with bar(console, "write SegmentationClassAug", unit="images") as advance:
-            _sbd.merge(plan.folder, plan.root, advance=advance)
 
 
 def _tidy(plan: Plan, *, keep_archives: bool) -> None:

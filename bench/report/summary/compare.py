@@ -122,7 +122,10 @@ def paired_differences(
     for name, of_model in statistics.items():
         check_same_images(image_ids, of_model.image_ids)
         with left_out_together(of_model.groups_of(image_ids)):
-            resampled[name] = _resampled(observed_of(of_model, metric, image_ids), metric, classes, seed=seed)
+            observed = observed_of(of_model, metric, image_ids)
+            score = metric.score(observed, classes, seed=seed)
+            draws = np.zeros(0) if score.value is None else metric.bootstrap(observed, classes, seed=seed)
+            resampled[name] = _Resampled(score.value, draws, score.widest_difference)
     return {
         (a, b): _difference(resampled[a], resampled[b], images=len(image_ids)) for a, b in combinations(resampled, 2)
     }
@@ -135,12 +138,6 @@ class _Resampled:
     score: float | None
     draws: NDArray[np.float64]
     widest: float
-
-
-def _resampled(observed: Observed, metric: Metric, classes: Sequence[ClassSpec], *, seed: int) -> _Resampled:
-    score = metric.score(observed, classes, seed=seed)
-    draws = np.zeros(0) if score.value is None else metric.bootstrap(observed, classes, seed=seed)
-    return _Resampled(score.value, draws, score.widest_difference)
 
 
 def _difference(a: _Resampled, b: _Resampled, *, images: int) -> PairedDifference:

@@ -92,7 +92,10 @@ def seed_groups(cases: Sequence[Case]) -> tuple[tuple[Case, ...], ...]:
     groups: dict[str, list[Case]] = {}
     for case in cases:
         if case.recipe is not None:
-            groups.setdefault(_without_seed(case), []).append(case)
+            fields = as_json_dict(case)
+            del fields["id"], fields["recipe"]["seed"]
+            fields["model"]["label"] = model_without_seed(case)
+            groups.setdefault(digest(fields), []).append(case)
     return tuple(tuple(group) for group in groups.values() if len({_seed(case) for case in group}) > 1)
 
 
@@ -104,13 +107,6 @@ def model_without_seed(case: Case) -> str:
 def _seed(case: Case) -> int:
     assert case.recipe is not None
     return case.recipe.seed
-
-
-def _without_seed(case: Case) -> str:
-    fields = as_json_dict(case)
-    del fields["id"], fields["recipe"]["seed"]
-    fields["model"]["label"] = model_without_seed(case)
-    return digest(fields)
 
 
 def summarise_seeds(cases: Sequence[Case], scores: Mapping[str, CaseScores]) -> tuple[SeedGroup, ...]:
@@ -126,6 +122,7 @@ def summarise_seeds(cases: Sequence[Case], scores: Mapping[str, CaseScores]) -> 
         if len(scored) < 2:
             continue
         first = scored[0]
+        by_seed = zip(*(one.scores for one in [scores[case.id] for case in scored]), strict=True)
         groups.append(
             SeedGroup(
                 model=model_without_seed(first),
@@ -133,16 +130,10 @@ def summarise_seeds(cases: Sequence[Case], scores: Mapping[str, CaseScores]) -> 
                 target=first.id.rpartition("@")[2],
                 seeds=tuple(_seed(case) for case in scored),
                 case_ids=tuple(case.id for case in scored),
-                metrics=_over([scores[case.id] for case in scored]),
+                metrics=tuple(across(of) for of in by_seed),
             )
         )
     return tuple(groups)
-
-
-def _over(scores: Sequence[CaseScores]) -> tuple[AcrossSeeds, ...]:
-    """Each metric over the seeds; all of a run have the same metrics."""
-    by_seed = zip(*(one.scores for one in scores), strict=True)
-    return tuple(across(of) for of in by_seed)
 
 
 def across(scores: Sequence[Score]) -> AcrossSeeds:

@@ -48,7 +48,10 @@ def import_run(file: Path, results: Path) -> tuple[RunFolder, bool]:
     with tempfile.TemporaryDirectory(prefix=".import-", dir=results) as folder:
         contents = _unpacked(file, Path(folder))
         made = RunFolder(Path(folder) / contents.suite / contents.run)
-        _require_whole(file, made)
+        if not (made.path / layout.PLAN).is_file():
+            raise _refused(file, f"its run has no {layout.PLAN}")
+        if told := damages_of(made):
+            raise _refused(file, f"the run's own manifest does not fit it: {told[0]}")
         target = RunFolder(results / contents.suite / contents.run)
         if target.path.exists():
             if contents_of(target) == contents:
@@ -124,14 +127,6 @@ def _written(source: IO[bytes], path: Path) -> str:
             target.write(block)
             sha.update(block)
     return sha.hexdigest()
-
-
-def _require_whole(file: Path, run: RunFolder) -> None:
-    """Raise `BenchError` where the run's own manifest does not fit its files."""
-    if not (run.path / layout.PLAN).is_file():
-        raise _refused(file, f"its run has no {layout.PLAN}")
-    if told := damages_of(run):
-        raise _refused(file, f"the run's own manifest does not fit it: {told[0]}")
 
 
 def _refused(file: Path, reason: str) -> BenchError:

@@ -243,7 +243,11 @@ class Bucket:
     @contextmanager
     def _asked(self, what: str, name: str) -> Iterator[None]:
         """Raise `BenchError` for what the store, or the way to it, refuses."""
-        refused: tuple[type[Exception], ...] = (OSError, *_foreign())
+        # Errors of stores' packages that are no `OSError`, of those that are loaded.
+        botocore, aiohttp = sys.modules.get("botocore.exceptions"), sys.modules.get("aiohttp")
+        found = [getattr(botocore, "BotoCoreError", None), getattr(botocore, "ClientError", None)]
+        found += [getattr(aiohttp, "ClientError", None)]
+        refused: tuple[type[Exception], ...] = (OSError, *(one for one in found if one is not None))
         try:
             yield
         except BenchError:
@@ -254,11 +258,3 @@ class Bucket:
                 "credentials and its endpoint (for S3 the variables AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and "
                 "AWS_ENDPOINT_URL)"
             ) from None
-
-
-def _foreign() -> tuple[type[Exception], ...]:
-    """Errors of stores' packages that are no `OSError`, of those that are loaded."""
-    botocore, aiohttp = sys.modules.get("botocore.exceptions"), sys.modules.get("aiohttp")
-    found = [getattr(botocore, "BotoCoreError", None), getattr(botocore, "ClientError", None)]
-    found += [getattr(aiohttp, "ClientError", None)]
-    return tuple(one for one in found if one is not None)

@@ -91,7 +91,10 @@ def serve(load_work: Callable[[], Callable[[Job, Path], JobFacts]], *, confined:
         ending = _ending("environment_error", _what_is_missing(error, job), traceback.format_exc())
     if is_further_process():
         return int(ending["status"] != "ok")
-    _end_soon()
+    # The outcome will be written by then; a library that does not let go must not hold the suite up.
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGALRM})
+    signal.alarm(EXIT_GRACE_S)
     _write(folder / OUTCOME, {**ending, "started_at": started_at, "wall_s": time.monotonic() - started})
     return 0
 
@@ -267,16 +270,6 @@ def _as_text(value: Any) -> Any:
     if isinstance(value, dict):
         return {_as_text(key): _as_text(item) for key, item in value.items()}
     return [_as_text(item) for item in value] if isinstance(value, list | tuple) else value
-
-
-def _end_soon() -> None:
-    """Have the kernel end this process `EXIT_GRACE_S` from now.
-
-    By then its outcome is written; a thread or library that does not let go must not hold the suite up.
-    """
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGALRM})
-    signal.alarm(EXIT_GRACE_S)
 
 
 def _leave_without_parent() -> None:

@@ -58,7 +58,8 @@ def allowed_over(queries: int, percent: float) -> int | None:
     share_over = float(1 - as_fraction(percent))
     doubt = 0.0
     for over in range(_first_that_counts(queries, share_over), queries + 1):
-        doubt += _exactly(over, queries, share_over)
+        log_ways = lgamma(queries + 1) - lgamma(over + 1) - lgamma(queries - over + 1)
+        doubt += exp(log_ways + over * log(share_over) + (queries - over) * log1p(-share_over))
         if doubt > _MOST_DOUBT:
             return over - 1 if over else None
     return queries
@@ -68,8 +69,3 @@ def _first_that_counts(queries: int, share_over: float) -> int:
     """Return the first count that matters: ten standard deviations below the mean, rarer than a rounding error."""
     mean = queries * share_over
     return max(0, int(mean - 10 * sqrt(mean * (1 - share_over))) - 10)
-
-
-def _exactly(over: int, queries: int, share_over: float) -> float:
-    log_ways = lgamma(queries + 1) - lgamma(over + 1) - lgamma(queries - over + 1)
-    return exp(log_ways + over * log(share_over) + (queries - over) * log1p(-share_over))
