@@ -14,6 +14,7 @@ import sys
 import textwrap
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
+from types import MappingProxyType
 from typing import Any
 
 import mkdocs_gen_files
@@ -120,7 +121,9 @@ def datasets() -> str:
         lines += ["", f"## {name}", "", prose(inspect.cleandoc(module.__doc__ or "")), ""]
         lines += [f"- Source: {cell(module.SOURCE)}", f"- Terms: {cell(module.LICENCE)}"]
         schema = module.Options.model_json_schema()
-        lines += [f"- Tasks: {', '.join(module.TASKS)}", "", *fields(schema)]
+        handed_on = [meanings({"description": one.__doc__ or ""}) for one in reversed(module.Options.__mro__[1:])]
+        inherited = {name: text for found in handed_on for name, text in found.items()}
+        lines += [f"- Tasks: {', '.join(module.TASKS)}", "", *fields(schema, inherited)]
         known.update(schema.get("$defs", {}))
     for name in sorted(known):
         if "properties" in known[name]:
@@ -192,13 +195,16 @@ def meanings(schema: Mapping[str, Any]) -> dict[str, str]:
     return found
 
 
-def fields(schema: Mapping[str, Any]) -> list[str]:
-    """A table of the fields of a JSON Schema object; the values of an enumeration in a line."""
+def fields(schema: Mapping[str, Any], inherited: Mapping[str, str] = MappingProxyType({})) -> list[str]:
+    """A table of the fields of a JSON Schema object; the values of an enumeration in a line.
+
+    `inherited` has the meanings of fields that the schema's own docstring leaves to those of its base classes.
+    """
     if "enum" in schema:
         return [f"One of: {', '.join(f'`{value}`' for value in schema['enum'])}."]
     if not schema.get("properties"):
         return []
-    said = meanings(schema)
+    said = {**inherited, **meanings(schema)}
     lines = ["| field | type | default | meaning |", "|:--|:--|:--|:--|"]
     for name, field in schema["properties"].items():
         required = name in schema.get("required", ())

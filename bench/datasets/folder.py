@@ -62,8 +62,6 @@ from collections.abc import Container, Sequence
 from functools import partial
 from pathlib import Path
 
-from pydantic import Field
-
 from bench.data.formats.documents import read_lines
 from bench.data.formats.entries import Entry, EntryTable, LazySequence
 from bench.data.formats.file_names import files_below, id_of_name, same_text, stem_of
@@ -74,7 +72,7 @@ from bench.data.formats.on_disk import Description, OnDisk, missing, require_fol
 from bench.data.formats.pattern_folder import in_no_list, open_patterns
 from bench.data.formats.pattern_options import PatternOptions
 from bench.data.formats.patterns import is_pattern
-from bench.data.formats.splits import USUAL_ORDER, by_fraction, compiled, group_keys, in_usual_order
+from bench.data.formats.splits import USUAL_ORDER, FractionOptions, by_fraction, compiled, group_keys, in_usual_order
 from bench.errors import DatasetError
 from bench.records import TaskKind
 
@@ -84,7 +82,7 @@ TASKS: tuple[TaskKind, ...] = ("semantic",)
 OBTAIN = "Put your images and masks there."
 
 
-class Options(PatternOptions):
+class Options(PatternOptions, FractionOptions):
     """Options that a suite may set.
 
     Attributes:
@@ -96,21 +94,9 @@ class Options(PatternOptions):
         void: Value in the masks that is not scored, or `none`; without it what the file with the classes says.
         split_by: Way in which images are split.
         patterns: Patterns for `pattern`: split -> regular expression, searched in the path below images/.
-        fractions: Shares for `fraction`: split -> share.
-        group: Regular expression for `fraction` whose first group names what must stay together, for example the
-            patient or the car.
-        seed: Seed for `fraction`.
     """
 
-    root: str = "data/folder"
-    images: str = "images"
-    masks: str = "masks"
-    mask_suffix: str = ""
-    classes: str = "classes.yaml"
     patterns: dict[str, str] = {}
-    fractions: dict[str, float] = {"train": 0.7, "val": 0.15, "test": 0.15}
-    group: str | None = None
-    seed: int = Field(default=0, ge=0)
 
 
 def open_dataset(options: Options) -> OnDisk:

@@ -27,8 +27,6 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
-from pydantic import Field
-
 from bench.data.formats.doubts import Doubt
 from bench.data.formats.drawn_shapes import Shape, ShapeClasses, ShapeOptions, classes_in_use
 from bench.data.formats.file_names import files_under, id_of
@@ -47,7 +45,7 @@ from bench.data.formats.label_studio_tasks import (
 )
 from bench.data.formats.label_studio_units import Units, in_percent, require_percent
 from bench.data.formats.on_disk import Description, Entry, OnDisk, missing, require_folder, root_of
-from bench.data.formats.splits import by_fraction, group_keys
+from bench.data.formats.splits import FractionOptions, by_fraction, group_keys
 from bench.dataset import GroundTruth
 from bench.errors import DatasetError
 from bench.records import Size, TaskKind
@@ -59,7 +57,7 @@ OBTAIN = "Export the project from Label Studio as JSON, and put its images into 
 SHOWN = 3
 
 
-class Options(ShapeOptions):
+class Options(ShapeOptions, FractionOptions):
     """Options that a suite may set.
 
     Attributes:
@@ -70,7 +68,6 @@ class Options(ShapeOptions):
         rotated: Frame that regions fit which were drawn on a turned image: the image as `stored`, or as `shown` turned.
         pngs: Folder of an export "Brush labels to PNG", in place of the regions of the JSON.
         tag: Name of the brush tag in the labelling configuration, with `pngs`; None takes the text up to the first `-`.
-        fractions, group, seed: The options of the same names of `folder`.
     """
 
     root: str = "data/label_studio"
@@ -81,9 +78,6 @@ class Options(ShapeOptions):
     rotated: Literal["stored", "shown"] | None = None
     pngs: str | None = None
     tag: str | None = None
-    fractions: dict[str, float] = {"train": 0.7, "val": 0.15, "test": 0.15}
-    group: str | None = None
-    seed: int = Field(default=0, ge=0)
 
 
 def open_dataset(options: Options) -> OnDisk:

@@ -27,7 +27,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
-from pydantic import Field
 
 from bench.data.formats.boxes import box_around, edge_doubts
 from bench.data.formats.documents import read_json_object
@@ -39,7 +38,7 @@ from bench.data.formats.image_files import IMAGE_SUFFIXES
 from bench.data.formats.image_places import ImagePlaces
 from bench.data.formats.on_disk import Description, Entry, OnDisk, missing, require_folder, root_of
 from bench.data.formats.patterns import visible_files
-from bench.data.formats.splits import USUAL_ORDER, by_fraction, group_keys, in_usual_order
+from bench.data.formats.splits import USUAL_ORDER, FractionOptions, by_fraction, group_keys, in_usual_order
 from bench.data.formats.typed import LABELME, LabelMeDocument, as_typed
 from bench.dataset import GroundTruth
 from bench.errors import DatasetError, in_one_line
@@ -51,8 +50,8 @@ TASKS: tuple[TaskKind, ...] = ("semantic", "instance")
 OBTAIN = "Save the annotations in LabelMe beside the images."
 
 
-class Options(ShapeOptions):
-    """Options that a suite may set, beside those that every data set of shapes has.
+class Options(ShapeOptions, FractionOptions):
+    """Options that a suite may set, beside those of shapes and of fractions.
 
     Attributes:
         root: Folder with images and JSON files.
@@ -60,17 +59,11 @@ class Options(ShapeOptions):
             loses one.
         image_by: Rule for the image of a JSON file whose `imagePath` names another one than its own name does, if
             both are there: the `path` or the `name`; None refuses such files.
-        fractions: Split -> share of the images.
-        group: Regular expression, searched in the path of the image, whose first group names what must stay together.
-        seed: Seed for `fractions`.
     """
 
     root: str = "data/labelme"
     classes: tuple[str, ...] | None = None
     image_by: Literal["path", "name"] | None = None
-    fractions: dict[str, float] = {"train": 0.7, "val": 0.15, "test": 0.15}
-    group: str | None = None
-    seed: int = Field(default=0, ge=0)
 
 
 def open_dataset(options: Options) -> OnDisk:

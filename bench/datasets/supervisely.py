@@ -33,7 +33,6 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
 
 from bench.data.formats.boxes import Box, box_around, edge_doubts
 from bench.data.formats.documents import read_json_object
@@ -43,11 +42,11 @@ from bench.data.formats.file_names import files_below, files_under, id_of, same_
 from bench.data.formats.label_tables import MAX_CLASSES, palette_colour
 from bench.data.formats.on_disk import Description, Entry, OnDisk, missing, require_files, root_of
 from bench.data.formats.rasters import stacked
-from bench.data.formats.splits import USUAL_ORDER, by_fraction, group_keys, in_usual_order
+from bench.data.formats.splits import USUAL_ORDER, FractionOptions, by_fraction, group_keys, in_usual_order
 from bench.data.formats.typed import SUPERVISELY, as_typed
 from bench.dataset import GroundTruth
 from bench.errors import DatasetError, did_you_mean, in_one_line
-from bench.records import IGNORE_LABEL, ClassSpec, Record, Size, TaskKind
+from bench.records import IGNORE_LABEL, ClassSpec, Size, TaskKind
 from bench.records.predictions import SemanticMap
 
 TASKS: tuple[TaskKind, ...] = ("semantic", "instance")
@@ -59,8 +58,8 @@ LOOKED_AT = 200
 OBTAIN = "Export the project from Supervisely as images and annotations in its own JSON format, and unpack it there."
 
 
-class Options(Record):
-    """Options that a suite may set.
+class Options(FractionOptions):
+    """Options that a suite may set, beside those by which images are dealt out where data sets are no splits.
 
     Attributes:
         root: The project's folder.
@@ -70,10 +69,6 @@ class Options(Record):
         background: Class of pixels in no object, one of the project's or an additional one; None
             makes them void.
         splits: Split -> its data sets.
-        fractions: Split -> share of all images, where data sets are no splits.
-        group: Regular expression for `fractions`, searched in `dataset/name`, whose first group names what must stay
-            together.
-        seed: Seed for `fractions`.
     """
 
     root: str = "data/supervisely"
@@ -82,9 +77,6 @@ class Options(Record):
     stuff: tuple[str, ...] = ()
     background: str | None = "background"
     splits: dict[str, tuple[str, ...]] = {}
-    fractions: dict[str, float] = {"train": 0.7, "val": 0.15, "test": 0.15}
-    group: str | None = None
-    seed: int = Field(default=0, ge=0)
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,7 @@ from bench.data.formats.bands import Depth, Percentiles
 from bench.data.formats.dicom_labels import label_kind, left_out, region_names
 from bench.data.formats.label_tables import MAX_CLASSES, named_classes
 from bench.data.formats.on_disk import Description, Entry, OnDisk, require_folder, root_of
-from bench.data.formats.splits import by_fraction, group_keys, in_usual_order
+from bench.data.formats.splits import FractionOptions, by_fraction, group_keys, in_usual_order
 from bench.data.formats.volume_places import Case, cases_in, files_of
 from bench.data.formats.volume_slices import (
     Axis,
@@ -57,7 +57,7 @@ from bench.data.formats.volume_slices import (
 )
 from bench.dataset import Spacing
 from bench.errors import DatasetError
-from bench.records import IGNORE_LABEL, ClassSpec, Record, TaskKind
+from bench.records import IGNORE_LABEL, ClassSpec, TaskKind
 
 SOURCE = "volumes of your own, as slices"
 LICENCE = "your own"
@@ -67,7 +67,7 @@ LOOKED_AT = 4
 """Masks that are read for their values where no classes are declared."""
 
 
-class Options(Record):
+class Options(FractionOptions):
     """Options that a suite may set.
 
     Attributes:
@@ -85,8 +85,6 @@ class Options(Record):
             take them.
         every: Step between the slices that are taken: n takes each n-th.
         mask_grid: `stored` where the headers of masks are wrong.
-        fractions, group, seed: The options of the same names of `folder`; `group` is searched in the path of the
-            volume.
     """
 
     root: str = "data/volumes"
@@ -103,9 +101,6 @@ class Options(Record):
     depth: Depth | None = None
     every: int = Field(default=1, ge=1)
     mask_grid: Literal["header", "stored"] = "header"
-    fractions: dict[str, float] = {"train": 0.7, "val": 0.15, "test": 0.15}
-    group: str | None = None
-    seed: int = Field(default=0, ge=0)
 
     @model_validator(mode="after")
     def _windows_rise(self) -> Options:

@@ -29,27 +29,23 @@ from pydantic import Field, JsonValue, model_validator
 
 from bench.data.formats.home import expanded
 from bench.data.formats.on_disk import Entry, OnDisk
-from bench.data.formats.splits import by_fraction, group_keys
+from bench.data.formats.splits import FractionOptions, by_fraction, group_keys
 from bench.data.formats.stratify import stratified
 from bench.dataset import Dataset, DatasetAround, groups_of
 from bench.errors import DatasetError, did_you_mean
-from bench.records import Record, as_json_dict, digest, void_of
+from bench.records import as_json_dict, digest, void_of
 from bench.records.predictions import SemanticMap
 
 ALWAYS = ("folds", "fold", "stratify", "pool", "validation")
 """Options that no data set has itself."""
 
 
-class Resplit(Record):
+class Resplit(FractionOptions):
     """Options that any data set takes.
 
     Attributes:
         split_by: `fraction` pools the images and deals them out anew.
-        fractions: Split -> share of the images.
-        group: Regular expression, searched in the path of an image below root, whose first group names what must
-            stay together.
         stratify: True gives each class its share of images in every split.
-        seed: Seed of the splits: another seed gives other splits.
         folds: Number of parts for cross-validation.
         fold: Number of the part that is test, counted from 1.
         validation: Share of the other parts that is val, with `fold`.
@@ -57,10 +53,7 @@ class Resplit(Record):
     """
 
     split_by: Literal["fraction"] | None = None
-    fractions: dict[str, float] = {"train": 0.7, "val": 0.15, "test": 0.15}
-    group: str | None = None
     stratify: bool = False
-    seed: int = Field(default=0, ge=0)
     folds: int | None = Field(default=None, ge=2)
     fold: int | None = Field(default=None, ge=1)
     validation: float = Field(default=0.15, gt=0, lt=1)

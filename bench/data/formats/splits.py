@@ -6,9 +6,27 @@ import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
+from pydantic import Field
+
 from bench.errors import DatasetError
+from bench.records import Record
 
 USUAL_ORDER = ("train", "val", "valid", "validation", "test")
+
+
+class FractionOptions(Record):
+    """Options of data sets whose images are dealt out by fractions.
+
+    Attributes:
+        fractions: Split -> share of the images.
+        group: Regular expression, searched in the path of an image, whose first group names what must stay in one
+            split, for example the patient or the car.
+        seed: Seed of the splits: another seed gives other splits.
+    """
+
+    fractions: dict[str, float] = {"train": 0.7, "val": 0.15, "test": 0.15}
+    group: str | None = None
+    seed: int = Field(default=0, ge=0)
 
 
 def in_usual_order(splits: Iterable[str]) -> tuple[str, ...]:
