@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from bench.metric import Rows
 from bench.metrics._bootstrap import mean_of_defined, ratio
-from bench.metrics._pooled import OfSums, require_shape
+from bench.metrics._pooled import DeclaredMetric, require_shape
 from bench.metrics._semantic import build_score, defined
 from bench.records import ClassSpec, Score, TaskKind
 from bench.records.predictions import Prediction
@@ -49,14 +49,10 @@ def f1_of(first: ClassFormula, second: ClassFormula) -> ClassFormula:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SumsMetric(OfSums):
+class SumsMetric(DeclaredMetric):
     """A metric that is a formula of sums per image and class.
 
     Attributes:
-        version: Raised whenever the definition changes a number.
-        label: Heading in tables.
-        definition: One line that stands in every record.
-        statistic: Name of what is observed.
         observed: Function that returns the sums of one image, (K, C), or its rows.
         columns: Number of columns, C, for the check of stored sums.
         formula: The value of each class.
@@ -71,11 +67,6 @@ class SumsMetric(OfSums):
         needs: Packages beyond the harness's own: module -> extra that installs it.
     """
 
-    name: str
-    version: int
-    label: str
-    definition: str
-    statistic: str
     observed: Callable[[Prediction, Prediction, Sequence[ClassSpec]], Sums | Rows]
     columns: int
     formula: ClassFormula

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from bench.errors import ShapeError
 from bench.metrics._bootstrap import mean_of_defined, ratio
-from bench.metrics._pooled import OfSums, require_shape
+from bench.metrics._pooled import DeclaredMetric, require_shape
 from bench.metrics._semantic import build_score, defined
 from bench.records import ClassSpec, Score, TaskKind
 from bench.records.compiled import compiled
@@ -217,22 +217,13 @@ def qualities(statistics: NDArray[np.float64]) -> Quality:
 
 
 @dataclass(frozen=True)
-class QualityMetric(OfSums):
+class QualityMetric(DeclaredMetric):
     """A metric of panoptic segmentation: panoptic quality over a kind of IoU.
 
     Attributes:
-        version: Raised whenever the definition changes a number.
-        label: Heading in tables.
-        definition: One line that stands in every record.
-        statistic: Name of the matches, which are those of one kind of IoU.
         at_most: Another IoU of true with predicted segments, (true, predicted), which caps that of their areas.
     """
 
-    name: str
-    version: int
-    label: str
-    definition: str
-    statistic: str
     at_most: Callable[[Panoptic, Panoptic], NDArray[np.float64]] | None = None
     tasks: tuple[TaskKind, ...] = ("panoptic",)
     higher_is_better: bool = True

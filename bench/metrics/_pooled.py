@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -39,6 +40,24 @@ class OfSums:
         """Return the headline over each group of images, (G,); `groups` says which images are in each, (G, N)."""
         added = self.addends(statistics, classes).astype(np.float64)
         return self.headline(np.tensordot(groups.astype(np.float64), added, axes=1), classes)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeclaredMetric(OfSums):
+    """Holds what every metric that is declared states of itself.
+
+    Attributes:
+        version: Raised whenever the definition changes a number.
+        label: Heading in tables.
+        definition: One line that stands in every record.
+        statistic: Name of what is observed of each image.
+    """
+
+    name: str
+    version: int
+    label: str
+    definition: str
+    statistic: str
 
 
 def require_shape(statistics: NDArray[Any], classes: Sequence[ClassSpec], *expected: int) -> None:

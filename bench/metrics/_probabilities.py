@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from bench.errors import ShapeError
 from bench.metrics._bootstrap import mean_of_defined, ratio
-from bench.metrics._pooled import OfSums, require_shape
+from bench.metrics._pooled import DeclaredMetric, require_shape
 from bench.metrics._semantic import as_label_maps, build_score, defined
 from bench.records import ClassSpec, Score, TaskKind, background_class, void_of
 from bench.records.predictions import Prediction
@@ -96,12 +96,10 @@ def above(levels: Counts) -> Counts:
 
 
 @dataclass(frozen=True)
-class ProbabilityMetric(OfSums):
+class ProbabilityMetric(DeclaredMetric):
     """A metric of semantic segmentation that is a formula of counts by level of probability.
 
     Attributes:
-        name, version, label, definition: The fields of the same names of `bench.metric.Metric`.
-        statistic: Name of the counts.
         observed: Function that counts one image.
         shape: Shape of the counts of one image, given the number of classes.
         formula: Counts -> the headline, (...) for a leading axis; or with `per_class` a value for each class, (..., K),
@@ -115,11 +113,6 @@ class ProbabilityMetric(OfSums):
         needs_probabilities: True if a suite needs `keep: probabilities` for it.
     """
 
-    name: str
-    version: int
-    label: str
-    definition: str
-    statistic: str
     observed: Observe
     shape: Callable[[int], tuple[int, ...]]
     formula: Callable[[Counts], NDArray[np.float64]]

@@ -19,7 +19,7 @@ from bench.errors import ShapeError
 from bench.metric import CONFUSION, Metric
 from bench.metrics._bootstrap import Interval, left_out_interval, mean_of_defined, ratio, resampled_sums
 from bench.metrics._confusion import confusion_counts
-from bench.metrics._pooled import OfSums, require_shape
+from bench.metrics._pooled import DeclaredMetric, require_shape
 from bench.records import ClassSpec, Score, TaskKind, void_of
 from bench.records.predictions import Prediction, SemanticMap
 
@@ -128,21 +128,14 @@ class Formula:
     dialects: Mapping[str, TotalsFormula] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class ConfusionMetric(OfSums):
+@dataclass(frozen=True, kw_only=True)
+class ConfusionMetric(DeclaredMetric):
     """A metric of semantic segmentation that is a formula of confusion counts.
 
     Attributes:
-        version: Raised whenever the definition changes a number.
-        label: Heading in tables.
-        definition: One line that stands in every record.
         formula: Formula of the score, or a function from the label space to a formula.
     """
 
-    name: str
-    version: int
-    label: str
-    definition: str
     formula: Formula | Callable[[Sequence[ClassSpec]], Formula]
     tasks: tuple[TaskKind, ...] = ("semantic",)
     higher_is_better: bool = True

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.metrics._bootstrap import mean_of_defined, ratio
-from bench.metrics._pooled import OfSums, require_shape
+from bench.metrics._pooled import DeclaredMetric, require_shape
 from bench.metrics._semantic import as_label_maps, build_score, defined
 from bench.metrics._surfaces import Distances, class_distances, diagonal
 from bench.records import ClassSpec, Score, TaskKind
@@ -29,13 +29,10 @@ IN_PIXELS, IN_MILLIMETRES = 1, 2
 
 
 @dataclass(frozen=True)
-class SurfaceMetric(OfSums):
+class SurfaceMetric(DeclaredMetric):
     """A metric of the distances between surfaces, as the mean over images and then over classes.
 
     Attributes:
-        version: Raised whenever the definition changes a number.
-        label: Heading in tables.
-        definition: One line that stands in every record.
         measures: The values of a class from its distances and the image's diagonal, (V,).
         worst: The values of a class that is missed or invented, from the image's diagonal, (V,).
         column: Index of the value that is the headline.
@@ -45,11 +42,6 @@ class SurfaceMetric(OfSums):
         by_volume: True if it is observed on volumes and not on images.
     """
 
-    name: str
-    version: int
-    label: str
-    definition: str
-    statistic: str
     measures: Callable[[Distances, float], Sequence[float]]
     worst: Callable[[float], Sequence[float]]
     column: int = 0
