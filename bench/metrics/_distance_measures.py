@@ -1,15 +1,20 @@
-"""The distances of a class as numbers: greatest, 95th percentile in both conventions, and mean in both."""
+"""The distances of a class as numbers: greatest, 95th percentile in both conventions, and mean in both.
+
+Each of them makes three metrics: the mean over images, over volumes, and over single objects.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.metrics._object_surfaces import ObjectDistanceMetric
+from bench.metrics._surface_metrics import SurfaceMetric
 from bench.metrics._surfaces import Distances
 
-STATISTIC, VOLUME_STATISTIC = "surface_distances", "volume_distances"
 GREATEST, LARGER_95, POOLED_95, POOLED_MEAN, MEAN_OF_MEANS = range(5)
 
 
@@ -39,3 +44,87 @@ def percentile(values: NDArray[np.float64], share: float) -> float:
     above = min(below + 1, len(values) - 1)
     ordered = np.partition(values, (below, above))
     return float(ordered[below] + (place - below) * (ordered[above] - ordered[below]))
+
+
+@dataclass(frozen=True, kw_only=True)
+class DistanceFamily:
+    """Three metrics of one number of the distances between two surfaces.
+
+    Attributes:
+        name, label: Those of the metric of images; the others' are made from them.
+        measured: The number in words, for the definition of the metrics of images and of volumes.
+        of_pairs: The same for the metric of objects, where it says it in other words.
+        column: Index of the number among `measures`.
+        dialects: Named variants of it, each another index.
+    """
+
+    name: str
+    label: str
+    measured: str
+    of_pairs: str = ""
+    column: int
+    dialects: Mapping[str, int] = field(default_factory=dict)
+
+    def over_images(self) -> SurfaceMetric:
+        """Return the mean over images and then classes."""
+        return self._of_classes("image", "pixels", self.name, self.label, "surface_distances")
+
+    def over_volumes(self) -> SurfaceMetric:
+        """Return the mean over volumes and then classes."""
+        return self._of_classes("volume", "voxels", f"volume_{self.name}", f"{self.label} 3D", "volume_distances")
+
+    def over_objects(self) -> ObjectDistanceMetric:
+        """Return the mean over objects and then classes."""
+        return ObjectDistanceMetric(
+            name=f"object_{self.name}",
+            version=1,
+            label=f"object {self.label}",
+            definition=(
+                f"mean over objects and then thing classes of {self.of_pairs or self.measured} of pairs with "
+                "IoU >= 0.5, mm where the spacing is known, else pixels; an object or a detection (score >= 0.5) "
+                "without a match takes the image's diagonal"
+            ),
+            statistic="object_surfaces",
+            measures=measures,
+            worst=worst,
+            column=self.column,
+            dialects=self.dialects,
+        )
+
+    def _of_classes(self, of: str, unit: str, name: str, label: str, statistic: str) -> SurfaceMetric:
+        return SurfaceMetric(
+            name=name,
+            version=1,
+            label=label,
+            definition=(
+                f"mean over {of}s and then classes without background of {self.measured}, mm where the spacing is "
+                f"known, else {unit}; a class missed or invented in {'an' if of == 'image' else 'a'} {of} takes its "
+                "diagonal"
+            ),
+            statistic=statistic,
+            measures=measures,
+            worst=worst,
+            column=self.column,
+            dialects=self.dialects,
+            by_volume=of == "volume",
+        )
+
+
+HAUSDORFF = DistanceFamily(
+    name="hausdorff", label="HD", measured="the largest distance between the surfaces", column=GREATEST
+)
+HD95 = DistanceFamily(
+    name="hd95",
+    label="HD95",
+    measured="the larger of both directions' 95th percentile of surface distances",
+    column=LARGER_95,
+    dialects={"pooled": POOLED_95},
+)
+ASSD = DistanceFamily(
+    name="assd",
+    label="ASSD",
+    measured="the mean distance between the surfaces, both directions pooled",
+    of_pairs="the mean distance between the surfaces",
+    column=POOLED_MEAN,
+    dialects={"mean_of_directed": MEAN_OF_MEANS},
+)

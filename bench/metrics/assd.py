@@ -24,21 +24,6 @@ Source:
 
 from __future__ import annotations
 
-from bench.metrics._distance_measures import MEAN_OF_MEANS, POOLED_MEAN, STATISTIC, measures, worst
-from bench.metrics._surface_metrics import SurfaceMetric
+from bench.metrics._distance_measures import ASSD
 
-METRIC = SurfaceMetric(
-    name="assd",
-    version=1,
-    label="ASSD",
-    definition=(
-        "mean over images and then classes without background of the mean distance between the surfaces, both "
-        "directions pooled, mm where the spacing is known, else pixels; a class missed or invented in an image takes "
-        "its diagonal"
-    ),
-    statistic=STATISTIC,
-    measures=measures,
-    worst=worst,
-    column=POOLED_MEAN,
-    dialects={"mean_of_directed": MEAN_OF_MEANS},
-)
+METRIC = ASSD.over_images()

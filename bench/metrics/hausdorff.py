@@ -28,19 +28,6 @@ Source:
 
 from __future__ import annotations
 
-from bench.metrics._distance_measures import GREATEST, STATISTIC, measures, worst
-from bench.metrics._surface_metrics import SurfaceMetric
+from bench.metrics._distance_measures import HAUSDORFF
 
-METRIC = SurfaceMetric(
-    name="hausdorff",
-    version=1,
-    label="HD",
-    definition=(
-        "mean over images and then classes without background of the largest distance between the surfaces, mm where "
-        "the spacing is known, else pixels; a class missed or invented in an image takes its diagonal"
-    ),
-    statistic=STATISTIC,
-    measures=measures,
-    worst=worst,
-    column=GREATEST,
-)
+METRIC = HAUSDORFF.over_images()

@@ -26,21 +26,6 @@ Source:
 
 from __future__ import annotations
 
-from bench.metrics._distance_measures import LARGER_95, POOLED_95, STATISTIC, measures, worst
-from bench.metrics._surface_metrics import SurfaceMetric
+from bench.metrics._distance_measures import HD95
 
-METRIC = SurfaceMetric(
-    name="hd95",
-    version=1,
-    label="HD95",
-    definition=(
-        "mean over images and then classes without background of the larger of both directions' 95th percentile of "
-        "surface distances, mm where the spacing is known, else pixels; a class missed or invented in an image takes "
-        "its diagonal"
-    ),
-    statistic=STATISTIC,
-    measures=measures,
-    worst=worst,
-    column=LARGER_95,
-    dialects={"pooled": POOLED_95},
-)
+METRIC = HD95.over_images()

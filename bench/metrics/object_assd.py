@@ -20,21 +20,6 @@ Source:
 
 from __future__ import annotations
 
-from bench.metrics._distance_measures import MEAN_OF_MEANS, POOLED_MEAN, measures, worst
-from bench.metrics._object_surfaces import ObjectDistanceMetric
+from bench.metrics._distance_measures import ASSD
 
-METRIC = ObjectDistanceMetric(
-    name="object_assd",
-    version=1,
-    label="object ASSD",
-    definition=(
-        "mean over objects and then thing classes of the mean distance between the surfaces of pairs with IoU >= 0.5,"
-        " mm where the spacing is known, else pixels; an object or a detection (score >= 0.5) without a match takes "
-        "the image's diagonal"
-    ),
-    statistic="object_surfaces",
-    measures=measures,
-    worst=worst,
-    column=POOLED_MEAN,
-    dialects={"mean_of_directed": MEAN_OF_MEANS},
-)
+METRIC = ASSD.over_objects()

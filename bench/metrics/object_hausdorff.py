@@ -20,20 +20,6 @@ Source:
 
 from __future__ import annotations
 
-from bench.metrics._distance_measures import GREATEST, measures, worst
-from bench.metrics._object_surfaces import ObjectDistanceMetric
+from bench.metrics._distance_measures import HAUSDORFF
 
-METRIC = ObjectDistanceMetric(
-    name="object_hausdorff",
-    version=1,
-    label="object HD",
-    definition=(
-        "mean over objects and then thing classes of the largest distance between the surfaces of pairs with IoU >= "
-        "0.5, mm where the spacing is known, else pixels; an object or a detection (score >= 0.5) without a match "
-        "takes the image's diagonal"
-    ),
-    statistic="object_surfaces",
-    measures=measures,
-    worst=worst,
-    column=GREATEST,
-)
+METRIC = HAUSDORFF.over_objects()

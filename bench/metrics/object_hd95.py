@@ -26,21 +26,6 @@ Source:
 
 from __future__ import annotations
 
-from bench.metrics._distance_measures import LARGER_95, POOLED_95, measures, worst
-from bench.metrics._object_surfaces import ObjectDistanceMetric
+from bench.metrics._distance_measures import HD95
 
-METRIC = ObjectDistanceMetric(
-    name="object_hd95",
-    version=1,
-    label="object HD95",
-    definition=(
-        "mean over objects and then thing classes of the larger of both directions' 95th percentile of surface "
-        "distances of pairs with IoU >= 0.5, mm where the spacing is known, else pixels; an object or a detection "
-        "(score >= 0.5) without a match takes the image's diagonal"
-    ),
-    statistic="object_surfaces",
-    measures=measures,
-    worst=worst,
-    column=LARGER_95,
-    dialects={"pooled": POOLED_95},
-)
+METRIC = HD95.over_objects()

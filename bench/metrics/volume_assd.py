@@ -19,22 +19,6 @@ Source:
 
 from __future__ import annotations
 
-from bench.metrics._distance_measures import MEAN_OF_MEANS, POOLED_MEAN, VOLUME_STATISTIC, measures, worst
-from bench.metrics._surface_metrics import SurfaceMetric
+from bench.metrics._distance_measures import ASSD
 
-METRIC = SurfaceMetric(
-    name="volume_assd",
-    version=1,
-    label="ASSD 3D",
-    definition=(
-        "mean over volumes and then classes without background of the mean distance between the surfaces, both "
-        "directions pooled, mm where the spacing is known, else voxels; a class missed or invented in a volume takes "
-        "its diagonal"
-    ),
-    statistic=VOLUME_STATISTIC,
-    measures=measures,
-    worst=worst,
-    column=POOLED_MEAN,
-    dialects={"mean_of_directed": MEAN_OF_MEANS},
-    by_volume=True,
-)
+METRIC = ASSD.over_volumes()

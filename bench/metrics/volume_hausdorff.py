@@ -19,20 +19,6 @@ Source:
 
 from __future__ import annotations
 
-from bench.metrics._distance_measures import GREATEST, VOLUME_STATISTIC, measures, worst
-from bench.metrics._surface_metrics import SurfaceMetric
+from bench.metrics._distance_measures import HAUSDORFF
 
-METRIC = SurfaceMetric(
-    name="volume_hausdorff",
-    version=1,
-    label="HD 3D",
-    definition=(
-        "mean over volumes and then classes without background of the largest distance between the surfaces, "
-        "mm where the spacing is known, else voxels; a class missed or invented in a volume takes its diagonal"
-    ),
-    statistic=VOLUME_STATISTIC,
-    measures=measures,
-    worst=worst,
-    column=GREATEST,
-    by_volume=True,
-)
+METRIC = HAUSDORFF.over_volumes()

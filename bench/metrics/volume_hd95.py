@@ -24,22 +24,6 @@ Source:
 
 from __future__ import annotations
 
-from bench.metrics._distance_measures import LARGER_95, POOLED_95, VOLUME_STATISTIC, measures, worst
-from bench.metrics._surface_metrics import SurfaceMetric
+from bench.metrics._distance_measures import HD95
 
-METRIC = SurfaceMetric(
-    name="volume_hd95",
-    version=1,
-    label="HD95 3D",
-    definition=(
-        "mean over volumes and then classes without background of the larger of both directions' 95th percentile of "
-        "surface distances, mm where the spacing is known, else voxels; a class missed or invented in a volume takes "
-        "its diagonal"
-    ),
-    statistic=VOLUME_STATISTIC,
-    measures=measures,
-    worst=worst,
-    column=LARGER_95,
-    dialects={"pooled": POOLED_95},
-    by_volume=True,
-)
+METRIC = HD95.over_volumes()
