@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from math import exp, inf, isinf, lgamma, log, log1p, pi, sqrt
 from statistics import NormalDist, fmean, variance
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,8 @@ LEVEL = 0.05
 """Two-sided share of errors that an interval or a verdict may make."""
 
 _TINY = 1e-300
+
+Numbers = TypeVar("Numbers", float, NDArray[np.float64])
 
 
 def two_sided_p(t: float, degrees: float) -> float:
@@ -52,8 +55,8 @@ def _incomplete_beta(x: float, rest: float, a: float, b: float) -> float:
     return min(1.0, front * _fraction(x, a, b))
 
 
-def _fraction(x: float, a: float, b: float) -> float:
-    c, d = 1.0, 1 / _not_zero(1 - (a + b) * x / (a + 1))
+def _fraction(x: Numbers, a: float, b: float) -> Numbers:
+    c, d = x * 0 + 1, 1 / _not_zero(1 - (a + b) * x / (a + 1))
     found = d
     for m in range(1, 1000):
         for numerator in (
@@ -61,14 +64,15 @@ def _fraction(x: float, a: float, b: float) -> float:
             -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1)),
         ):
             c, d = _not_zero(1 + numerator / c), 1 / _not_zero(1 + numerator * d)
-            found *= c * d
-        if abs(c * d - 1) < 1e-15:
+            found = found * c * d
+        settled = abs(c * d - 1) < 1e-15
+        if settled if isinstance(settled, bool) else settled.all():
             break
     return found
 
 
-def _not_zero(value: float) -> float:
-    return value if abs(value) > _TINY else _TINY
+def _not_zero(value: Numbers) -> Numbers:
+    return value + (abs(value) < _TINY) * _TINY
 
 
 @lru_cache(maxsize=4096)
@@ -121,22 +125,7 @@ def _betas_by_fraction(x: NDArray[np.float64], rest: NDArray[np.float64], a: flo
     log_x = np.where(x < 0.5, np.log(x), np.log1p(-rest))
     log_rest = np.where(rest < 0.5, np.log(rest), np.log1p(-x))
     front = np.exp(lgamma(a + b) - lgamma(a) - lgamma(b) + a * log_x + b * log_rest) / a
-    c, d = np.ones(len(x)), 1 / _none_zero(1 - (a + b) * x / (a + 1))
-    found = d.copy()
-    for m in range(1, 1000):
-        for numerator in (
-            m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m)),
-            -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1)),
-        ):
-            c, d = _none_zero(1 + numerator / c), 1 / _none_zero(1 + numerator * d)
-            found *= c * d
-        if (np.abs(c * d - 1) < 1e-15).all():
-            break
-    return np.asarray(np.minimum(1.0, front * found))
-
-
-def _none_zero(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.where(np.abs(values) > _TINY, values, _TINY)
+    return np.asarray(np.minimum(1.0, front * _fraction(x, a, b)))
 
 
 def t_statistic(difference: float, standard_error: float) -> float:
