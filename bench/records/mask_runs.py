@@ -167,10 +167,6 @@ class MaskRuns:
     @cached_property
     def areas(self) -> NDArray[np.int64]:
         """Pixels of each mask, int64, (N,)."""
-        if "areas" in KERNELS:
-            areas = np.empty(len(self), dtype=np.int64)
-            KERNELS["areas"](self.edges, self.ends, areas)
-            return areas
         upto = np.zeros(len(self.edges) // 2 + 1, dtype=np.int64)
         np.cumsum(self.edges[1::2] - self.edges[0::2], out=upto[1:])
         found: NDArray[np.int64] = upto[self.ends // 2]

@@ -32,22 +32,11 @@ def read_many(images: int) -> None:
 
     counts, codes = numba.int64[::1], numba.types.Array(numba.uint8, 1, "C", readonly=True)
     corners, given = numba.float64[:, ::1], numba.types.Array(numba.int64, 1, "C", readonly=True)
-    KERNELS["areas"] = compiled(_areas, numba.void(given, given, counts))
     KERNELS["decode"] = compiled(_decode, numba.int64(codes, counts, numba.int64, counts, counts))
     KERNELS["encode"] = compiled(_encode, numba.int64(given, given, numba.int64, numba.uint8[::1], counts))
     sides = numba.int64, numba.int64
     KERNELS["turns"] = compiled(_turns, numba.int64(corners, counts, *sides, counts, counts, counts))
     KERNELS["sort_turns"] = compiled(_sort_turns, numba.int64(counts, counts, numba.int64, counts))
-
-
-def _areas(edges: NDArray[np.int64], ends: NDArray[np.int64], areas: NDArray[np.int64]) -> None:
-    """Count the pixels of masks; compiled."""
-    k = 0
-    for m in range(len(ends)):
-        areas[m] = 0
-        while k < ends[m]:
-            areas[m] += edges[k + 1] - edges[k]
-            k += 2
 
 
 def _encode(
