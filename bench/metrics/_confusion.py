@@ -8,7 +8,6 @@ ways give the integers that `numpy.bincount` gives.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, TypeAlias
 
@@ -16,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import ShapeError
-from bench.records.compiled import compiled
+from bench.records.compiled import compiled, given
 
 Counts: TypeAlias = NDArray[np.int64]
 """Pixel counts, shape (K, K + 1): row = true class, column = predicted class or none."""
@@ -119,7 +118,7 @@ def _count_bytes(
     counts = np.zeros((num_classes + 2) * (num_classes + 1), dtype=np.int64)
     if target.size:
         row, column = _cell_offsets(num_classes, ignore)
-        _kernel()(np.ascontiguousarray(target).ravel(), np.ascontiguousarray(predicted).ravel(), row, column, counts)
+        _count_runs(np.ascontiguousarray(target).ravel(), np.ascontiguousarray(predicted).ravel(), row, column, counts)
     return counts.reshape(num_classes + 2, num_classes + 1)
 
 
@@ -133,17 +132,7 @@ def _cell_offsets(num_classes: int, ignore: int | None) -> tuple[NDArray[np.int6
     return row * (num_classes + 1), np.minimum(ids, num_classes)
 
 
-@lru_cache(maxsize=1)
-def _kernel() -> Callable[..., None]:
-    """Compile `_count_runs`, or load it from numba's cache where that can be written."""
-    # Imported here because it takes a second that only scoring should pay.
-    import numba
-
-    pixels = numba.types.Array(numba.uint8, 1, "C", readonly=True)
-    signature = numba.void(pixels, pixels, numba.int64[::1], numba.int64[::1], numba.int64[::1])
-    return compiled(_count_runs, signature)
-
-
+@compiled(f"void({given('uint8')}, {given('uint8')}, int64[::1], int64[::1], int64[::1])")
 def _count_runs(
     target: NDArray[np.uint8],
     predicted: NDArray[np.uint8],

@@ -8,15 +8,13 @@ runs, as those of files do, are compared as runs and not drawn.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import lru_cache
 from typing import NamedTuple, TypeAlias
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.records.compiled import compiled
+from bench.records.compiled import compiled, given
 from bench.records.instances import EncodedInstances, Instances
 from bench.records.mask_runs import MaskRuns
 
@@ -25,6 +23,8 @@ _NO_CARRY = 255
 
 _EVEN_BYTES = np.uint64(0x00FF00FF00FF00FF)
 _SUM_OF_PAIRS = np.uint64(0x0001000100010001)
+_STACK = f"{given('uint64', 2)}, int64[::1], int64[::1]"
+"""Types of words, first and last of a stack."""
 
 
 class MaskStack(NamedTuple):
@@ -51,7 +51,7 @@ def mask_stack(masks: NDArray[np.bool_]) -> MaskStack:
     words = flat.view(np.uint64)
     first, last, areas = (np.zeros(count, dtype=np.int64) for _ in range(3))
     if words.size:
-        _measure_kernel()(words, first, last, areas)
+        _measure(words, first, last, areas)
     else:
         last -= 1
     return MaskStack(words, first, last, areas)
@@ -74,10 +74,10 @@ def intersections(a: Stack, b: Stack, wanted: NDArray[np.bool_]) -> NDArray[np.i
     if not shared.size:
         return shared
     if isinstance(a, MaskRuns) and isinstance(b, MaskRuns):
-        _intersect_runs_kernel()(a.edges, a.ends, b.edges, b.ends, wanted, shared)
+        _intersect_runs(a.edges, a.ends, b.edges, b.ends, wanted, shared)
     elif isinstance(a, MaskStack) and isinstance(b, MaskStack):
         if a.words.size:
-            _intersect_kernel()(*a[:3], *b[:3], wanted, shared)
+            _intersect(*a[:3], *b[:3], wanted, shared)
     else:
         raise TypeError("masks as words are compared with masks as runs; see stacks()")
     return shared
@@ -100,32 +100,7 @@ def boundaries(masks: NDArray[np.bool_], width: int) -> NDArray[np.bool_]:
     return rims
 
 
-@lru_cache(maxsize=1)
-def _measure_kernel() -> Callable[..., None]:
-    import numba
-
-    words = numba.types.Array(numba.uint64, 2, "C", readonly=True)
-    out = numba.int64[::1]
-    return compiled(_measure, numba.void(words, out, out, out))
-
-
-@lru_cache(maxsize=1)
-def _intersect_kernel() -> Callable[..., None]:
-    import numba
-
-    words = numba.types.Array(numba.uint64, 2, "C", readonly=True)
-    stack = (words, numba.int64[::1], numba.int64[::1])
-    return compiled(_intersect, numba.void(*stack, *stack, numba.boolean[:, ::1], numba.int64[:, ::1]))
-
-
-@lru_cache(maxsize=1)
-def _intersect_runs_kernel() -> Callable[..., None]:
-    import numba
-
-    stack = (numba.types.Array(numba.int64, 1, "C", readonly=True),) * 2
-    return compiled(_intersect_runs, numba.void(*stack, *stack, numba.boolean[:, ::1], numba.int64[:, ::1]))
-
-
+@compiled(f"void({', '.join([given('int64')] * 4)}, boolean[:, ::1], int64[:, ::1])")
 def _intersect_runs(
     edges_a: NDArray[np.int64],
     ends_a: NDArray[np.int64],
@@ -159,6 +134,7 @@ def _intersect_runs(
         first_a = ends_a[n]
 
 
+@compiled(f"void({_STACK}, int64[::1])")
 def _measure(
     words: NDArray[np.uint64], first: NDArray[np.int64], last: NDArray[np.int64], areas: NDArray[np.int64]
 ) -> None:
@@ -181,6 +157,7 @@ def _measure(
             areas[n] += (pairs * _SUM_OF_PAIRS) >> np.uint64(48)
 
 
+@compiled(f"void({_STACK}, {_STACK}, boolean[:, ::1], int64[:, ::1])")
 def _intersect(
     words_a: NDArray[np.uint64],
     first_a: NDArray[np.int64],

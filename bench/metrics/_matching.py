@@ -17,8 +17,7 @@ Source: Lin et al., Microsoft COCO, ECCV 2014; cocodataset/cocoapi, `PythonAPI/p
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import lru_cache
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +25,7 @@ from numpy.typing import NDArray
 from bench.errors import ShapeError
 from bench.metric import Rows
 from bench.records import ClassSpec
-from bench.records.compiled import compiled
+from bench.records.compiled import compiled, given
 from bench.records.predictions import Instances, Prediction
 
 IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
@@ -96,7 +95,7 @@ def match_rows(
     ground_truths = np.empty((len(areas[0]), 3))
     ground_truths[:, 0], ground_truths[:, 1], ground_truths[:, 2] = target.class_ids, areas[0], target.crowd
     table = np.zeros((1 + len(ground_truths) + len(detections), len(COLUMNS)))
-    counted = _match_kernel()(order, ious, detections, ground_truths, RANGES, IOU_THRESHOLDS, most, table)
+    counted = _match(order, ious, detections, ground_truths, RANGES, IOU_THRESHOLDS, most, table)
     rows: NDArray[np.float64] = table[:counted]
     if target.unchecked:  # LVIS's federated rule
         seen = rows[1 + len(ground_truths) :]
@@ -106,16 +105,9 @@ def match_rows(
     return Rows(rows)
 
 
-@lru_cache(maxsize=1)
-def _match_kernel() -> Callable[..., int]:
-    import numba
-
-    table = numba.types.Array(numba.float64, 2, "C", readonly=True)
-    order, levels = (numba.types.Array(of, 1, "C", readonly=True) for of in (numba.int64, numba.float64))
-    signature = numba.int64(order, table, table, table, table, levels, numba.int64, numba.float64[:, ::1])
-    return compiled(_match, signature)
-
-
+@compiled(
+    f"int64({given('int64')}, {', '.join([given('float64', 2)] * 4)}, {given('float64')}, int64, float64[:, ::1])"
+)
 def _match(
     order: NDArray[np.int64],
     ious: NDArray[np.float64],

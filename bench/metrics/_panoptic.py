@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -23,7 +22,7 @@ from bench.metrics._bootstrap import mean_of_defined, ratio
 from bench.metrics._pooled import DeclaredMetric, require_shape
 from bench.metrics._semantic import build_score, defined
 from bench.records import ClassSpec, Score, TaskKind
-from bench.records.compiled import compiled
+from bench.records.compiled import compiled, given
 from bench.records.predictions import Panoptic, Prediction
 
 UNLISTED, VOID, FIRST = 0, 1, 2
@@ -61,7 +60,7 @@ def count_pairs(target: Panoptic, predicted: Panoptic) -> NDArray[np.int64]:
     listed = listed_ids(target, "target"), listed_ids(predicted, "prediction")
     if target.segment_ids.size:
         ids = (np.ascontiguousarray(one.segment_ids).ravel() for one in (target, predicted))
-        _kernel()(*ids, *listed[0], *listed[1], counts)
+        _count_runs(*ids, *listed[0], *listed[1], counts)
     for one, name, unlisted in ((target, "target", counts[UNLISTED]), (predicted, "prediction", counts[:, UNLISTED])):
         if unlisted.any():
             known = [0, *(segment.id for segment in one.segments)]
@@ -97,18 +96,7 @@ def listed_ids(panoptic: Panoptic, name: str) -> ListedIds:
     return ListedIds(np.concatenate([np.zeros(1, dtype=np.int32), ids[order]]), np.concatenate([[VOID], order + FIRST]))
 
 
-@lru_cache(maxsize=1)
-def _kernel() -> Callable[..., None]:
-    """Compile `_count_runs`, or load it from numba's cache where that can be written."""
-    # Imported here because it takes a second that only scoring should pay.
-    import numba
-
-    ids = numba.types.Array(numba.int32, 1, "C", readonly=True)
-    listed = (numba.int32[::1], numba.int64[::1])
-    signature = numba.void(ids, ids, *listed, *listed, numba.int64[:, ::1])
-    return compiled(_count_runs, signature)
-
-
+@compiled(f"void({given('int32')}, {given('int32')}, int32[::1], int64[::1], int32[::1], int64[::1], int64[:, ::1])")
 def _count_runs(
     target: NDArray[np.int32],
     predicted: NDArray[np.int32],

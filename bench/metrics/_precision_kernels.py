@@ -6,13 +6,10 @@ detections so far, is made monotone from the right, and averaged at the points o
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import lru_cache
-
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.records.compiled import compiled
+from bench.records.compiled import compiled, given
 
 RECALL_POINTS = np.linspace(0.0, 1.0, 101)
 
@@ -41,7 +38,7 @@ def precision_without(
         by_unit = np.argsort(units, kind="stable").astype(np.int64)  # those of a unit stay by falling score
         first = np.searchsorted(units[by_unit], np.arange(count + 1)).astype(np.int64)
     arrays = (np.ascontiguousarray(one, dtype=np.int64) for one in (matched, ignored, units, by_unit, first))
-    _without_kernel()(*arrays, positives, RECALL_POINTS, precision, recall)
+    _without(*arrays, positives, RECALL_POINTS, precision, recall)
     return precision, recall
 
 
@@ -64,30 +61,14 @@ def precision_within(
     """
     precision = np.full((len(positives), thresholds), np.nan)
     arrays = (np.ascontiguousarray(one, dtype=np.int64) for one in (matched, ignored, images))
-    _within_kernel()(*arrays, np.ascontiguousarray(groups), positives, RECALL_POINTS, precision)
+    _within(*arrays, np.ascontiguousarray(groups), positives, RECALL_POINTS, precision)
     return precision
 
 
-@lru_cache(maxsize=1)
-def _without_kernel() -> Callable[..., None]:
-    import numba
-
-    numbers, table = numba.int64[::1], numba.float64[:, ::1]
-    points = numba.types.Array(numba.float64, 1, "C", readonly=True)
-    return compiled(_without, numba.void(*[numbers] * 5, numba.float64[::1], points, table, table))
-
-
-@lru_cache(maxsize=1)
-def _within_kernel() -> Callable[..., None]:
-    import numba
-
-    points, members = (
-        numba.types.Array(of, n, "C", readonly=True) for of, n in ((numba.float64, 1), (numba.boolean, 2))
-    )
-    arguments = [numba.int64[::1]] * 3, members, numba.float64[::1], points, numba.float64[:, ::1]
-    return compiled(_within, numba.void(*arguments[0], *arguments[1:]))
-
-
+@compiled(
+    "void(int64[::1], int64[::1], int64[::1], int64[::1], int64[::1], float64[::1], "
+    f"{given('float64')}, float64[:, ::1], float64[:, ::1])"
+)
 def _without(
     matched: NDArray[np.int64],
     ignored: NDArray[np.int64],
@@ -150,6 +131,10 @@ def _without(
             precision[u, t], recall[u, t] = total / len(points), right / positives[u]
 
 
+@compiled(
+    f"void(int64[::1], int64[::1], int64[::1], {given('boolean', 2)}, float64[::1], {given('float64')}, "
+    "float64[:, ::1])"
+)
 def _within(
     matched: NDArray[np.int64],
     ignored: NDArray[np.int64],

@@ -12,8 +12,7 @@ away until none can be nearer. Good predictions end after a few rows, and no map
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import lru_cache
+from collections.abc import Sequence
 from math import hypot
 from typing import Any, NamedTuple
 
@@ -22,7 +21,7 @@ from numpy.typing import NDArray
 
 from bench.metrics._confusion import require_classes
 from bench.records import ClassSpec, Spacing, background_class, void_of
-from bench.records.compiled import compiled
+from bench.records.compiled import compiled, given
 from bench.records.predictions import SemanticMap
 
 _FAR = 1 << 24
@@ -74,13 +73,12 @@ def surface_points(labels: NDArray[np.integer[Any]], num_classes: int, *, withou
     counts = np.zeros(num_classes, dtype=np.int64)
     if not ids.size:
         return Points(np.empty((0, 3), dtype=np.int32), np.zeros(num_classes + 1, dtype=np.int64))
-    mark, gather = _surface_kernels(ids.dtype.name)
-    mark(ids, labels.ndim == 2, marks)
+    _mark(ids, labels.ndim == 2, marks)
     words = marks.view(np.uint64)
-    gather(ids, words, wanted, counts, np.empty((0, 3), dtype=np.int32))
+    _gather(ids, words, wanted, counts, np.empty((0, 3), dtype=np.int32))
     starts = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(counts)])
     places = np.empty((int(starts[-1]), 3), dtype=np.int32)
-    gather(ids, words, wanted, starts[:-1].copy(), places)
+    _gather(ids, words, wanted, starts[:-1].copy(), places)
     return Points(places, starts)
 
 
@@ -102,7 +100,7 @@ def nearest_distances(
         shape = np.maximum(queries.max(axis=0), surface.max(axis=0)) - low + 1
         grid = np.full(tuple(shape.tolist()), _FAR, dtype=np.int32)
         filled = np.zeros(tuple(shape[:2].tolist()), dtype=np.bool_)
-        _kernel()(queries, surface, low.astype(np.int64), steps, grid, filled, found)
+        _nearest(queries, surface, low.astype(np.int64), steps, grid, filled, found)
     return found
 
 
@@ -165,16 +163,7 @@ def distances_of(
     return Distances(class_id, nearest_distances(true, seen, steps), nearest_distances(seen, true, steps))
 
 
-@lru_cache(maxsize=2)
-def _surface_kernels(dtype: str) -> tuple[Callable[..., None], Callable[..., None]]:
-    import numba
-
-    ids = numba.types.Array(getattr(numba, dtype), 3, "C", readonly=True)
-    marks, words = numba.uint8[:, :, ::1], numba.uint64[:, :, ::1]
-    gather = numba.void(ids, words, numba.boolean[::1], numba.int64[::1], numba.int32[:, ::1])
-    return compiled(_mark, numba.void(ids, numba.boolean, marks)), compiled(_gather, gather)
-
-
+@compiled(*(f"void({given(of, 3)}, boolean, uint8[:, :, ::1])" for of in ("uint8", "uint16")))
 def _mark(ids: NDArray[np.integer[Any]], flat: bool, marks: NDArray[np.uint8]) -> None:
     """Mark pixels with another id beside them, and those at the edge of the image; compiled."""
     slices, rows, columns = ids.shape
@@ -202,6 +191,9 @@ def _mark(ids: NDArray[np.integer[Any]], flat: bool, marks: NDArray[np.uint8]) -
             line[columns - 1] = 1
 
 
+@compiled(
+    *(f"void({given(of, 3)}, uint64[:, :, ::1], boolean[::1], int64[::1], int32[:, ::1])" for of in ("uint8", "uint16"))
+)
 def _gather(
     ids: NDArray[np.integer[Any]],
     words: NDArray[np.uint64],
@@ -227,16 +219,10 @@ def _gather(
                             next_place[label] = place + 1
 
 
-@lru_cache(maxsize=1)
-def _kernel() -> Callable[..., None]:
-    import numba
-
-    points = numba.types.Array(numba.int32, 2, "C", readonly=True)
-    steps = numba.types.Array(numba.float64, 1, "C", readonly=True)
-    grid, filled = numba.int32[:, :, ::1], numba.boolean[:, ::1]
-    return compiled(_nearest, numba.void(points, points, numba.int64[::1], steps, grid, filled, numba.float64[::1]))
-
-
+@compiled(
+    f"void({given('int32', 2)}, {given('int32', 2)}, int64[::1], {given('float64')}, "
+    "int32[:, :, ::1], boolean[:, ::1], float64[::1])"
+)
 def _nearest(
     queries: NDArray[np.int32],
     surface: NDArray[np.int32],

@@ -26,8 +26,7 @@ Source:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import lru_cache
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -117,18 +116,11 @@ class _ClassRows:
         found = np.full((len(weights), len(THRESHOLDS)), np.nan)
         positives = weights @ np.bincount(self.true_images, minlength=weights.shape[1]).astype(np.float64)
         own = np.ascontiguousarray(weights[:, self.images])
-        _kernel()(self.matched, self.ignored, self.last, own, positives, found)
+        _average(self.matched, self.ignored, self.last, own, positives, found)
         return found
 
 
-@lru_cache(maxsize=1)
-def _kernel() -> Callable[..., None]:
-    import numba
-
-    bits, table = numba.int64[::1], numba.float64[:, ::1]
-    return compiled(_average, numba.void(bits, bits, numba.boolean[::1], table, numba.float64[::1], table))
-
-
+@compiled("void(int64[::1], int64[::1], boolean[::1], float64[:, ::1], float64[::1], float64[:, ::1])")
 def _average(
     matched: NDArray[np.int64],
     ignored: NDArray[np.int64],

@@ -5,25 +5,48 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from functools import lru_cache, wraps
+from typing import ParamSpec, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 LINEAR_ALGEBRA = "scipy.linalg.cython_blas"
 
 
-def compiled(function: Callable[..., Any], signature: Any) -> Callable[..., Any]:
-    """Compile a function for one numba signature, or load it from numba's cache.
+def given(of: str, axes: int = 1) -> str:
+    """Return numba's type of an array in C order that is only read, for signatures."""
+    return f"Array({of}, {axes}, 'C', readonly=True)"
 
-    numba is imported by whoever makes the signature, inside a function: it takes a second that only
-    scoring should pay.
+
+def compiled(*signatures: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
+    """Make a function that is compiled at its first call, or loaded from numba's cache.
+
+    numba is imported no sooner: it takes a second that only scoring should pay.
+
+    Args:
+        signatures: Types of the result and the arguments as numba writes them, such as `void(int64[::1], boolean)`.
     """
-    import numba
 
-    with _without_linear_algebra():
-        try:
-            kernel: Callable[..., Any] = numba.njit(signature, cache=True, nogil=True)(function)
-        except (RuntimeError, OSError):  # no folder for the cache can be written, or it is full
-            kernel = numba.njit(signature, cache=False, nogil=True)(function)
-    return kernel
+    def of_function(function: Callable[P, T]) -> Callable[P, T]:
+        @lru_cache(maxsize=1)
+        def kernel() -> Callable[P, T]:
+            import numba
+
+            with _without_linear_algebra():
+                try:
+                    made: Callable[P, T] = numba.njit(list(signatures), cache=True, nogil=True)(function)
+                except (RuntimeError, OSError):  # no folder for the cache can be written, or it is full
+                    made = numba.njit(list(signatures), cache=False, nogil=True)(function)
+            return made
+
+        @wraps(function)
+        def called(*arguments: P.args, **named: P.kwargs) -> T:
+            return kernel()(*arguments, **named)
+
+        return called
+
+    return of_function
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.records.compiled import compiled
+from bench.records.compiled import compiled, given
 
 MANY = 500
 """Images from which on compiled loops pay."""
@@ -26,19 +26,11 @@ KERNELS: dict[str, Callable[..., Any]] = {}
 
 def read_many(images: int) -> None:
     """Let run lengths and polygons be read by compiled loops from now on, if there are many images to read."""
-    if images < MANY or KERNELS:
-        return
-    import numba
-
-    counts, codes = numba.int64[::1], numba.types.Array(numba.uint8, 1, "C", readonly=True)
-    corners, given = numba.float64[:, ::1], numba.types.Array(numba.int64, 1, "C", readonly=True)
-    KERNELS["decode"] = compiled(_decode, numba.int64(codes, counts, numba.int64, counts, counts))
-    KERNELS["encode"] = compiled(_encode, numba.int64(given, given, numba.int64, numba.uint8[::1], counts))
-    sides = numba.int64, numba.int64
-    KERNELS["turns"] = compiled(_turns, numba.int64(corners, counts, *sides, counts, counts, counts))
-    KERNELS["sort_turns"] = compiled(_sort_turns, numba.int64(counts, counts, numba.int64, counts))
+    if images >= MANY:
+        KERNELS.update(decode=_decode, encode=_encode, turns=_turns, sort_turns=_sort_turns)
 
 
+@compiled(f"int64({given('int64')}, {given('int64')}, int64, uint8[::1], int64[::1])")
 def _encode(
     edges: NDArray[np.int64],
     ends: NDArray[np.int64],
@@ -69,6 +61,7 @@ def _encode(
     return count
 
 
+@compiled(f"int64({given('uint8')}, int64[::1], int64, int64[::1], int64[::1])")
 def _decode(
     codes: NDArray[np.uint8],
     text_ends: NDArray[np.int64],
@@ -124,6 +117,7 @@ def _decode(
     return count
 
 
+@compiled("int64(float64[:, ::1], int64[::1], int64, int64, int64[::1], int64[::1], int64[::1])")
 def _turns(
     corners: NDArray[np.float64],
     lengths: NDArray[np.int64],
@@ -175,6 +169,7 @@ def _turns(
     return count
 
 
+@compiled("int64(int64[::1], int64[::1], int64, int64[::1])")
 def _sort_turns(places: NDArray[np.int64], columns: NDArray[np.int64], width: int, ends: NDArray[np.int64]) -> int:
     """Sort the places of each polygon, of which two that are alike cancel out; return how many are left; compiled."""
     ordered, heads = np.empty(len(places), dtype=np.int64), np.empty(width + 2, dtype=np.int64)
