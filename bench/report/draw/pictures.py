@@ -196,16 +196,7 @@ def stage_bars(summary: RunSummary) -> list[StageBar]:
         if row.latency is None or all(value is None for value in stages.values()):
             continue
         end_to_end = row.latency.end_to_end_at(50.0)
-        bars.append(
-            StageBar(
-                label=_label(summary, row),
-                preprocess_ms=stages["preprocess"],
-                infer_ms=stages["infer"],
-                postprocess_ms=stages["postprocess"],
-                end_to_end_ms=end_to_end.ms_per_image if end_to_end else None,
-                decode_ms=stages.get("decode"),
-            )
-        )
+        bars.append(StageBar(_label(summary, row), stages, end_to_end.ms_per_image if end_to_end else None))
     return bars
 
 

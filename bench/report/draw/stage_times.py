@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -20,20 +20,17 @@ if TYPE_CHECKING:
 class StageBar:
     """One model in the plot of stage times; milliseconds per image, None if unknown.
 
-    `decode_ms` is None where the timed path begins at arrays.
+    `stages_ms` has no `decode`, or None for it, where the timed path begins at arrays.
     """
 
     label: str
-    preprocess_ms: float | None
-    infer_ms: float | None
-    postprocess_ms: float | None
+    stages_ms: Mapping[str, float | None]
     end_to_end_ms: float | None
-    decode_ms: float | None = None
 
 
-STAGES = (("preprocess", "preprocess_ms", "///"), ("infer", "infer_ms", ""), ("postprocess", "postprocess_ms", "..."))
-DECODE = ("decode", "decode_ms", "xxx")
-"""This says where the timed path begins at files."""
+STAGES = {"preprocess": "///", "infer": "", "postprocess": "..."}
+DECODE = {"decode": "xxx"}
+"""Stages with their hatches; the second where the timed path begins at files."""
 END_TO_END = "end to end, p50"
 STAGE_COLOURS = {"decode": COLOURS[3], "preprocess": COLOURS[4], "infer": COLOURS[0], "postprocess": COLOURS[2]}
 
@@ -50,19 +47,10 @@ def stage_times(bars: Sequence[StageBar]) -> Figure:
     axes, table = figure.subplots(1, 2, width_ratios=(5, 1.1 * len(stages)), sharey=True)
     rows = np.arange(len(bars))
     left = np.zeros(len(bars))
-    for name, attribute, hatch in stages:
-        widths = np.array([getattr(bar, attribute) or 0.0 for bar in bars])
-        axes.barh(
-            rows,
-            widths,
-            left=left,
-            height=0.62,
-            color=STAGE_COLOURS[name],
-            hatch=hatch,
-            edgecolor="white",
-            linewidth=0.5,
-            label=name,
-        )
+    for name, hatch in stages.items():
+        widths = np.array([bar.stages_ms.get(name) or 0.0 for bar in bars])
+        look: dict[str, Any] = {"color": STAGE_COLOURS[name], "edgecolor": "white", "linewidth": 0.5}
+        axes.barh(rows, widths, left=left, height=0.62, hatch=hatch, label=name, **look)
         left += widths
     timed = [(row, bar.end_to_end_ms) for row, bar in enumerate(bars) if bar.end_to_end_ms is not None]
     if timed:
@@ -81,22 +69,22 @@ def stage_times(bars: Sequence[StageBar]) -> Figure:
     return figure
 
 
-def _stages_of(bars: Sequence[StageBar]) -> tuple[tuple[str, str, str], ...]:
-    return (DECODE, *STAGES) if any(bar.decode_ms is not None for bar in bars) else STAGES
+def _stages_of(bars: Sequence[StageBar]) -> dict[str, str]:
+    return DECODE | STAGES if any(bar.stages_ms.get("decode") is not None for bar in bars) else STAGES
 
 
 def _values(axes: Axes, bars: Sequence[StageBar]) -> None:
     """All numbers, in columns: most segments are too short to hold theirs."""
     axes.set_axis_off()
     stages = _stages_of(bars)
-    headings = [*(name for name, _, _ in stages), "end to end"]
+    headings = [*stages, "end to end"]
     ends = (1.0, 1.75, 2.95, 4.1) if stages == STAGES else (0.75, 1.8, 2.55, 3.75, 4.9)
     axes.set_xlim(0, ends[-1] + 0.1)
     look: dict[str, Any] = {"ha": "right", "fontsize": 8}
     for end, heading in zip(ends, headings, strict=True):
         axes.text(end, 1.01, heading, va="bottom", color=GREY, transform=axes.get_xaxis_transform(), **look)
     for row, bar in enumerate(bars):
-        values = [*(getattr(bar, attribute) for _, attribute, _ in stages), bar.end_to_end_ms]
+        values = [*(bar.stages_ms.get(name) for name in stages), bar.end_to_end_ms]
         for column, value in enumerate(values):
             weight = "bold" if column == len(stages) else "normal"
             axes.text(ends[column], row, milliseconds(value), va="center", fontweight=weight, **look)

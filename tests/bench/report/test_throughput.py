@@ -200,13 +200,14 @@ def test_loads_are_read_from_the_job_that_measured_them(planned):
 
 
 def curve(label, *, batches=True, trials=True):
-    return _load_plot.LoadCurve(
-        label,
-        batches=((1, 100.0, 98.0, 102.0), (2, 150.0, None, None)) if batches else (),
-        chosen_batch=2 if batches else None,
-        trials=((75.0, 20.0, True), (100.0, 120.0, False), (150.0, None, False)) if trials else (),
-        bound=(99.0, 100.0) if trials else None,
+    points = (
+        SweepPoint(batch_size=1, ended="measured", rate=rate(100.0)),
+        SweepPoint(batch_size=2, ended="measured", rate=rate(150.0, low=None, high=None)),
     )
+    served = (trial(75.0, 20.0, passed=True), trial(100.0, 120.0, passed=False), trial(150.0, None, passed=False))
+    server = Served(bound_ms=100.0, percentile=99.0, largest_batch=8, resolution=0.05, trials=served)
+    sweep = Sweep(points=points, chosen_batch=2, stopped_by="gain")
+    return label, Loads(sweep=sweep if batches else None, server=server if trials else None)
 
 
 @pytest.mark.parametrize(
@@ -223,7 +224,7 @@ def test_the_picture_has_a_panel_for_each_thing_that_was_measured(curves, panels
         figure = _load_plot.load_curves(curves)
     assert [axes.get_xlabel() for axes in figure.axes] == panels
     (legend,) = figure.legends
-    assert [text.get_text() for text in legend.get_texts()] == sorted({c.label for c in curves})
+    assert [text.get_text() for text in legend.get_texts()] == sorted({label for label, _ in curves})
 
 
 def test_a_rate_that_did_not_hold_is_hollow_and_on_the_bound_if_its_trial_ended_early():

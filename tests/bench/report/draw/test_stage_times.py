@@ -33,8 +33,9 @@ def near_identical(count, *, name="model/variant"):
     return [point(f"{name}_{i}", 0.8 + 1e-4 * i, 20 + 0.01 * i, front=i == count - 1) for i in range(count)]
 
 
-def bar(label, *values):
-    return StageBar(label, *values)
+def bar(label, preprocess_ms, infer_ms, postprocess_ms, end_to_end_ms, decode_ms=None):
+    stages = {"preprocess": preprocess_ms, "infer": infer_ms, "postprocess": postprocess_ms, "decode": decode_ms}
+    return StageBar(label, stages, end_to_end_ms)
 
 
 def curve(label, steps=200):
