@@ -11,8 +11,9 @@ Source: Lin et al., Microsoft COCO, ECCV 2014; cocodataset/cocoapi, `PythonAPI/p
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -254,18 +255,32 @@ class PrecisionMetric:
         return mean_of_defined(np.stack(per_class, axis=1)) if per_class else np.full(len(groups), np.nan)
 
 
-def coco_parts(
-    by_class: dict[int, ClassRows], every: dict[int, Curves], most: int = MAX_DETECTIONS
-) -> dict[str, float | None]:
-    """Return COCO's other figures under their names, with `most` detections; `every` are the curves over all areas."""
+def mean(values: Sequence[float]) -> float | None:
+    """Return the mean of a companion figure over classes; None without any."""
+    return defined(mean_of_defined(np.array(values))) if len(values) else None
 
-    def mean(values: list[float]) -> float | None:
-        return defined(mean_of_defined(np.array(values))) if values else None
+
+def coco_parts(
+    by_class: dict[int, ClassRows],
+    every: dict[int, Curves],
+    most: int = MAX_DETECTIONS,
+    *,
+    recalls: Sequence[int] = (1, 10, MAX_DETECTIONS),
+    groups: Mapping[str, float | None] = MappingProxyType({}),
+) -> dict[str, float | None]:
+    """Return COCO's other figures under their names.
+
+    Args:
+        every: Curves over all areas, with `most` detections.
+        recalls: Numbers of detections with which recall is told, as far as `most` goes.
+        groups: Figures of groups of classes, which stand between precision and recall.
+    """
 
     parts = {f"AP{100 * IOU_THRESHOLDS[t]:.0f}": mean([c.precision[t] for c in every.values()]) for t in (0, 5)}
     sized = {name: [one.curves(name, most) for one in by_class.values()] for name in ("small", "medium", "large")}
     parts |= {f"AP_{name}": mean([c.precision.mean() for c in curves]) for name, curves in sized.items()}
-    for count in sorted({min(count, most) for count in (1, 10, most)}):
+    parts |= groups
+    for count in sorted({min(count, most) for count in (*recalls, most)}):
         parts[f"AR_{count}"] = mean([one.curves("all", count).recall.mean() for one in by_class.values()])
     return parts | {f"AR_{name}": mean([c.recall.mean() for c in curves]) for name, curves in sized.items()}
 

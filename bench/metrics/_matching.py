@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from bench.errors import ShapeError
 from bench.metric import Rows
+from bench.metrics._pooled import both_of
 from bench.records import ClassSpec
 from bench.records.compiled import compiled, given
 from bench.records.predictions import Instances, Prediction
@@ -52,23 +53,15 @@ def as_instances(
     Raises:
         ShapeError: For another form or size, or a prediction of a class that has no instances.
     """
-    if not isinstance(target, Instances) or not isinstance(predicted, Instances):
-        raise ShapeError(
-            f"an instance metric compares two Instances, not {type(target).__name__} and {type(predicted).__name__}"
-        )
-    if target.size != predicted.size:
-        raise ShapeError(
-            f"the target has size {tuple(target.size)} and the prediction {tuple(predicted.size)}; "
-            "predictions must have the original image size. See adapters/README.md, rule 4."
-        )
-    for label in sorted({*predicted.class_ids.tolist()}):
+    true, seen = both_of(Instances, "an instance metric compares two Instances", target, predicted)
+    for label in sorted({*seen.class_ids.tolist()}):
         if not 0 <= label < len(classes):
             raise ShapeError(f"an instance of class id {label} is predicted; valid ids are 0..{len(classes) - 1}")
         if not classes[label].is_thing:
             raise ShapeError(
                 f"an instance of class {classes[label].name!r} is predicted, which is stuff; only things have instances"
             )
-    return target, predicted
+    return true, seen
 
 
 def match_rows(

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from bench.errors import ShapeError
 from bench.metrics._bootstrap import mean_of_defined, ratio
-from bench.metrics._pooled import DeclaredMetric, require_shape
+from bench.metrics._pooled import DeclaredMetric, both_of, require_shape
 from bench.metrics._semantic import build_score, defined
 from bench.records import ClassSpec, Score, TaskKind
 from bench.records.compiled import compiled, given
@@ -34,16 +34,7 @@ IOU_SUM, TRUE_POSITIVES, FALSE_POSITIVES, FALSE_NEGATIVES = range(4)
 
 def as_panoptic(target: Prediction, predicted: Prediction) -> tuple[Panoptic, Panoptic]:
     """Return both as panoptic maps (ground truth first); raises `ShapeError` for another form or size."""
-    if not isinstance(target, Panoptic) or not isinstance(predicted, Panoptic):
-        raise ShapeError(
-            f"a panoptic metric compares two Panoptic maps, not {type(target).__name__} and {type(predicted).__name__}"
-        )
-    if target.size != predicted.size:
-        raise ShapeError(
-            f"the target has size {tuple(target.size)} and the prediction {tuple(predicted.size)}; "
-            "predictions must have the original image size. See adapters/README.md, rule 4."
-        )
-    return target, predicted
+    return both_of(Panoptic, "a panoptic metric compares two Panoptic maps", target, predicted)
 
 
 def count_pairs(target: Panoptic, predicted: Panoptic) -> NDArray[np.int64]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 from bench.errors import ShapeError
 from bench.metrics._bootstrap import resampled_sums
 from bench.records import ClassSpec
+from bench.records.predictions import Instances, Panoptic, Prediction, SemanticMap
+
+FormT = TypeVar("FormT", SemanticMap, Instances, Panoptic)
 
 
 class OfSums:
@@ -58,6 +61,27 @@ class DeclaredMetric(OfSums):
     label: str
     definition: str
     statistic: str
+
+
+def both_of(
+    form: type[FormT], compares: str, target: Prediction, predicted: Prediction, *, advice: str = ""
+) -> tuple[FormT, FormT]:
+    """Return both as predictions of one form (ground truth first).
+
+    Args:
+        compares: What compares what, such as `a semantic metric compares two SemanticMaps`, for a message.
+
+    Raises:
+        ShapeError: For another form, or another size.
+    """
+    if not isinstance(target, form) or not isinstance(predicted, form):
+        raise ShapeError(f"{compares}, not {type(target).__name__} and {type(predicted).__name__}{advice}")
+    if target.size != predicted.size:
+        raise ShapeError(
+            f"the target has size {tuple(target.size)} and the prediction {tuple(predicted.size)}; "
+            "predictions must have the original image size. See adapters/README.md, rule 4."
+        )
+    return target, predicted
 
 
 def require_shape(statistics: NDArray[Any], classes: Sequence[ClassSpec], *expected: int) -> None:

@@ -15,11 +15,10 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.errors import ShapeError
 from bench.metric import CONFUSION, Metric
 from bench.metrics._bootstrap import Interval, left_out_interval, mean_of_defined, ratio, resampled_sums
 from bench.metrics._confusion import confusion_counts
-from bench.metrics._pooled import DeclaredMetric, require_shape
+from bench.metrics._pooled import DeclaredMetric, both_of, require_shape
 from bench.records import ClassSpec, Score, TaskKind, void_of
 from bench.records.predictions import Prediction, SemanticMap
 
@@ -29,17 +28,8 @@ NO_PIXEL = "every pixel of every target is void"
 
 def as_label_maps(target: Prediction, predicted: Prediction) -> tuple[SemanticMap, SemanticMap]:
     """Return both as label maps (ground truth first); raises `ShapeError` for another form or size."""
-    if not isinstance(target, SemanticMap) or not isinstance(predicted, SemanticMap):
-        raise ShapeError(
-            f"a semantic metric compares two SemanticMaps, not {type(target).__name__} and "
-            f"{type(predicted).__name__}; reduce them first with bench.score.reduce"
-        )
-    if target.size != predicted.size:
-        raise ShapeError(
-            f"the target has size {tuple(target.size)} and the prediction {tuple(predicted.size)}; "
-            "predictions must have the original image size. See adapters/README.md, rule 4."
-        )
-    return target, predicted
+    advice = "; reduce them first with bench.score.reduce"
+    return both_of(SemanticMap, "a semantic metric compares two SemanticMaps", target, predicted, advice=advice)
 
 
 @dataclass(frozen=True)

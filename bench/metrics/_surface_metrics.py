@@ -85,6 +85,8 @@ class SurfaceMetric(DeclaredMetric):
         per_class = class_means(pooled, self.column)
         if mixed:
             per_class = np.full_like(per_class, np.nan)
+        counts = {"missed": int(pooled[:, MISSED].sum()), "invented": int(pooled[:, INVENTED].sum())}
+        volumes = int(statistics[..., IN_MM].any(axis=1).sum()) if statistics.size else 0
         return build_score(
             self,
             value=defined(mean_of_defined(per_class)),
@@ -95,8 +97,8 @@ class SurfaceMetric(DeclaredMetric):
             images=len(statistics),
             dialects={} if mixed else self._dialects(statistics),
             parts={} if mixed else {k: _mean(pooled, VALUES + column) for k, column in self.parts.items()},
-            counts=self._counts(statistics, pooled),
-            unit=self._unit(statistics) if self.is_distance else None,
+            counts={"volumes": volumes, **counts} if self.by_volume else counts,
+            unit=("mm" if (statistics[..., IN_MM] == IN_MILLIMETRES).any() else "px") if self.is_distance else None,
             bounds=(0.0, None) if self.is_distance else (0.0, 1.0),
         )
 
@@ -112,20 +114,12 @@ class SurfaceMetric(DeclaredMetric):
             "per_image": defined(mean_of_defined(mean_of_defined(by_image))),
         }
 
-    def _counts(self, statistics: NDArray[np.float64], pooled: NDArray[np.float64]) -> dict[str, int]:
-        counts = {"missed": int(pooled[:, MISSED].sum()), "invented": int(pooled[:, INVENTED].sum())}
-        volumes = int(statistics[..., IN_MM].any(axis=1).sum()) if statistics.size else 0
-        return {"volumes": volumes, **counts} if self.by_volume else counts
-
     def _undefined_because(self, statistics: NDArray[np.float64], mixed: bool) -> str:
         if mixed:
             return _mixture(statistics)
         if self.by_volume and not statistics[..., IN_MM].any():
             return "no image of the data set is a slice of a volume"
         return "no class but the background occurs in any target or prediction"
-
-    def _unit(self, statistics: NDArray[np.float64]) -> str:
-        return "mm" if (statistics[..., IN_MM] == IN_MILLIMETRES).any() else "px"
 
     def addends(self, statistics: NDArray[np.float64], classes: Sequence[ClassSpec]) -> NDArray[np.float64]:
         """Return whether each image counts for each class, and its value, (N, K, 2)."""

@@ -29,10 +29,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bench.metrics._average_precision import ClassRows, Curves, PrecisionMetric
-from bench.metrics._bootstrap import mean_of_defined
-from bench.metrics._matching import IOU_THRESHOLDS
-from bench.metrics._semantic import defined
+from bench.metrics._average_precision import ClassRows, Curves, PrecisionMetric, coco_parts, mean
 from bench.metrics.mask_ap import mask_ious
 from bench.records import ClassSpec
 from bench.records.predictions import Instances
@@ -59,25 +56,10 @@ class LvisMetric(PrecisionMetric):
         self, by_class: dict[int, ClassRows], every: dict[int, Curves], classes: Sequence[ClassSpec]
     ) -> dict[str, float | None]:
         """LVIS's other figures."""
-        sized = {
-            name: [one.curves(name, self.most) for one in by_class.values()] for name in ("small", "medium", "large")
-        }
-        parts = {f"AP{100 * IOU_THRESHOLDS[t]:.0f}": _mean([c.precision[t] for c in every.values()]) for t in (0, 5)}
-        parts |= {f"AP_{name}": _mean_precision(curves) for name, curves in sized.items()}
-        for group, name in GROUPS.items():
-            members = [curves for c, curves in every.items() if classes[c].frequency == group]
-            if members:
-                parts[name] = _mean_precision(members)
-        parts[f"AR_{self.most}"] = _mean([c.recall.mean() for c in every.values()])
-        return parts | {f"AR_{name}": _mean([c.recall.mean() for c in curves]) for name, curves in sized.items()}
-
-
-def _mean_precision(curves: Sequence[Curves]) -> float | None:
-    return _mean([float(c.precision.mean()) for c in curves])
-
-
-def _mean(values: Sequence[float]) -> float | None:
-    return defined(mean_of_defined(np.array(values))) if len(values) else None
+        members = {name: [classes[c].frequency == group for c in every] for group, name in GROUPS.items()}
+        precision = np.array([curves.precision.mean() for curves in every.values()])
+        groups = {name: mean(precision[chosen]) for name, chosen in members.items() if any(chosen)}
+        return coco_parts(by_class, every, self.most, recalls=(), groups=groups)
 
 
 METRIC = LvisMetric(

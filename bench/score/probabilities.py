@@ -166,7 +166,8 @@ def add_probabilities(
     found = probabilities(image_id)
     counted: dict[str, Any] = {}
     try:
-        for metric in (ece.METRIC, *_with_levels(metrics)):
+        wanted: list[FromProbabilities] = [auprc.METRIC] if any(hasattr(one, "of_levels") for one in metrics) else []
+        for metric in (ece.METRIC, *wanted, *metrics):
             if metric.statistic in counted:
                 continue
             if hasattr(metric, "of_levels"):
@@ -177,9 +178,3 @@ def add_probabilities(
         raise ShapeError(f"image {image_id!r}: {error}") from error
     for statistic, observed in counted.items():
         collector.add(statistic, number, observed)
-
-
-def _with_levels(metrics: Sequence[FromProbabilities]) -> list[FromProbabilities]:
-    """Return the metrics, before those of thresholds the one whose counts these are made of."""
-    wanted: list[FromProbabilities] = [auprc.METRIC] if any(hasattr(one, "of_levels") for one in metrics) else []
-    return [*wanted, *metrics]

@@ -32,7 +32,10 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--run", action=Renamed, const="bench predict RUN --case PATTERN IMAGE …", help=argparse.SUPPRESS
     )
     add_case(parser)
-    _add_model(parser)
+    parser.add_argument("--weights", metavar="PATH", help="weights file; segbench's own files carry class names")
+    parser.add_argument("--classes", metavar="FILE.yaml", help="class names for other weights, in output order")
+    parser.add_argument("--threshold", type=float, metavar="T", help="threshold for sigmoid heads, 0 to 1")
+    add_repeated(parser, "--set", "KEY=VALUE", "an option of the model, in YAML; repeatable")
     _add_target(parser)
     parser.add_argument(
         "--range",
@@ -51,13 +54,6 @@ def add_arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--overwrite", action="store_true", help="predict images again that are predicted already")
     add_interpreters(parser)
-
-
-def _add_model(parser: ArgumentParser) -> None:
-    parser.add_argument("--weights", metavar="PATH", help="weights file; segbench's own files carry class names")
-    parser.add_argument("--classes", metavar="FILE.yaml", help="class names for other weights, in output order")
-    parser.add_argument("--threshold", type=float, metavar="T", help="threshold for sigmoid heads, 0 to 1")
-    add_repeated(parser, "--set", "KEY=VALUE", "an option of the model, in YAML; repeatable")
 
 
 def _add_target(parser: ArgumentParser) -> None:

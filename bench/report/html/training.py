@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from bench.records.store.views import CaseView
 from bench.report import sentences, training_tables
 from bench.report.draw.training_curves import training_curves
 from bench.report.draw.training_pictures import training_curves_of
@@ -20,7 +19,8 @@ def section(facts: Facts) -> dict[str, Any] | None:
     """Return what the template shows; None where nothing was trained."""
     summary = facts.summary
     table, budget = training_tables.training_table(summary), training_tables.budget_table(summary)
-    shown = training_curves_of(_views(facts))[:MOST_LINES]
+    views = [facts.view_of(case_id) for case_id in facts.name_of if case_id in facts.samples]
+    shown = training_curves_of([view for view in views if view is not None and view.train is not None])[:MOST_LINES]
     trained = sum(row.course is not None for row in summary.rows)
     if not len(table) and not len(budget) and not shown:
         return None
@@ -36,9 +36,3 @@ def section(facts: Facts) -> dict[str, Any] | None:
         "unlike": unlike,
         "self_reported": sentences.self_reported(summary),
     }
-
-
-def _views(facts: Facts) -> list[CaseView]:
-    """Return the rows that are told in detail, which of very many are those with the best score."""
-    views = [facts.view_of(case_id) for case_id in facts.name_of if case_id in facts.samples]
-    return [view for view in views if view is not None and view.train is not None]
