@@ -33,7 +33,7 @@ class Asked(Protocol):
 
 
 class Engine(Protocol):
-    """What proposes: a sampler and a pruner, with seeds."""
+    """Proposes recipes: a sampler and a pruner, with seeds."""
 
     def ask(self) -> Asked:
         """Return the next recipe; others may be under way."""
@@ -41,7 +41,7 @@ class Engine(Protocol):
 
 
 class MakeEngine(Protocol):
-    """What makes an engine of a study."""
+    """Makes an engine of a study."""
 
     def __call__(self, study: Study, given: Sequence[Params] = ()) -> Engine:
         """Return a new engine, whose first recipes are those given."""
