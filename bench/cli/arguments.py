@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import sys
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from bench.cli.deprecated import Renamed
 
@@ -30,6 +30,34 @@ def add_repeated(parser: ArgumentParser | argparse._ArgumentGroup, flag: str, me
     parser.add_argument(flag, action="append", default=[], metavar=metavar, help=text)
 
 
+SHARED: Mapping[str, Mapping[str, Any]] = {
+    "suite": {"metavar": "SUITE.yaml"},
+    "run": {"nargs": "?", "metavar": "RUN", "help": "folder or name of a run (default: the newest)"},
+    "--suite": {"help": "use the newest run of this suite"},
+    "--case": {"metavar": "PATTERN", "help": "only cases with this id or model label; * and ? allowed"},
+    "--fresh-interpreters": {
+        "action": "store_true",
+        "help": "start a new interpreter for each job, instead of forking a process that has imported the framework",
+    },
+    "--rehash": {"action": "store_true", "help": "read every file of the data sets, even if it looks unchanged"},
+    "--accept-code": {
+        "metavar": "REV",
+        "help": "treat the code as equal to that of this commit, so that its finished jobs count as done; recorded",
+    },
+    "--envs": {
+        "metavar": "DIR",
+        "help": "folder of environments (default: .venvs beside the adapters, or your data folder)",
+    },
+}
+"""Arguments that several commands take."""
+
+
+def add_shared(parser: ArgumentParser, *names: str) -> None:
+    """Add arguments of `SHARED`, in this order."""
+    for name in names:
+        parser.add_argument(name, **SHARED[name])
+
+
 def common() -> ArgumentParser:
     """Return a parent parser with what every command takes."""
     parser = ArgumentParser(add_help=False)
@@ -46,22 +74,6 @@ def common() -> ArgumentParser:
         text = f"folder with further {kind}, one file each; repeatable"
         parser.add_argument(f"--{kind}", action="append", metavar="DIR", help=text)
     return parser
-
-
-def add_suite(parser: ArgumentParser) -> None:
-    """Add the argument that names the suite by its file."""
-    parser.add_argument("suite", metavar="SUITE.yaml")
-
-
-def add_run_choice(parser: ArgumentParser) -> None:
-    """Add the flags that say which run, and which of its cases."""
-    parser.add_argument("run", nargs="?", metavar="RUN", help="folder or name of a run (default: the newest)")
-    add_case(parser)
-
-
-def add_case(parser: ArgumentParser) -> None:
-    """Add the flags that say which cases."""
-    parser.add_argument("--case", metavar="PATTERN", help="only cases with this id or model label; * and ? allowed")
 
 
 def print_progress(line: str) -> None:
@@ -81,18 +93,9 @@ def opened_run(options: Namespace) -> tuple[RunFolder, Path]:
 
 def add_selection(parser: ArgumentParser) -> None:
     """Add the flags that say which cases and which of their jobs."""
-    add_case(parser)
+    add_shared(parser, "--case")
     parser.add_argument("--only", dest="case", action=Renamed, const="--case PATTERN", help=argparse.SUPPRESS)
     parser.add_argument("--kind", action="append", choices=JOB_KINDS, help="only jobs of this kind; repeatable")
-
-
-def add_start(parser: ArgumentParser) -> None:
-    """Add the flags that say how workers start."""
-    parser.add_argument(
-        "--fresh-interpreters",
-        action="store_true",
-        help="start a new interpreter for each job, instead of forking a process that has imported the framework",
-    )
 
 
 def add_executor(parser: ArgumentParser) -> None:
@@ -141,22 +144,6 @@ def executor_of_flags(options: Namespace, tell: Callable[[str], None]) -> Execut
     )
 
 
-def add_rehash(parser: ArgumentParser) -> None:
-    """Add the flags that say whether files that look unchanged are read."""
-    parser.add_argument(
-        "--rehash", action="store_true", help="read every file of the data sets, even if it looks unchanged"
-    )
-
-
-def add_accept_code(parser: ArgumentParser) -> None:
-    """Whose code the present one is taken to be equal to."""
-    parser.add_argument(
-        "--accept-code",
-        metavar="REV",
-        help="treat the code as equal to that of this commit, so that its finished jobs count as done; recorded",
-    )
-
-
 def add_interpreters(parser: ArgumentParser) -> None:
     """Add the flags that say which Python runs which adapter; `interpreters_of` reads it."""
     add_repeated(
@@ -168,16 +155,7 @@ def add_interpreters(parser: ArgumentParser) -> None:
     add_repeated(
         parser, "--env", "ADAPTER", "run an adapter in the environment that bench env create made for it; repeatable"
     )
-    add_envs(parser)
-
-
-def add_envs(parser: ArgumentParser) -> None:
-    """Add the flags that say where environments of adapters lie."""
-    parser.add_argument(
-        "--envs",
-        metavar="DIR",
-        help="folder of environments (default: .venvs beside the adapters, or your data folder)",
-    )
+    add_shared(parser, "--envs")
 
 
 def add_sources(parser: ArgumentParser) -> None:

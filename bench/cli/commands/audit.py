@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from bench.cli.arguments import opened_run, print_progress
+from bench.cli.arguments import add_shared, opened_run, print_progress
 
 HELP = "recompute every number of a run from its raw results, and list the differences"
 GROUP, ORDER = "compare models", 6
@@ -15,8 +15,7 @@ SHOWN = 20
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("run", nargs="?", metavar="RUN", help="folder or name of a run (default: the newest)")
-    parser.add_argument("--suite", help="use the newest run of this suite")
+    add_shared(parser, "run", "--suite")
     parser.add_argument(
         "--allowed-signers",
         metavar="FILE",

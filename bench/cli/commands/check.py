@@ -7,14 +7,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.cli.arguments import (
-    add_accept_code,
-    add_interpreters,
-    add_rehash,
-    add_suite,
-    interpreters_of,
-    print_progress,
-)
+from bench.cli.arguments import add_interpreters, add_shared, interpreters_of, print_progress
 
 if TYPE_CHECKING:
     from bench.records.store.layout import RunFolder
@@ -27,10 +20,9 @@ RESULTS_AT_URL = True
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    add_suite(parser)
+    add_shared(parser, "suite")
     add_interpreters(parser)
-    add_rehash(parser)
-    add_accept_code(parser)
+    add_shared(parser, "--rehash", "--accept-code")
 
 
 def execute(options: Namespace) -> int:

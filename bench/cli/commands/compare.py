@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from bench.cli.arguments import add_interpreters, add_repeated, add_start, interpreters_of
+from bench.cli.arguments import add_interpreters, add_repeated, add_shared, interpreters_of
 
 HELP = "compare runs, cases or a stored baseline, and gate a change"
 GROUP, ORDER = "compare models", 4
@@ -41,7 +41,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--save-baseline", metavar="FILE.zip", help="store the last side as a baseline, for later comparisons"
     )
-    add_start(parser)
+    add_shared(parser, "--fresh-interpreters")
     add_interpreters(parser)
 
 

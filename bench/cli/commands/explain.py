@@ -5,17 +5,16 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from bench.cli.arguments import add_case
+from bench.cli.arguments import add_shared
 
 HELP = "explain where each model's time goes and where its errors lie"
 GROUP, ORDER = "compare models", 5
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("run", nargs="?", metavar="RUN", help="folder or name of a run (default: the newest)")
+    add_shared(parser, "run")
     parser.add_argument("model", nargs="?", metavar="MODEL", help="only this model, like --case; * and ? allowed")
-    add_case(parser)
-    parser.add_argument("--suite", help="use the newest run of this suite")
+    add_shared(parser, "--case", "--suite")
     parser.add_argument("--run-time", action="store_true", help="instead: where the wall time of the run itself went")
 
 

@@ -6,7 +6,7 @@ import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from bench.cli.arguments import add_run_choice
+from bench.cli.arguments import add_shared
 
 HELP = "write the predictions of a run as COCO, panoptic, PNG or YOLO files"
 GROUP, ORDER = "compare models", 6
@@ -15,7 +15,7 @@ FORMATS = ("coco", "panoptic", "png", "yolo")
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    add_run_choice(parser)
+    add_shared(parser, "run", "--case")
     parser.add_argument("--format", required=True, choices=FORMATS, help="form of the files")
     parser.add_argument("--out", required=True, metavar="DIR", help="new or empty folder; one below it for each case")
 

@@ -8,7 +8,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.cli.arguments import add_case, add_interpreters, add_repeated, interpreters_of, positive, share
+from bench.cli.arguments import add_interpreters, add_repeated, add_shared, interpreters_of, positive, share
 from bench.cli.deprecated import Renamed
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--run", action=Renamed, const="bench predict RUN --case PATTERN IMAGE …", help=argparse.SUPPRESS
     )
-    add_case(parser)
+    add_shared(parser, "--case")
     parser.add_argument("--weights", metavar="PATH", help="weights file; segbench's own files carry class names")
     parser.add_argument("--classes", metavar="FILE.yaml", help="class names for other weights, in output order")
     parser.add_argument("--threshold", type=float, metavar="T", help="threshold for sigmoid heads, 0 to 1")

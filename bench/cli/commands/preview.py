@@ -6,14 +6,14 @@ import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from bench.cli.arguments import add_interpreters, add_suite, interpreters_of
+from bench.cli.arguments import add_interpreters, add_shared, interpreters_of
 
 HELP = "draw a suite's training images as its recipes augment them"
 GROUP, ORDER = "your data", 2
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    add_suite(parser)
+    add_shared(parser, "suite")
     parser.add_argument("--out", required=True, metavar="DIR", help="folder for the contact sheets")
     parser.add_argument("--images", type=int, default=4, metavar="N", help="images a sheet (default: 4)")
     add_interpreters(parser)

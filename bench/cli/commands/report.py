@@ -8,7 +8,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.cli.arguments import add_run_choice, opened_run, share
+from bench.cli.arguments import add_shared, opened_run, share
 from bench.cli.deprecated import Renamed
 
 if TYPE_CHECKING:
@@ -21,9 +21,9 @@ RESULTS_AT_URL = True
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    add_run_choice(parser)
+    add_shared(parser, "run", "--case")
     parser.add_argument("--run", dest="old_run", action=Renamed, const="bench report RUN", help=argparse.SUPPRESS)
-    parser.add_argument("--suite", help="use the newest run of this suite")
+    add_shared(parser, "--suite")
     parser.add_argument(
         "--as",
         "--form",

@@ -8,14 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.cli.arguments import (
-    add_interpreters,
-    add_run_choice,
-    add_sources,
-    add_start,
-    interpreters_of,
-    search_adapters_of,
-)
+from bench.cli.arguments import add_interpreters, add_shared, add_sources, interpreters_of, search_adapters_of
 
 if TYPE_CHECKING:
     from bench.records.store.views import RunView
@@ -28,7 +21,7 @@ GROUP, ORDER = "compare models", 5
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    add_run_choice(parser)
+    add_shared(parser, "run", "--case")
     parser.add_argument("old_case", nargs="?", help=argparse.SUPPRESS)
     parser.add_argument("--dry-run", action="store_true", help="show what differs and what would run; run nothing")
     parser.add_argument("--retrain", action="store_true", help="train again, instead of taking the weights of the run")
@@ -49,7 +42,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         help="allowed score change on a GPU (default: 0.001)",
     )
     add_sources(parser)
-    add_start(parser)
+    add_shared(parser, "--fresh-interpreters")
     add_interpreters(parser)
 
 

@@ -11,13 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.cli.arguments import (
-    add_accept_code,
     add_executor,
     add_interpreters,
-    add_rehash,
     add_selection,
-    add_start,
-    add_suite,
+    add_shared,
     executor_of_flags,
     interpreters_of,
 )
@@ -41,14 +38,13 @@ RESULTS_AT_URL = True
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    add_suite(parser)
+    add_shared(parser, "suite")
     parser.add_argument("--new", action="store_true", help="start a new run instead of resuming the latest")
     add_selection(parser)
-    add_start(parser)
+    add_shared(parser, "--fresh-interpreters")
     add_executor(parser)
     add_interpreters(parser)
-    add_rehash(parser)
-    add_accept_code(parser)
+    add_shared(parser, "--rehash", "--accept-code")
     parser.add_argument(
         "--json-progress", action="store_true", help="progress as JSON lines on standard error, for programs"
     )

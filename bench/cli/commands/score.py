@@ -7,7 +7,7 @@ from contextlib import closing
 from functools import partial
 from pathlib import Path
 
-from bench.cli.arguments import add_run_choice
+from bench.cli.arguments import add_shared
 from bench.cli.commands import _scored_files
 
 HELP = "score the predictions of a run again, or files of predictions without a model"
@@ -15,8 +15,7 @@ GROUP, ORDER = "compare models", 4
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    add_run_choice(parser)
-    parser.add_argument("--suite", help="use the newest run of this suite")
+    add_shared(parser, "run", "--case", "--suite")
     parser.add_argument(
         "--dialects",
         action="store_true",

@@ -5,13 +5,14 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
+from bench.cli.arguments import add_shared
+
 HELP = "write the hashes of a run's files to a text file, and sign it"
 GROUP, ORDER = "compare models", 7
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("run", nargs="?", metavar="RUN", help="folder or name of a run (default: the newest)")
-    parser.add_argument("--suite", help="use the newest run of this suite")
+    add_shared(parser, "run", "--suite")
     parser.add_argument("--key", metavar="FILE", help="sign with this SSH key (default: only seal)")
 
 

@@ -8,7 +8,7 @@ from argparse import ArgumentParser, Namespace
 from dataclasses import replace
 from pathlib import Path
 
-from bench.cli.arguments import add_envs
+from bench.cli.arguments import add_shared
 from bench.cli.commands.env._choice import add_builds, environment_of, sources_of
 
 HELP = "make the environment of an adapter"
@@ -24,7 +24,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--again", action="store_true", help="create it again even if it is ready")
     add_builds(parser)
-    add_envs(parser)
+    add_shared(parser, "--envs")
 
 
 def execute(options: Namespace) -> int:

@@ -6,7 +6,7 @@ import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from bench.cli.arguments import add_envs
+from bench.cli.arguments import add_shared
 
 HELP = "list packages with licences, and known vulnerabilities by a local database"
 ORDER = 6
@@ -17,7 +17,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--vulnerabilities", metavar="OSV.json", help="OSV entries: a JSON file, a folder, or a ZIP; exit 1 for a match"
     )
-    add_envs(parser)
+    add_shared(parser, "--envs")
 
 
 def execute(options: Namespace) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING
 
-from bench.cli.arguments import add_envs
+from bench.cli.arguments import add_shared
 
 if TYPE_CHECKING:
     from bench.run.environments.environment import Environment
@@ -15,7 +15,7 @@ ORDER = 2
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    add_envs(parser)
+    add_shared(parser, "--envs")
 
 
 def execute(options: Namespace) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 
-from bench.cli.arguments import add_envs
+from bench.cli.arguments import add_shared
 from bench.cli.commands.env._choice import add_builds, environment_of, sources_of
 
 HELP = "lock the installed packages, with hashes"
@@ -14,7 +14,7 @@ ORDER = 3
 def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("adapter", metavar="ADAPTER")
     add_builds(parser)
-    add_envs(parser)
+    add_shared(parser, "--envs")
 
 
 def execute(options: Namespace) -> int:

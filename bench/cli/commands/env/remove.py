@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 
-from bench.cli.arguments import add_envs
+from bench.cli.arguments import add_shared
 
 HELP = "remove an environment; its lock stays"
 ORDER = 4
@@ -12,7 +12,7 @@ ORDER = 4
 
 def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("adapter", metavar="NAME", help="name of an environment (see: bench env list)")
-    add_envs(parser)
+    add_shared(parser, "--envs")
 
 
 def execute(options: Namespace) -> int:

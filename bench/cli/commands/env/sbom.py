@@ -7,7 +7,7 @@ import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from bench.cli.arguments import add_envs
+from bench.cli.arguments import add_shared
 
 HELP = "print the packages with versions and licences (CycloneDX)"
 ORDER = 5
@@ -15,7 +15,7 @@ ORDER = 5
 
 def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("adapter", nargs="?", metavar="ADAPTER", help="adapter (default: the interpreter of bench)")
-    add_envs(parser)
+    add_shared(parser, "--envs")
 
 
 def execute(options: Namespace) -> int:
