@@ -141,6 +141,56 @@ class NetworkOptions(Options):
     weights_key: str | None = None
 
 
+class ObjectOptions(NetworkOptions):
+    """Options of every network that finds objects.
+
+    Attributes:
+        input: The preprocessing that the weights were trained with; with a `size` images are fitted into it.
+        score_threshold: Instances with a lower score are left out. COCO's AP wants nearly all of them.
+        detections: Largest number of instances per image.
+        short_edge, max_size: Without a target's `image_size`, images are scaled until the short side has `short_edge`
+            pixels, or the long one `max_size`; None keeps their own size.
+        clip_gradients: Largest norm of all gradients together where the recipe sets none; None does not clip.
+    """
+
+    input: ObjectInput | None = None
+    score_threshold: float = Field(default=0.001, ge=0, le=1)
+    detections: int = Field(default=100, ge=1)
+    short_edge: int | None = Field(default=None, ge=1)
+    max_size: int = Field(default=1333, ge=1)
+    clip_gradients: float | None = Field(default=5.0, gt=0)
+
+    @model_validator(mode="after")
+    def _size_is_small_enough(self) -> ObjectOptions:
+        if self.short_edge is not None and self.short_edge > self.max_size:
+            raise ValueError(f"option 'short_edge' ({self.short_edge}) is above 'max_size' ({self.max_size})")
+        return self
+
+
+class RegionOptions(ObjectOptions):
+    """Options of every network that looks at regions of a feature pyramid, as Mask R-CNN does.
+
+    Attributes:
+        fpn_channels: Channels of the feature pyramid.
+        anchor_sizes: Side of the anchors on each pyramid level, pixels of the network's input.
+        anchor_ratios: Height over width of the anchors.
+        rpn_batch, roi_batch: Sampled anchors and proposals per training image.
+        proposals_train, proposals_test: Proposals that are kept after their non-maximum suppression, in training and in
+            prediction.
+        box_head_channels, mask_head_channels: Widths of the two heads.
+    """
+
+    fpn_channels: int = Field(default=64, ge=1)
+    anchor_sizes: list[int] = Field(default=[8, 16, 32, 64, 96], min_length=5, max_length=5)
+    anchor_ratios: list[float] = Field(default=[1.0], min_length=1)
+    rpn_batch: int = Field(default=256, ge=1)
+    roi_batch: int = Field(default=512, ge=1)
+    proposals_train: int = Field(default=2000, ge=1)
+    proposals_test: int = Field(default=1000, ge=1)
+    box_head_channels: int = Field(default=256, ge=1)
+    mask_head_channels: int = Field(default=64, ge=1)
+
+
 OUTSIDE_THE_NETWORK = frozenset({"input", "weights_key", "threshold", "background_output"})
 """Options that do not decide what weights mean; one more output shows by itself, in their shapes."""
 

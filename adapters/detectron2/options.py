@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import Field, JsonValue, field_validator, model_validator
 
-from adapters._torch.options import ObjectInput, Options, option_errors, refuse_in_input
+from adapters._torch.options import ObjectInput, RegionOptions, option_errors, refuse_in_input
 from bench.records import ModelSpec, TaskKind
 from bench.records.abilities import Abilities
 
@@ -33,12 +33,11 @@ class Detectron2Input(ObjectInput):
         return self
 
 
-class Detectron2Options(Options):
+class Detectron2Options(RegionOptions):
     """Options of a model config.
 
     Attributes:
         input: The preprocessing that the weights were trained with, where it is not that of `config`.
-        weights_key: Key under which the tensors lie in the file of `weights`; the moving average is taken if left out.
         architecture: Kind of network that is built.
         config: A file of Detectron2's model zoo to start from, for example
             `COCO-InstanceSegmentation/mask_rcnn_R_50_FPN_3x.yaml`, or the path of the config.yaml that a
@@ -48,18 +47,9 @@ class Detectron2Options(Options):
         backbone_depth: Layers of the ResNet.
         norm: Normalisation of backbone, pyramid and heads; an empty string is none.
         stride: `fcn`: stride of the finest score map: 32, 16 or 8 as in FCN-32s, -16s and -8s.
-        fpn_channels: Channels of the feature pyramid.
         head_channels: Channels of the convolutions of the semantic head.
         aspp_channels, aspp_dilations: `deeplabv3plus` and `panoptic_deeplab`: channels and dilations of the atrous
             spatial pyramid pooling.
-        anchor_sizes: Side of the anchors on each pyramid level, pixels of the network's input.
-        anchor_ratios: Height over width of the anchors.
-        rpn_batch, roi_batch: Sampled anchors and proposals per training image.
-        proposals_train, proposals_test: Proposals that are kept after their non-maximum suppression, in training and in
-            prediction.
-        box_head_channels, mask_head_channels: Widths of the two heads.
-        score_threshold: Instances with a lower score are left out. COCO's AP wants nearly all of them.
-        detections: Largest number of instances per image.
         combine_overlap, combine_stuff_area, combine_score: `panoptic_fpn`: an instance that lies by
             more than this share on surer ones is dropped; stuff of fewer pixels of the original
             image is; an instance below this score is. They decide the PQ: they stand in every
@@ -72,31 +62,22 @@ class Detectron2Options(Options):
             times as much in the semantic loss.
         short_edge, max_size: Detectron2's sizing, used where the target has no `image_size`; with a
             `config` of one's own that of its INPUT.
-        clip_gradients: Largest norm of all gradients together; None does not clip.
     """
 
     input: Detectron2Input | None = None
-    weights_key: str | None = None
     architecture: Literal["fcn", "semantic_fpn", "deeplabv3plus", "mask_rcnn", "panoptic_fpn", "panoptic_deeplab"]
     config: str | None = None
     overrides: dict[str, JsonValue] = {}
     backbone_depth: Literal[18, 34, 50, 101] = 18
     norm: Literal["BN", "GN", "SyncBN", "FrozenBN", ""] = "BN"
     stride: Literal[8, 16, 32] = 8
-    fpn_channels: int = Field(default=64, ge=1)
     head_channels: int = Field(default=64, ge=1)
     aspp_channels: int = Field(default=128, ge=1)
     aspp_dilations: list[int] = Field(default=[2, 4, 6], min_length=3, max_length=3)
-    anchor_sizes: list[int] = Field(default=[8, 16, 32, 64, 96], min_length=5, max_length=5)
-    anchor_ratios: list[float] = [1.0]
     rpn_batch: int = Field(default=64, ge=1)
     roi_batch: int = Field(default=32, ge=1)
     proposals_train: int = Field(default=200, ge=1)
     proposals_test: int = Field(default=60, ge=1)
-    box_head_channels: int = Field(default=256, ge=1)
-    mask_head_channels: int = Field(default=64, ge=1)
-    score_threshold: float = Field(default=0.001, ge=0, le=1)
-    detections: int = Field(default=100, ge=1)
     combine_overlap: float = Field(default=0.5, ge=0, le=1)
     combine_stuff_area: int = Field(default=64, ge=0)
     combine_score: float = Field(default=0.3, ge=0, le=1)
@@ -106,15 +87,6 @@ class Detectron2Options(Options):
     centers: int = Field(default=200, ge=1)
     small_area: int = Field(default=256, ge=0)
     small_weight: int = Field(default=3, ge=1)
-    short_edge: int | None = Field(default=None, ge=1)
-    max_size: int = Field(default=1333, ge=1)
-    clip_gradients: float | None = Field(default=5.0, gt=0)
-
-    @model_validator(mode="after")
-    def _size_is_small_enough(self) -> Detectron2Options:
-        if self.short_edge is not None and self.short_edge > self.max_size:
-            raise ValueError(f"option 'short_edge' ({self.short_edge}) is above 'max_size' ({self.max_size})")
-        return self
 
     @field_validator("center_nms")
     @classmethod

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from adapters._torch.options import HeadOptions, NetworkOptions, ObjectInput, option_errors
+from adapters._torch.options import HeadOptions, RegionOptions, option_errors
 from bench.records import ModelSpec
 from bench.records.abilities import Abilities
 
@@ -51,11 +51,10 @@ SMALL_ONLY = (
 """Options that the published networks fix."""
 
 
-class MaskRCNNOptions(NetworkOptions):
+class MaskRCNNOptions(RegionOptions):
     """Options that a model config or a suite may set.
 
     Attributes:
-        input: The preprocessing that the weights were trained with; with a `size` images are fitted into it.
         network: torchvision's name, or `maskrcnn_small`: its pieces on a narrow pyramid, with batch
             normalisation and nothing frozen, which trains from scratch.
         pretrained: `coco` downloads the published weights of all of the network, which answer with COCO's own
@@ -63,45 +62,18 @@ class MaskRCNNOptions(NetworkOptions):
         backbone_weights: `default` downloads those of the backbone, most of which the first network
             then freezes; None starts from scratch.
         backbone: `maskrcnn_small`: the ResNet.
-        fpn_channels, box_head_channels, mask_head_channels: `maskrcnn_small`: widths.
-        anchor_sizes: `maskrcnn_small`: side of the anchors on each pyramid level, pixels of the
-            network's input.
-        anchor_ratios: `maskrcnn_small`: height over width of the anchors.
-        rpn_batch, roi_batch: Sampled anchors and proposals per training image.
-        proposals_train, proposals_test: Proposals that are kept after their non-maximum suppression, in training and in
-            prediction.
-        score_threshold: Instances with a lower score are left out. COCO's AP wants nearly all of
-            them; torchvision's own default is 0.05.
+        fpn_channels, box_head_channels, mask_head_channels, anchor_sizes, anchor_ratios: `maskrcnn_small` alone.
+        score_threshold: As of the others; torchvision's own default is 0.05.
         nms_threshold: IoU of boxes above which the less sure one of a class is left out.
-        detections: Largest number of instances per image.
-        short_edge, max_size: torchvision's sizing, used where the target has no `image_size`; None
-            keeps each image's size.
         bn_momentum: Momentum of every batch normalisation.
-        clip_gradients: Largest norm of all gradients together, where a recipe has none; None does
-            not clip.
     """
 
-    input: ObjectInput | None = None
     network: Literal["maskrcnn_resnet50_fpn", "maskrcnn_resnet50_fpn_v2", "maskrcnn_small"]
     pretrained: Literal["coco"] | None = None
     backbone_weights: Literal["default"] | None = None
     backbone: Literal["resnet18", "resnet34", "resnet50"] = "resnet18"
-    fpn_channels: int = Field(default=64, ge=1)
-    box_head_channels: int = Field(default=256, ge=1)
-    mask_head_channels: int = Field(default=64, ge=1)
-    anchor_sizes: list[int] = Field(default=[8, 16, 32, 64, 96], min_length=5, max_length=5)
-    anchor_ratios: list[float] = Field(default=[1.0], min_length=1)
-    rpn_batch: int = Field(default=256, ge=1)
-    roi_batch: int = Field(default=512, ge=1)
-    proposals_train: int = Field(default=2000, ge=1)
-    proposals_test: int = Field(default=1000, ge=1)
-    score_threshold: float = Field(default=0.001, ge=0, le=1)
     nms_threshold: float = Field(default=0.5, gt=0, le=1)
-    detections: int = Field(default=100, ge=1)
-    short_edge: int | None = Field(default=None, ge=1)
-    max_size: int = Field(default=1333, ge=1)
     bn_momentum: float = Field(default=0.1, gt=0, le=1)
-    clip_gradients: float | None = Field(default=5.0, gt=0)
 
     @model_validator(mode="after")
     def _fits_the_network(self) -> MaskRCNNOptions:
@@ -110,8 +82,6 @@ class MaskRCNNOptions(NetworkOptions):
             raise ValueError(f"option '{fixed[0]}' belongs to 'network: {SMALL}'; {self.network} fixes it")
         if self.network == SMALL and self.pretrained is not None:
             raise ValueError(f"option 'pretrained' is for the published networks; '{SMALL}' has no weights")
-        if self.short_edge is not None and self.short_edge > self.max_size:
-            raise ValueError(f"option 'short_edge' ({self.short_edge}) is above 'max_size' ({self.max_size})")
         return self
 
 

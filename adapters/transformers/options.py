@@ -10,7 +10,7 @@ from adapters._torch.options import (
     OUTSIDE_THE_NETWORK,
     HeadOptions,
     NetworkOptions,
-    ObjectInput,
+    ObjectOptions,
     Options,
     option_errors,
 )
@@ -35,11 +35,10 @@ READING = frozenset(
 """Options that feed, train or read a network; weights that were trained with one value serve any other."""
 
 
-class UniversalOptions(NetworkOptions):
+class UniversalOptions(ObjectOptions):
     """Options of a model config; the defaults are a small network that learns from scratch on a CPU.
 
     Attributes:
-        input: The preprocessing that the weights were trained with; with a `size` images are fitted into it.
         architecture: Kind of network that is built.
         pretrained: Folder that `save_pretrained` wrote, or a name on the model hub: its configuration,
             and its weights, those of the classifier only where it has as many classes. The options
@@ -59,17 +58,11 @@ class UniversalOptions(NetworkOptions):
         groups: `rf_detr`: sets of queries that learn side by side; the first one answers.
         upscale_blocks: `eomt`: how often the tokens' grid is doubled before masks are made.
         train_points: Points of a mask that the loss of all but `maskformer` looks at.
-        clip_gradients: Largest norm of all gradients together where the recipe sets none; None leaves them.
-        score_threshold, detections: Instances: lowest score, and largest number per image. COCO's AP
-            wants nearly all of them.
         object_score: Panoptic: a query below this probability of its class is left out.
         mask_threshold: Panoptic: a pixel below this probability of its query's mask stays void.
         overlap: Panoptic: a query that keeps less than this share of its mask is left out.
-        short_edge, max_size: Without a target's `image_size`, images are scaled until the short
-            side has `short_edge` pixels, or the long one `max_size`; None keeps their own size.
     """
 
-    input: ObjectInput | None = None
     architecture: Literal["mask2former", "maskformer", "oneformer", "eomt", "eomt_dinov3", "rf_detr"]
     pretrained: str | None = None
     backbone: Literal["resnet18", "resnet50", "resnet101", "swin_tiny", "swin_small", "swin_base", "swin_large"] = (
@@ -90,12 +83,9 @@ class UniversalOptions(NetworkOptions):
     train_points: int = Field(default=1024, ge=1)
     clip_gradients: float | None = Field(default=0.01, gt=0)
     score_threshold: float = Field(default=0.0, ge=0, le=1)
-    detections: int = Field(default=100, ge=1)
     object_score: float = Field(default=0.8, ge=0, le=1)
     mask_threshold: float = Field(default=0.5, ge=0, le=1)
     overlap: float = Field(default=0.8, ge=0, le=1)
-    short_edge: int | None = Field(default=None, ge=1)
-    max_size: int = Field(default=1333, ge=1)
 
     @model_validator(mode="after")
     def _shapes_fit(self) -> UniversalOptions:
@@ -109,8 +99,6 @@ class UniversalOptions(NetworkOptions):
                 f"option 'canvas' ({self.canvas}) must be a multiple of 'patch' ({self.patch}) times 'windows' "
                 f"({self.windows})"
             )
-        if self.short_edge is not None and self.short_edge > self.max_size:
-            raise ValueError(f"option 'short_edge' ({self.short_edge}) is above 'max_size' ({self.max_size})")
         return self
 
     def shape(self) -> dict[str, JsonValue]:
