@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import torch
@@ -16,7 +17,13 @@ from adapters._torch.casts import cast_weights
 from bench.adapter import BaseAdapter, DeviceTimer, package_versions
 from bench.errors import Unsupported
 from bench.records import Operations, Precision, Runtime, Target
+from bench.records.flag import Flag
 from bench.records.predictions import RgbImage
+
+if TYPE_CHECKING:
+    from adapters._torch.input import InputContract
+    from adapters._torch.matching import LoadedWeights
+    from adapters._torch.runtimes.runtime import Runtime as Pass
 
 AMPERE = (8, 0)
 """Lowest CUDA compute capability with TF32 and bf16 arithmetic."""
@@ -219,14 +226,17 @@ class OnTorchDevice(BaseAdapter):
     """The part of `bench.adapter.BaseAdapter` that is the same for every network on a torch device.
 
     An adapter that inherits from it calls `open` in `build`, and `ready` with its network; where
-    `infer` is not torch's own it keeps the packages of what makes it as `_runtime_packages`.
+    `infer` is not torch's own it keeps what makes it as `_runtime`.
     """
 
     _device: torch.device
     _target: Target
     _streams: dict[str, torch.cuda.Stream]
     _calibration: tuple[RgbImage, ...] = ()
-    _runtime_packages: tuple[str, ...] = ()
+    _network: Any
+    _contract: InputContract
+    _loaded: LoadedWeights | None = None
+    _runtime: Pass | None = None
     training_follows: bool = False
     """Set before `build` where `train` is called after it: weights may then be drawn anew where they do not fit."""
 
@@ -237,6 +247,7 @@ class OnTorchDevice(BaseAdapter):
             Unsupported: If the device, or its arithmetic, cannot be had here.
         """
         self._target, self._device = target, open_device(target.device)
+        self._asked_size = target.image_size
         self._streams = {}
         self.stages_overlap = self._device.type == "cuda"  # no stage keeps anything of a batch in the adapter
         self.check_precision(self._device, target.precision, target.runtime)
@@ -323,9 +334,22 @@ class OnTorchDevice(BaseAdapter):
 
         return operations_of(self, images)
 
+    def doubts(self, images: Sequence[RgbImage]) -> tuple[Flag, ...]:
+        """Return what the runtime doubts of the network."""
+        return self._runtime.doubts() if self._runtime is not None else ()
+
+    def describe(self) -> dict[str, JsonValue]:
+        """Return facts of the built network, of its preprocessing, and of how its weights were read."""
+        facts = describe(self._network.module, self._device)
+        facts = facts if self._runtime is None else self._runtime.describe(facts)
+        facts["input_contract"] = self._contract.as_json(self._asked_size)
+        if self._loaded is not None:
+            facts["weights_read"] = self._loaded.as_json()
+        return facts
+
     def versions(self) -> dict[str, str]:
         """Return versions of the adapter's packages, of what makes the pass, and of CUDA if torch is built for it."""
-        found = package_versions([*self.packages, *self._runtime_packages])
+        found = package_versions([*self.packages, *(self._runtime.packages if self._runtime is not None else ())])
         if torch.version.cuda is not None:
             found["cuda"] = torch.version.cuda
             found["cudnn"] = str(torch.backends.cudnn.version())

@@ -23,7 +23,7 @@ from adapters._torch.input import IMAGENET, InputContract, input_options, sized
 from adapters._torch.matching import LoadedWeights
 from adapters._torch.network import SemanticNetwork
 from adapters._torch.output_values import contradiction
-from adapters._torch.runtimes.runtime import RUNTIMES, Pass, fixed_size, open_runtime
+from adapters._torch.runtimes.runtime import RUNTIMES, Pass, Runtime, fixed_size, open_runtime
 from adapters._torch.to_host import to_host
 from adapters._torch.tta import by_content, target_forward
 from adapters._torch.weights import load_weights, refuse_inverted
@@ -92,6 +92,8 @@ class SemanticAdapter(devices.OnTorchDevice):
     """
 
     runtimes = RUNTIMES
+    _runtime: Runtime
+    _network: SemanticNetwork
     takes_bands = False
     imported_to_train = ("adapters._torch.training.semantic", "adapters._torch.training.transforms")
     takes_floats = True
@@ -120,7 +122,6 @@ class SemanticAdapter(devices.OnTorchDevice):
         if self._seen_task.channels != 3 and target.runtime != "eager":
             raise Unsupported(f"runtime {target.runtime} exports networks for RGB alone; use eager for other bands")
         self._model, self._task, self._weights = model, task, weights
-        self._asked_size = target.image_size
         self.open(target)
         self._network = self._fresh_network(devices.UNTRAINED_SEED)
         if self._network.unfit is not None and weights is None and not self.training_follows:
@@ -132,7 +133,6 @@ class SemanticAdapter(devices.OnTorchDevice):
         calibration = tuple(self.preprocess([image]).pixels for image in self._calibration)
         whole = Pass(self._network.module, self._network.architecture, fixed_size(target), calibration=calibration)
         self._runtime = open_runtime(whole, target, self._device)
-        self._runtime_packages = self._runtime.packages
         self._several_passes = target_forward(self._runtime, target, head=self._network.head)
 
     def _fresh_network(self, seed: int) -> SemanticNetwork:
@@ -278,13 +278,8 @@ class SemanticAdapter(devices.OnTorchDevice):
         return (Flag(name="input_unlike_training", seen=found, advice=advice),)
 
     def describe(self) -> dict[str, JsonValue]:
-        """Return facts of the built network."""
-        facts = self._runtime.describe(devices.describe(self._network.module, self._device))
-        facts["input_contract"] = self._contract.as_json(self._asked_size)
-        facts["output_rule"] = self._network.head.rule
-        if self._loaded is not None:
-            facts["weights_read"] = self._loaded.as_json()
-        return facts
+        """Return facts of the built network, and the rule by which its outputs name classes."""
+        return {**super().describe(), "output_rule": self._network.head.rule}
 
 
 def loaded_network(

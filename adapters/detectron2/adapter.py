@@ -18,7 +18,6 @@ from adapters._torch import device as devices
 from adapters._torch.fitting import place
 from adapters._torch.images import move_images, scaled_size
 from adapters._torch.input import InputContract, refuse_other_training, sized
-from adapters._torch.matching import LoadedWeights
 from adapters._torch.options import read_options
 from adapters._torch.tta import refuse_objects_in_several_passes
 from adapters._torch.weights import load_weights
@@ -69,6 +68,7 @@ class Adapter(devices.OnTorchDevice):
     """Networks of `adapters/detectron2/models`; see `adapters.detectron2.stages` for where a pass is cut."""
 
     fetches_weights = True
+    _network: Detectron2Network
     packages = ("torch", "torchvision", "numpy", "fvcore")
     why_eager_alone = NO_GRAPH
     imported_to_build = tuple(
@@ -97,7 +97,6 @@ class Adapter(devices.OnTorchDevice):
         self.ready(self._network.module)
         from adapters.detectron2.stages import stages_of
 
-        self._asked_size = target.image_size
         self._target = target = sized(target, self._contract, model.label)
         self._stages: Any = stages_of(task.kind, self._network.module, self._labels, target)
 
@@ -111,7 +110,7 @@ class Adapter(devices.OnTorchDevice):
         with warnings.catch_warnings(), devices.seeded(seed):
             warnings.simplefilter("ignore")  # the framework's own, about torch.jit and meshgrid
             network = self._configured_network()
-        self._loaded: LoadedWeights | None = None
+        self._loaded = None
         if self._weights is not None and self._weights.suffix not in (".pkl", ".pyth"):
             key = self._options.weights_key
             self._loaded = load_weights(network, self._weights, label=self._model.label, weights_key=key)
@@ -239,16 +238,10 @@ class Adapter(devices.OnTorchDevice):
         return probabilities
 
     def describe(self) -> dict[str, JsonValue]:
-        """Return facts of the built network."""
-        facts = devices.describe(self._network.module, self._device)
-        short_edge, longest = self._sizing
-        sides: list[JsonValue] = [short_edge, longest]
-        sized_by: dict[str, JsonValue] = {"short_edge": sides}
-        if self._target.image_size or short_edge is None:
-            sized_by = {}
-        facts["input_contract"] = {**self._contract.as_json(self._asked_size), **sized_by}
-        if self._loaded is not None:
-            facts["weights_read"] = self._loaded.as_json()
+        """Return facts of the built network, and how it sizes images where the target has no size."""
+        facts, (short_edge, longest) = super().describe(), self._sizing
+        if not self._target.image_size and short_edge is not None:
+            facts["input_contract"] = {**self._contract.as_json(self._asked_size), "short_edge": [short_edge, longest]}
         return facts
 
     def versions(self) -> dict[str, str]:

@@ -8,14 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import JsonValue
 from torchvision.models.detection.image_list import ImageList
 
 from adapters._torch import device as devices
 from adapters._torch.fitting import Placement, place
 from adapters._torch.images import move_images
 from adapters._torch.input import IMAGENET, refuse_other_training, sized
-from adapters._torch.matching import LoadedWeights
 from adapters._torch.options import read_options
 from adapters._torch.tta import refuse_objects_in_several_passes
 from adapters._torch.weights import load_weights
@@ -47,6 +45,8 @@ class FoundFields:
 class DetectionAdapter(devices.OnTorchDevice):
     """Mask R-CNN; see `adapters.torchvision.stages` for where a pass is cut."""
 
+    _network: MaskRCNNNetwork
+
     packages = ("torch", "torchvision", "lightning", "numpy", "opencv-python-headless")
 
     def build(self, model: ModelSpec, task: TaskSpec, target: Target, weights: Path | None) -> None:
@@ -64,7 +64,6 @@ class DetectionAdapter(devices.OnTorchDevice):
         refuse_other_training(self._options.input, model.label, training_follows=self.training_follows)
         sized(target, self._contract, model.label)  # refuses before anything is built
         self.open(target)
-        self._asked_size = target.image_size
         self._network = self._fresh_network(devices.UNTRAINED_SEED)
         self._target = sized(target, self._contract, model.label)
         self.ready(self._network.module)
@@ -78,7 +77,7 @@ class DetectionAdapter(devices.OnTorchDevice):
     def _fresh_network(self, seed: int) -> MaskRCNNNetwork:
         with devices.seeded(seed):
             network = make_mask_rcnn(self._model, self._task)
-        self._loaded: LoadedWeights | None = None
+        self._loaded = None
         if self._weights is not None:
             key = self._options.weights_key
             self._loaded = load_weights(network, self._weights, label=self._model.label, weights_key=key)
@@ -139,11 +138,3 @@ class DetectionAdapter(devices.OnTorchDevice):
             found.append({**fields, "boxes": fields["boxes"] - offset})
             shown.append(tuple(placement.scaled))
         return list(instances(self._network.module, found, shown, sizes, self._network.things))
-
-    def describe(self) -> dict[str, JsonValue]:
-        """Return facts of the built network."""
-        facts = devices.describe(self._network.module, self._device)
-        facts["input_contract"] = self._contract.as_json(self._asked_size)
-        if self._loaded is not None:
-            facts["weights_read"] = self._loaded.as_json()
-        return facts

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import JsonValue
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -17,7 +16,6 @@ from adapters._torch import device as devices
 from adapters._torch.fitting import Placement, place
 from adapters._torch.images import Normalisation, resize_logits, scaled_size, stack_images
 from adapters._torch.input import IMAGENET, InputContract, refuse_other_training, sized
-from adapters._torch.matching import LoadedWeights
 from adapters._torch.network import head_of
 from adapters._torch.options import read_options
 from adapters._torch.runtimes.onnx_export import TRIAL
@@ -42,7 +40,6 @@ from adapters.transformers.rf_detr import instances as boxed_instances
 from bench.adapter import Progress, TrainingData, TrainingResult
 from bench.errors import BenchError, Unsupported
 from bench.records import EXPORTED_RUNTIMES, IGNORE_LABEL, ModelSpec, Recipe, Size, Target, TaskSpec
-from bench.records.flag import Flag
 from bench.records.predictions import Prediction, RgbImage, SemanticMap
 
 UNSEEN = -1e4
@@ -83,6 +80,8 @@ class UniversalAdapter(devices.OnTorchDevice):
     """Mask2Former, MaskFormer, OneFormer, both kinds of EoMT, and RF-DETR."""
 
     runtimes = RUNTIMES
+    _runtime: Runtime
+    _network: UniversalNetwork
     packages = ("torch", "transformers", "lightning", "numpy", "scipy", "opencv-python-headless")
 
     def build(self, model: ModelSpec, task: TaskSpec, target: Target, weights: Path | None) -> None:
@@ -100,7 +99,6 @@ class UniversalAdapter(devices.OnTorchDevice):
         refuse_other_training(self._options.input, model.label, training_follows=self.training_follows)
         sized(target, self._contract, model.label)  # refuses before anything is built
         self.open(target)
-        self._asked_size = target.image_size
         self._network = self._fresh_network(devices.UNTRAINED_SEED)
         read = None if self._loaded is None else self._loaded.input
         self._contract = self._stated_input(read).changed(self._options.input)
@@ -114,7 +112,6 @@ class UniversalAdapter(devices.OnTorchDevice):
         self._normalise = Normalisation(contract.mean, contract.std, self._device, contract.channels)
         self._several_passes: Forward | None = None
         self._runtime = self._opened_runtime()
-        self._runtime_packages = self._runtime.packages
         self._several_passes = self._target_passes()
 
     def _stated_input(self, read: InputContract | None) -> InputContract:
@@ -145,9 +142,7 @@ class UniversalAdapter(devices.OnTorchDevice):
         if self._weights is not None:
             key = self._options.weights_key
             refuse_other_config(network.module.module.config, self._model.weights, self._model.label)
-            self._loaded: LoadedWeights | None = load_weights(
-                network, self._weights, label=self._model.label, weights_key=key
-            )
+            self._loaded = load_weights(network, self._weights, label=self._model.label, weights_key=key)
         else:
             self._loaded = network.loaded
         return network
@@ -341,18 +336,6 @@ class UniversalAdapter(devices.OnTorchDevice):
         if unanswered is not None:
             at_image[:, torch.from_numpy(unanswered).to(at_image.device)] = UNSEEN
         return at_image
-
-    def doubts(self, images: Sequence[RgbImage]) -> tuple[Flag, ...]:
-        """Return what the runtime doubts of the network."""
-        return self._runtime.doubts()
-
-    def describe(self) -> dict[str, JsonValue]:
-        """Facts of the built network."""
-        facts = self._runtime.describe(devices.describe(self._network.module, self._device))
-        facts["input_contract"] = self._contract.as_json(self._asked_size)
-        if self._loaded is not None:
-            facts["weights_read"] = self._loaded.as_json()
-        return facts
 
 
 def _without(found: Prediction, unanswered: NDArray[np.bool_] | None) -> Prediction:

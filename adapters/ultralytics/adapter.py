@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pydantic import JsonValue
 
 from adapters._torch import device as devices
-from adapters._torch.runtimes.runtime import RUNTIMES, open_runtime
+from adapters._torch.runtimes.runtime import RUNTIMES, Runtime, open_runtime
 from adapters._torch.tta import refuse_objects_in_several_passes
 from adapters.ultralytics.network import (
     YoloNetwork,
@@ -28,7 +28,6 @@ from adapters.ultralytics.options import InstanceOptions
 from bench.adapter import Progress, TrainingData, TrainingResult
 from bench.errors import BenchError, Unsupported
 from bench.records import ModelSpec, Recipe, Size, Target, TaskSpec
-from bench.records.flag import Flag
 from bench.records.predictions import Prediction, RgbImage
 
 
@@ -36,6 +35,7 @@ class Adapter(devices.OnTorchDevice):
     """Networks of `adapters/ultralytics/models`, from the framework's YAML files."""
 
     runtimes = RUNTIMES
+    _runtime: Runtime
     packages = ("torch", "torchvision", "ultralytics", "numpy", "opencv-python", "opencv-python-headless")
     imported_to_build = ("adapters.ultralytics.stages",)
     imported_to_train = ("adapters.ultralytics.training",)
@@ -89,7 +89,6 @@ class Adapter(devices.OnTorchDevice):
             self._stages = stages.SemanticStages(network, self._target, len(self._task.classes))
         whole = stages.whole_pass(network, self._module, self._target, self._calibration_pixels())
         self._runtime = open_runtime(whole, self._target, self._device)
-        self._runtime_packages = self._runtime.packages
 
     def _calibration_pixels(self) -> tuple[torch.Tensor, ...]:
         return tuple(self.preprocess([image]).pixels for image in self._calibration)
@@ -124,10 +123,6 @@ class Adapter(devices.OnTorchDevice):
         """Suppress, resize to the original size, move to the host."""
         predictions: list[Prediction] = self._stages.predictions(raw, sizes)
         return predictions
-
-    def doubts(self, images: Sequence[RgbImage]) -> tuple[Flag, ...]:
-        """Return what the runtime doubts of the network."""
-        return self._runtime.doubts()
 
     @torch.inference_mode()
     def probabilities(self, raw: Any, sizes: Sequence[Size]) -> list[NDArray[np.floating]]:
