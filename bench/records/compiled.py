@@ -6,9 +6,8 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache, wraps
-from typing import ParamSpec, TypeVar
+from typing import Any, TypeVar
 
-P = ParamSpec("P")
 T = TypeVar("T")
 
 LINEAR_ALGEBRA = "scipy.linalg.cython_blas"
@@ -19,7 +18,7 @@ def given(of: str, axes: int = 1) -> str:
     return f"Array({of}, {axes}, 'C', readonly=True)"
 
 
-def compiled(*signatures: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
+def compiled(*signatures: str) -> Callable[[Callable[..., T]], Callable[..., T]]:
     """Make a function that is compiled at its first call, or loaded from numba's cache.
 
     numba is imported no sooner: it takes a second that only scoring should pay.
@@ -28,21 +27,21 @@ def compiled(*signatures: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
         signatures: Types of the result and the arguments as numba writes them, such as `void(int64[::1], boolean)`.
     """
 
-    def of_function(function: Callable[P, T]) -> Callable[P, T]:
+    def of_function(function: Callable[..., T]) -> Callable[..., T]:
         @lru_cache(maxsize=1)
-        def kernel() -> Callable[P, T]:
+        def kernel() -> Callable[..., T]:
             import numba
 
             with _without_linear_algebra():
                 try:
-                    made: Callable[P, T] = numba.njit(list(signatures), cache=True, nogil=True)(function)
+                    made: Callable[..., T] = numba.njit(list(signatures), cache=True, nogil=True)(function)
                 except (RuntimeError, OSError):  # no folder for the cache can be written, or it is full
                     made = numba.njit(list(signatures), cache=False, nogil=True)(function)
             return made
 
         @wraps(function)
-        def called(*arguments: P.args, **named: P.kwargs) -> T:
-            return kernel()(*arguments, **named)
+        def called(*arguments: Any) -> T:
+            return kernel()(*arguments)
 
         return called
 
