@@ -27,23 +27,23 @@ def auto_device() -> str:
     return "cpu" if gpu is None or misfit(found, gpu, torch_cuda()) else "cuda"
 
 
+def text_of(path: str | Path) -> str | None:
+    """Return what the kernel or the system says in a file, without space at its ends; None where there is none."""
+    try:
+        return Path(path).read_text(encoding="utf-8", errors="replace").strip()
+    except OSError:
+        return None
+
+
 def cpu_model() -> str:
     """Model name of the processor."""
-    try:
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
+    named = (line for line in (text_of("/proc/cpuinfo") or "").splitlines() if line.startswith("model name"))
+    return next((line.partition(":")[2].strip() for line in named), platform.processor() or platform.machine())
 
 
 def kernel_bytes(name: str, file: Path = Path("/proc/self/status")) -> int | None:
     """Return a figure that the kernel tells in KiB, such as `VmRSS`, in bytes; None where it tells none."""
-    try:
-        lines = file.read_text(encoding="ascii", errors="replace").splitlines()
-    except OSError:
-        return None
+    lines = (text_of(file) or "").splitlines()
     return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{name}:")), None)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import JsonValue
 
-from bench.measure.devices import allowed_cores, cpu_model, kernel_bytes
+from bench.measure.devices import allowed_cores, cpu_model, kernel_bytes, text_of
 from bench.measure.gpus import memory_bytes, opened
 
 VARIABLES = frozenset(
@@ -114,15 +114,8 @@ def lasting(environment: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
     return {**environment, "cpu": kept}
 
 
-def _read(path: str) -> str | None:
-    try:
-        return Path(path).read_text(encoding="utf-8").strip()
-    except OSError:
-        return None
-
-
 def _system() -> dict[str, JsonValue]:
-    release = dict(line.split("=", 1) for line in (_read("/etc/os-release") or "").splitlines() if "=" in line)
+    release = dict(line.split("=", 1) for line in (text_of("/etc/os-release") or "").splitlines() if "=" in line)
     return {
         "kernel": f"{platform.system()} {platform.release()}",
         "distribution": release.get("PRETTY_NAME", "").strip('"') or None,
@@ -130,24 +123,24 @@ def _system() -> dict[str, JsonValue]:
         "machine": platform.machine(),
         "memory_bytes": kernel_bytes("MemTotal", Path("/proc/meminfo")),
         "container": Path("/.dockerenv").exists() or Path("/run/.containerenv").exists(),
-        "hypervisor": "hypervisor" in (_read("/proc/cpuinfo") or ""),
+        "hypervisor": "hypervisor" in (text_of("/proc/cpuinfo") or ""),
     }
 
 
 def _cpu() -> dict[str, JsonValue]:
     base = "/sys/devices/system/cpu"
-    no_turbo, boost = _read(f"{base}/intel_pstate/no_turbo"), _read(f"{base}/cpufreq/boost")
+    no_turbo, boost = text_of(f"{base}/intel_pstate/no_turbo"), text_of(f"{base}/cpufreq/boost")
     return {
         "model": cpu_model(),
         "cores_allowed": len(allowed_cores()),
         "cores_total": os.cpu_count(),
-        "smt": _read(f"{base}/smt/active"),
-        "governor": _read(f"{base}/cpu0/cpufreq/scaling_governor"),
+        "smt": text_of(f"{base}/smt/active"),
+        "governor": text_of(f"{base}/cpu0/cpufreq/scaling_governor"),
         "boost": {"0": "on", "1": "off"}.get(no_turbo or "", boost),
         "numa_nodes": len(list(Path("/sys/devices/system/node").glob("node[0-9]*"))) or None,
-        "cgroup_quota": _read("/sys/fs/cgroup/cpu.max"),
+        "cgroup_quota": text_of("/sys/fs/cgroup/cpu.max"),
         "load_1min": os.getloadavg()[0],
-        "pressure": _read("/proc/pressure/cpu"),
+        "pressure": text_of("/proc/pressure/cpu"),
     }
 
 

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.measure.gpus import opened
+from bench.measure.interference import PROC, line_of, process_times
 from bench.records import Flag
-
-PROC = Path("/proc")
 
 
 class GpuUsers:
@@ -60,11 +59,13 @@ class GpuUsers:
         except (self._nvml.NVMLError, AttributeError):
             self._nvml = None  # Refused once, refused always: MIG without rights, old drivers.
             return
-        ours = users & ({os.getpid()} | _children(os.getpid(), self._proc))
+        times = process_times(self._proc)
+        ours = {pid for pid in users if os.getpid() in (pid, *line_of(pid, times))}
         # In a container the driver tells the host's process ids: ours is among them, and cannot be known.
         others = users - ours if ours else set()
         self._unnamed = max(self._unnamed, 0 if ours else len(users) - 1)
-        self._seen.update({pid: _name(pid, self._proc) for pid in others if pid not in self._seen})
+        named = {pid: times[pid].name if pid in times else f"process {pid}" for pid in others}
+        self._seen.update({pid: name for pid, name in named.items() if pid not in self._seen})
 
     def flag(self) -> Flag | None:
         """Return what was seen; None if this process had the GPU to itself, or nobody tells."""
@@ -78,22 +79,3 @@ class GpuUsers:
             seen=f"{count} other process{'' if count == 1 else 'es'} computed on the GPU while it was measured{named}",
             advice="end them, or choose another GPU with CUDA_VISIBLE_DEVICES, and run the timing jobs again",
         )
-
-
-def _children(pid: int, proc: Path) -> set[int]:
-    """Process ids of what a process has started, and of what that has started."""
-    found: set[int] = set()
-    for file in proc.glob(f"{pid}/task/*/children"):
-        try:
-            direct = {int(child) for child in file.read_text(encoding="ascii").split()}
-        except OSError:
-            continue
-        found |= direct.union(*(_children(child, proc) for child in direct))
-    return found
-
-
-def _name(pid: int, proc: Path) -> str:
-    try:
-        return (proc / str(pid) / "comm").read_text(encoding="utf-8", errors="replace").strip()
-    except OSError:
-        return f"process {pid}"

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.measure.devices import allowed_cores
+from bench.measure.devices import allowed_cores, text_of
 from bench.measure.gpu_sharing import GpuUsers
 from bench.measure.gpus import Gpu, gpu_of, visible_gpus
 from bench.records import Flag
@@ -232,24 +232,17 @@ def _cpu_state() -> dict[str, float]:
     megahertz = [
         int(text) / 1e3
         for core in allowed_cores()
-        if (text := _text(f"/sys/devices/system/cpu/cpu{core}/cpufreq/scaling_cur_freq")) is not None
+        if (text := text_of(f"/sys/devices/system/cpu/cpu{core}/cpufreq/scaling_cur_freq")) is not None
     ]
     if megahertz:
         state["mhz"] = sum(megahertz) / len(megahertz)
-    temperature = _text("/sys/class/thermal/thermal_zone0/temp")
+    temperature = text_of("/sys/class/thermal/thermal_zone0/temp")
     if temperature is not None:
         state["celsius"] = int(temperature) / 1e3
-    pressure = _text("/proc/pressure/cpu")
+    pressure = text_of("/proc/pressure/cpu")
     if pressure is not None:
         state["pressure_some_us"] = float(pressure.splitlines()[0].rpartition("total=")[2])
     return state
-
-
-def _text(path: str) -> str | None:
-    try:
-        return Path(path).read_text(encoding="ascii").strip()
-    except OSError:
-        return None
 
 
 def gpu_questions(nvml: ModuleType | Any, handle: object) -> dict[str, Callable[[], float]]:

@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import fsum
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -132,6 +131,7 @@ def _robustness(clean: CaseView, shifted: Sequence[CaseView], metric: Metric, *,
     scores = tuple(_shift_score(view) for view in shifted)
     corrupted = [view for view in shifted if view.case.shift is not None and view.case.shift.family != NATURAL]
     spread = _spread(clean, corrupted, metric, seed)
+    mean = spread["mean"]
     found = Robustness(
         case_id=clean.case.id,
         model=clean.case.model.label,
@@ -139,14 +139,9 @@ def _robustness(clean: CaseView, shifted: Sequence[CaseView], metric: Metric, *,
         target=clean.case.id.rpartition("@")[2],
         clean=None if own is None else own.value,
         shifts=scores,
-        mean=spread.mean,
-        low=spread.low,
-        high=spread.high,
-        drop=spread.drop,
-        drop_low=spread.drop_low,
-        drop_high=spread.drop_high,
-        kept=spread.mean / own.value
-        if spread.mean is not None and own is not None and own.value and metric.higher_is_better
+        **spread,
+        kept=mean / own.value
+        if mean is not None and own is not None and own.value and metric.higher_is_better
         else None,
     )
     means = {name: value for name in found.corruptions if (value := found.mean_of(name)) is not None}
@@ -175,17 +170,6 @@ def _shift_score(view: CaseView) -> ShiftScore:
     )
 
 
-class _Spread(NamedTuple):
-    """Mean over corruptions and drop from the clean headline, with their intervals."""
-
-    mean: float | None = None
-    low: float | None = None
-    high: float | None = None
-    drop: float | None = None
-    drop_low: float | None = None
-    drop_high: float | None = None
-
-
 @dataclass(frozen=True)
 class _LeftOut:
     """A headline, and with each unit of images left out."""
@@ -194,13 +178,16 @@ class _LeftOut:
     left_out: NDArray[np.float64]
 
 
-def _spread(clean: CaseView, corrupted: Sequence[CaseView], metric: Metric, seed: int) -> _Spread:
-    """Leave the same images out of every corruption and of the clean ones at once."""
+def _spread(clean: CaseView, corrupted: Sequence[CaseView], metric: Metric, seed: int) -> dict[str, float | None]:
+    """Return the mean over corruptions and the drop from the clean headline, with their intervals.
+
+    The same images are left out of every corruption and of the clean ones at once.
+    """
     known = [_left_out(view, metric, seed) for view in (clean, *corrupted)]
     found = [one for one in known if one is not None]
     if not corrupted or len(found) < len(known) or len({one.left_out.shape for one in found}) > 1:
         values = [score.value for view in corrupted if (score := view.headline) is not None]
-        return _Spread(mean=_mean(values) if len(values) == len(corrupted) else None)
+        return {"mean": _mean(values) if len(values) == len(corrupted) else None}
     own, rest = found[0], found[1:]
     mean = fsum(one.value for one in rest) / len(rest)
     left_out = np.mean([one.left_out for one in rest], axis=0)
@@ -208,14 +195,14 @@ def _spread(clean: CaseView, corrupted: Sequence[CaseView], metric: Metric, seed
     half, drop_half = (None if one is None else one.half() for one in (of_mean, of_drop))
     score = clean.headline
     assert score is not None
-    return _Spread(
-        mean=mean,
-        low=None if half is None else score.within_bounds(mean - half),
-        high=None if half is None else score.within_bounds(mean + half),
-        drop=own.value - mean,
-        drop_low=None if drop_half is None else own.value - mean - drop_half,
-        drop_high=None if drop_half is None else own.value - mean + drop_half,
-    )
+    return {
+        "mean": mean,
+        "low": None if half is None else score.within_bounds(mean - half),
+        "high": None if half is None else score.within_bounds(mean + half),
+        "drop": own.value - mean,
+        "drop_low": None if drop_half is None else own.value - mean - drop_half,
+        "drop_high": None if drop_half is None else own.value - mean + drop_half,
+    }
 
 
 def _left_out(view: CaseView, metric: Metric, seed: int) -> _LeftOut | None:

@@ -180,7 +180,7 @@ def test_a_process_that_has_the_gpu_to_itself_is_told_nothing(monkeypatch):
 
 def test_another_process_on_the_gpu_is_flagged_by_its_name_even_if_it_came_and_went(monkeypatch, tmp_path):
     (tmp_path / "4242").mkdir()
-    (tmp_path / "4242" / "comm").write_text("python-game\n")
+    (tmp_path / "4242" / "stat").write_text("4242 (python-game) S 1 " + "0 " * 40)
     flag = users_seen(monkeypatch, [os.getpid()], [os.getpid(), 4242], [os.getpid()], proc=tmp_path)
     assert (flag.name, "1 other process computed" in flag.seen, "python-game" in flag.seen) == (
         "gpu_shared",
