@@ -43,8 +43,14 @@ def cpu_model() -> str:
 
 def kernel_bytes(name: str, file: Path = Path("/proc/self/status")) -> int | None:
     """Return a figure that the kernel tells in KiB, such as `VmRSS`, in bytes; None where it tells none."""
-    lines = (text_of(file) or "").splitlines()
-    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{name}:")), None)
+    kib = number_in(file, f"{name}:")
+    return None if kib is None else kib * 1024
+
+
+def number_in(file: Path, name: str) -> int | None:
+    """Return the number behind a name that begins a line of a file of the kernel; None where there is none."""
+    lines = map(str.split, (text_of(file) or "").splitlines())
+    return next((int(words[1]) for words in lines if words[:1] == [name]), None)
 
 
 def allowed_cores() -> tuple[int, ...]:

@@ -18,6 +18,7 @@ from typing import Protocol
 
 import numpy as np
 
+from bench.measure.devices import text_of
 from bench.measure.telemetry import INTERVAL_S, Series, Telemetry, known
 from bench.records import EnergyUse, Missing, explained
 
@@ -147,7 +148,7 @@ def open_package_meter(folder: Path = POWERCAP) -> PackageMeter | Missing:
             a package is called `package-<n>`, and its parts, `intel-rapl:<n>:<m>`, are counted in it.
     """
     zones = [zone for zone in sorted(folder.glob("intel-rapl:*")) if re.fullmatch(r"intel-rapl:\d+", zone.name)]
-    domains = [zone for zone in zones if _name(zone).startswith("package-")]
+    domains = [zone for zone in zones if (text_of(zone / "name") or "").startswith("package-")]
     if not domains:
         return Missing(
             f"{folder} shows no energy counter of a processor package (RAPL): a virtual machine, a container or a "
@@ -163,13 +164,6 @@ def open_package_meter(folder: Path = POWERCAP) -> PackageMeter | Missing:
     except (OSError, ValueError) as error:
         return Missing(f"the energy counters of the processor (RAPL) cannot be read: {error}")
     return meter
-
-
-def _name(zone: Path) -> str:
-    try:
-        return (zone / "name").read_text(encoding="ascii").strip()
-    except OSError:
-        return ""
 
 
 def _microjoules(file: Path) -> int:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal, TypeVar
 
 from bench.errors import Unsupported, in_one_line
-from bench.measure.devices import kernel_bytes
+from bench.measure.devices import kernel_bytes, number_in, text_of
 from bench.records.throughput import Ended
 
 T = TypeVar("T")
@@ -112,15 +112,8 @@ def free_host_bytes(proc: Path = Path("/proc/meminfo"), group: Path = Path("/sys
 
 def _left_in(group: Path) -> int | None:
     """Return what the limit of a control group of version 2 leaves; None without a limit."""
-    try:
-        limit = (group / "memory.max").read_text(encoding="ascii").strip()
-        used = int((group / "memory.current").read_text(encoding="ascii")) - _reclaimable(group)
-    except (OSError, ValueError):
+    limit, used = (text_of(group / f"memory.{name}") or "" for name in ("max", "current"))
+    if not (limit.isdigit() and used.isdigit()):
         return None
-    return max(0, int(limit) - used) if limit.isdigit() else None
-
-
-def _reclaimable(group: Path) -> int:
-    """Page cache that the kernel gives back when asked."""
-    lines = (group / "memory.stat").read_text(encoding="ascii").splitlines()
-    return next((int(line.split()[1]) for line in lines if line.startswith("inactive_file ")), 0)
+    # The kernel gives page cache back when asked.
+    return max(0, int(limit) - int(used) + (number_in(group / "memory.stat", "inactive_file") or 0))

@@ -58,7 +58,7 @@ class LvisMetric(PrecisionMetric):
         """LVIS's other figures."""
         members = {name: [classes[c].frequency == group for c in every] for group, name in GROUPS.items()}
         precision = np.array([curves.precision.mean() for curves in every.values()])
-        groups = {name: mean(precision[chosen]) for name, chosen in members.items() if any(chosen)}
+        groups = {name: mean(precision[chosen].tolist()) for name, chosen in members.items() if any(chosen)}
         return coco_parts(by_class, every, self.most, recalls=(), groups=groups)
 
 

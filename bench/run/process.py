@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.measure.devices import number_in
 from bench.records.store.files import opened_to_append
 from bench.run.orphans import nobody_left_behind, start_ours
 from bench.run.worker.process import PARENT, process_identity
@@ -184,8 +185,4 @@ def signal_group(group: int, number: signal.Signals) -> None:
 
 def kernel_oom_kills() -> int | None:
     """Return processes the kernel has killed for memory since boot (`oom_kill` of /proc/vmstat)."""
-    try:
-        lines = Path("/proc/vmstat").read_text(encoding="ascii").splitlines()
-    except OSError:
-        return None
-    return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), None)
+    return number_in(Path("/proc/vmstat"), "oom_kill")
