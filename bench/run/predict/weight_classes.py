@@ -13,6 +13,7 @@ from typing import Any
 from bench.errors import BenchError
 from bench.records.array_files import bounded_zip
 from bench.records.damage import ARRAY_DAMAGE, json_of
+from bench.records.inert import Inert
 from bench.records.stated_classes import classes_in, classes_of_config, names_by_id, read_texts
 from bench.run.predict.file_metadata import (
     onnx_metadata,
@@ -31,27 +32,10 @@ _UNREADABLE = (
 """This says how a file that is no such archive, or whose pickle needs more than nothing, fails."""
 
 
-class _Nothing:
-    """Stands for whatever a pickle wants to make; `state` are the attributes that the file has of it."""
-
-    state: dict[str, Any] | None = None
-
-    def __init__(self, *_: Any, **__: Any) -> None:
-        """Take anything."""
-
-    def __setstate__(self, state: Any) -> None:
-        """Keep the attributes as they were stored; nothing is made of them."""
-        if isinstance(state, dict):
-            self.state, self.names = state, state.get("names")
-
-    def __setitem__(self, _: Any, __: Any) -> None:
-        """Keep nothing: an ordered dictionary of tensors is filled so."""
-
-
 class _NamesOnly(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:  # noqa: ARG002 - whatever is asked for
         """Refuse every import."""
-        return _Nothing
+        return Inert
 
     def persistent_load(self, pid: Any) -> Any:  # noqa: ARG002 - tensors lie in other members
         """Leave tensors where they are."""
@@ -101,7 +85,8 @@ def _of_pickle(path: Path) -> tuple[str, ...] | None:
     if found is not None:
         return found
     modules = [content.get(key) for key in ("ema", "model")] if isinstance(content, dict) else [content]
-    return next((n for n in (names_by_id(getattr(one, "names", None)) for one in modules) if n is not None), None)
+    states = [one.state for one in modules if isinstance(one, Inert) and one.state is not None]
+    return next((n for n in (names_by_id(state.get("names")) for state in states) if n is not None), None)
 
 
 def _of_config(file: Path) -> tuple[str, ...] | None:
