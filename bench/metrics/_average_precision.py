@@ -265,14 +265,14 @@ def coco_parts(
     every: dict[int, Curves],
     most: int = MAX_DETECTIONS,
     *,
-    recalls: Sequence[int] = (1, 10, MAX_DETECTIONS),
+    recalls: Sequence[int] = (1, 10),
     groups: Mapping[str, float | None] = MappingProxyType({}),
 ) -> dict[str, float | None]:
     """Return COCO's other figures under their names.
 
     Args:
         every: Curves over all areas, with `most` detections.
-        recalls: Numbers of detections with which recall is told, as far as `most` goes.
+        recalls: Numbers of detections with which recall is told beside `most`, as far as that goes.
         groups: Figures of groups of classes, which stand between precision and recall.
     """
 
