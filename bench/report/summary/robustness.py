@@ -139,11 +139,10 @@ def _robustness(clean: CaseView, shifted: Sequence[CaseView], metric: Metric, *,
         target=clean.case.id.rpartition("@")[2],
         clean=None if own is None else own.value,
         shifts=scores,
-        **spread,
         kept=mean / own.value
         if mean is not None and own is not None and own.value and metric.higher_is_better
         else None,
-    )
+    ).model_copy(update=spread)
     means = {name: value for name in found.corruptions if (value := found.mean_of(name)) is not None}
     if not means:
         return found
