@@ -9,6 +9,8 @@ from pathlib import Path
 
 from pydantic import JsonValue
 
+from bench.records.damage import content_of
+
 HEAD = 1 << 16
 LARGEST_JSON = 1 << 28
 MOST_JSON = 40
@@ -46,6 +48,6 @@ class Listing:
 def document_of(file: Path) -> object:
     """Return the content of a JSON file; None of one that is none, or too large."""
     try:
-        return json.loads(file.read_bytes()) if file.stat().st_size <= LARGEST_JSON else None
+        return json.loads(content_of(file)) if file.stat().st_size <= LARGEST_JSON else None
     except (OSError, ValueError, RecursionError):
         return None

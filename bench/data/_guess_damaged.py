@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bench.data._guess import HEAD, MOST_JSON, Guess, Listing, document_of
 from bench.data._guess_formats import image_folder
+from bench.records.damage import head_of
 
 WORDS: Mapping[str, tuple[bytes, ...]] = {
     "labelme": (b'"shapes"', b'"imagePath"'),
@@ -53,8 +54,7 @@ def _of_json(listing: Listing) -> Iterator[Guess]:
 def _head(file: Path) -> bytes:
     """Return the beginning of a file, UTF-16 as bytes of its letters."""
     try:
-        with file.open("rb") as stream:
-            head = stream.read(HEAD)
+        head = head_of(file, HEAD)
     except OSError:
         return b""
     return head.replace(b"\0", b"") if head[:2] in (b"\xff\xfe", b"\xfe\xff") else head

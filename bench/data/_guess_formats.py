@@ -20,6 +20,7 @@ from bench.data.formats.yolo_yaml import read_data_yaml
 from bench.datasets.label_studio import is_export
 from bench.datasets.voc import signs_in
 from bench.errors import DatasetError
+from bench.records.damage import head_of
 
 
 def guesses(listing: Listing) -> Iterator[Guess]:
@@ -180,11 +181,17 @@ def _split_as_place(path: str) -> tuple[str, str]:
     return path.replace(match.group(1), "{split}"), match.group(1)
 
 
+def _beginning(file: Path) -> str:
+    try:
+        return head_of(file, HEAD).decode("utf-8", "replace")
+    except OSError:
+        return ""
+
+
 def _is_coco(file: Path) -> bool:
     """Return whether a file's beginning, or all of it, has the three keys."""
     try:
-        with file.open("rb") as stream:
-            head = stream.read(HEAD)
+        head = head_of(file, HEAD)
         if (
             head[:2] not in (b"\xff\xfe", b"\xfe\xff")
             and b'"images"' not in head
@@ -273,7 +280,7 @@ def _yolo_without_yaml(listing: Listing) -> Iterator[Guess]:
         beside = path.rpartition(".")[0]
         if beside in stems or re.sub(r"(^|.*/)labels(?=/)", r"\1images", beside) in stems:
             seen += 1
-            rows += (listing.root / path).read_text(encoding="utf-8", errors="replace")[:HEAD].splitlines()[:8]
+            rows += _beginning(listing.root / path).splitlines()[:8]
     numbers = [row.split() for row in rows if row.strip()]
     polygons = [row for row in numbers if len(row) > 6 and row[0].isdecimal()]
     if seen < 2 or len(polygons) < max(2, len(numbers) / 2):
@@ -287,7 +294,7 @@ def _yaml_to_write(listing: Listing, least: int) -> str:
     lists = [path for path in listing.paths if re.search(r"(^|/)(classes\.txt|.*\.names)$", path)]
     names = [f"class_{number}" for number in range(least)]
     for path in lists[:1]:
-        listed = (listing.root / path).read_text(encoding="utf-8", errors="replace").split("\n")
+        listed = _beginning(listing.root / path).split("\n")
         names = [name.strip() for name in listed if name.strip()] or names
     pictures = [path for path in listing.paths if PurePosixPath(path).suffix.lower() in IMAGE_SUFFIXES]
     folders = sorted({path.rpartition("/")[0] for path in pictures})

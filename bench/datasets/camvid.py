@@ -26,7 +26,16 @@ from bench.data.formats.documents import read_lines
 from bench.data.formats.file_names import files_under
 from bench.data.formats.image_files import read_mask
 from bench.data.formats.label_tables import ground_truth_of_values, map_colours, read_table, rgb_of
-from bench.data.formats.on_disk import Description, Entry, OnDisk, missing, require_files, require_folder, root_of
+from bench.data.formats.on_disk import (
+    Description,
+    Entry,
+    OnDisk,
+    lies_there,
+    missing,
+    require_files,
+    require_folder,
+    root_of,
+)
 from bench.data.formats.published_names import require_published_names
 from bench.data.formats.sources import Archive, Part, Preparation
 from bench.dataset import GroundTruth
@@ -146,7 +155,7 @@ def classes_without_files(options: Options) -> tuple[ClassSpec, ...]:
 
 def _original_splits(root: Path) -> dict[str, list[str]]:
     """Return frames of each split: by the lists if there are any, else by drive."""
-    lists = {split: root / f"{split}.txt" for split in SPLITS if (root / f"{split}.txt").is_file()}
+    lists = {split: root / f"{split}.txt" for split in SPLITS if lies_there(root / f"{split}.txt")}
     if lists:
         return {split: [Path(line.split()[0]).stem for line in read_lines(file)] for split, file in lists.items()}
     names = [path.stem for path in files_under(root / IMAGES, (".png",))]

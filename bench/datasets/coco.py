@@ -64,7 +64,7 @@ from bench.data.formats.doubts import Doubt
 from bench.data.formats.entries import Entry, EntryTable
 from bench.data.formats.file_names import ids_of_names, names_in
 from bench.data.formats.image_places import ImagePlaces, refuse_one_file_twice
-from bench.data.formats.on_disk import Description, OnDisk, root_of
+from bench.data.formats.on_disk import Description, OnDisk, lies_there, root_of
 from bench.data.formats.rasters import painted
 from bench.data.formats.segments import read_segment_map
 from bench.data.labels.spaces import label_space
@@ -136,7 +136,7 @@ def open_dataset(options: Options) -> OnDisk:
         }
         return open_stuff_maps(places, classes=options.classes, images_per_split=options.images_per_split)
     files = {split: _place(options, options.annotations, split) for split in options.splits}
-    found = {split: file for split, file in files.items() if file.is_file()}
+    found = {split: file for split, file in files.items() if lies_there(file)}
     if not found:
         first = next(iter(files.values()), root_of(options.root))
         raise no_annotations(root_of(options.root), first, options.splits, OBTAIN)

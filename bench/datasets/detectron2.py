@@ -45,7 +45,7 @@ from bench.data.formats.file_names import id_of
 from bench.data.formats.index_cache import Tables, remembered
 from bench.data.formats.json_stream import FileState, JsonStream
 from bench.data.formats.label_tables import MAX_CLASSES, ground_truth_of_values, palette_colour
-from bench.data.formats.on_disk import Description, Entry, OnDisk, missing, root_of
+from bench.data.formats.on_disk import Description, Entry, OnDisk, lies_there, missing, root_of
 from bench.data.formats.rasters import SegmentationError, painted, segmentation_masks, stacked
 from bench.data.formats.segments import read_segment_map
 from bench.data.formats.typed import DETECTRON2, DETECTRON2_METADATA, as_typed
@@ -114,7 +114,7 @@ def open_dataset(options: Options) -> Dataset:
     known = [one for one in found if one is not None]
     if len(known) == len(names):
         return open_by_name(*one_dataset(known, names, file))
-    if all(_place(options, name).is_file() for name in names):
+    if all(lies_there(_place(options, name)) for name in names):
         return _open_dicts(options, names)
     other = next(name for name, one in zip(names, found, strict=True) if one is None)
     raise DatasetError(
@@ -129,7 +129,7 @@ def _place(options: Options, split: str) -> Path:
 
 
 def _open_dicts(options: Options, splits: Sequence[str]) -> OnDisk:
-    files = {split: _place(options, split) for split in splits if _place(options, split).is_file()}
+    files = {split: _place(options, split) for split in splits if lies_there(_place(options, split))}
     if not files:
         expected = f"a list of dataset dicts for a split of {', '.join(splits)}"
         raise missing("detectron2", _place(options, splits[0]), expected, OBTAIN)

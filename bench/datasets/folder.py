@@ -68,7 +68,7 @@ from bench.data.formats.file_names import files_below, id_of_name, same_text, st
 from bench.data.formats.folder_pairs import paired
 from bench.data.formats.folder_reading import decisive, declared_bands, folder_table, labelled
 from bench.data.formats.image_files import IMAGE_SUFFIXES
-from bench.data.formats.on_disk import Description, OnDisk, missing, require_folder, root_of
+from bench.data.formats.on_disk import Description, OnDisk, lies_there, missing, require_folder, root_of
 from bench.data.formats.pattern_folder import in_no_list, open_patterns
 from bench.data.formats.pattern_options import PatternOptions
 from bench.data.formats.patterns import is_pattern
@@ -167,7 +167,7 @@ def _splits(names: Sequence[str], root: Path, options: Options, keys: Sequence[s
     rule = options.split_by
     if rule == "auto":
         in_folders = all(name.partition("/")[0] in USUAL_ORDER and "/" in name for name in names)
-        rule = "lists" if (root / "train.txt").is_file() else "folders" if in_folders else "fraction"
+        rule = "lists" if lies_there(root / "train.txt") else "folders" if in_folders else "fraction"
     if rule == "folders":
         top_level = [name for name in names if "/" not in name]
         if top_level:
@@ -191,7 +191,7 @@ def _by_list(names: Sequence[str], root: Path, images: str) -> list[str | None]:
     position = {same_text(name): index for index, name in enumerate(names)}
     position |= {same_text(stem_of(name)): index for index, name in enumerate(names)}
     splits: list[str | None] = [None] * len(names)
-    lists = [root / f"{split}.txt" for split in USUAL_ORDER if (root / f"{split}.txt").is_file()]
+    lists = [root / f"{split}.txt" for split in USUAL_ORDER if lies_there(root / f"{split}.txt")]
     if not lists:
         raise missing("folder", root / "train.txt", "lists of images, <split>.txt", "Write one image a line.")
     for file in lists:

@@ -31,7 +31,7 @@ from bench.data.formats.file_names import files_under
 from bench.data.formats.image_files import read_mask
 from bench.data.formats.image_headers import image_size
 from bench.data.formats.label_tables import named_classes
-from bench.data.formats.on_disk import Description, Entry, OnDisk, missing, require_folder, root_of
+from bench.data.formats.on_disk import Description, Entry, OnDisk, lies_there, missing, require_folder, root_of
 from bench.data.formats.rasters import painted, stacked
 from bench.dataset import GroundTruth
 from bench.errors import DatasetError, did_you_mean, in_one_line
@@ -83,7 +83,7 @@ def open_dataset(options: Options) -> OnDisk:
     """
     root = require_folder("open_images", root_of(options.root), MASKS_CSV.format("<split>"), OBTAIN)
     names = {row[0]: row[1] for row in _rows(root / NAMES_CSV, 2) if row[0] != "LabelName"}
-    splits = {split: _read(root, split) for split in SPLITS if (root / MASKS_CSV.format(split)).is_file()}
+    splits = {split: _read(root, split) for split in SPLITS if lies_there(root / MASKS_CSV.format(split))}
     if not splits:
         raise missing("open_images", root / MASKS_CSV.format("train"), MASKS_CSV.format("<split>"), OBTAIN)
     used = {label for split in splits.values() for rows in split.objects.values() for label, _ in rows}

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bench.cli.arguments import add_shared, opened_run, print_progress
+
+if TYPE_CHECKING:
+    from bench.records.store.layout import RunFolder
 
 HELP = "recompute every number of a run from its raw results, and list the differences"
 GROUP, ORDER = "compare models", 6
@@ -53,5 +57,25 @@ def execute(options: Namespace) -> int:
         for line in found.tolerated[:SHOWN]:
             print(f"{found.name}, within its tolerance: {line}")
     differences = sum(len(found.differences) for found in findings)
-    print(f"{run.path}: {'nothing differs' if not differences else f'{differences} differences'}")
+    if differences and (note := _other_code(run)):
+        print(note)
+    told = "nothing differs" if not differences else f"{differences} difference{'s' if differences > 1 else ''}"
+    print(f"{run.path}: {told}")
     return 1 if differences else 0
+
+
+def _other_code(run: RunFolder) -> str:
+    """Say that a run was made by another state of the code, whose reports may be laid out otherwise; empty if not."""
+    from bench.measure.environment import git_state
+    from bench.records.names import harness_root
+    from bench.records.store import layout
+    from bench.records.store.environments import read_environment
+
+    def in_words(git: object) -> str:
+        found = git if isinstance(git, dict) else {}
+        return f"commit {str(found.get('commit'))[:12]}{' with uncommitted changes' if found.get('dirty') else ''}"
+
+    theirs, here = read_environment(run, run.path / layout.ENVIRONMENT)[0].get("git"), git_state(harness_root())
+    if theirs == here and not here["dirty"]:
+        return ""
+    return f"note: the run was made with {in_words(theirs)}, this is {in_words(here)}; reports differ between versions"

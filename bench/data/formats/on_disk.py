@@ -334,6 +334,16 @@ def _turned_by_itself(entry: Entry) -> bool:
     return any(header_of(mask).orientation != 1 for mask in masks if mask.is_file())
 
 
+def lies_there(file: Path) -> bool:
+    """Return whether there is a file that need not be there; raises `DatasetError` for what only looks like one."""
+    if not file.is_file() and not file.is_dir() and (file.is_symlink() or file.exists()):
+        raise DatasetError(
+            f"{file} is a link that leads nowhere, a pipe or a device. Fetch what it stands for, as with git annex "
+            "get or dvc pull, or remove it."
+        )
+    return file.is_file()
+
+
 def missing(name: str, looked_for: Path, expected: str, obtain: str) -> DatasetError:
     """Return the error for files that are not there: where it looked, what should be there, how to get it."""
     where = str(looked_for.absolute()).replace("\n", "\\n")

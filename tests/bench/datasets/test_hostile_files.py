@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from bench.data.detect import detect
 from bench.data.formats.arrays import read_array
 from bench.data.formats.coco_index import coco_index
 from bench.data.formats.documents import read_json_object, read_lines, read_text, read_yaml
@@ -35,6 +36,18 @@ def test_what_would_be_waited_for_or_never_ends_is_refused(tmp_path, read, kind)
     {"pipe": lambda: os.mkfifo(path), "device": lambda: path.symlink_to("/dev/zero"), "folder": path.mkdir}[kind]()
     with pytest.raises(DatasetError, match="a folder, a pipe or a device"):
         read(path)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device", "link that leads nowhere"])
+def test_what_stands_in_the_place_of_the_annotations_of_a_split_is_not_taken_for_no_split(tmp_path, kind):
+    (tmp_path / "annotations").mkdir()
+    (tmp_path / "annotations" / "instances_train2017.json").write_text("{}")
+    path = tmp_path / "annotations" / "instances_val2017.json"
+    leads_to = {"device": "/dev/zero", "link that leads nowhere": ".git/annex/objects/x"}
+    path.symlink_to(leads_to[kind]) if kind in leads_to else os.mkfifo(path)
+    with pytest.raises(DatasetError, match=r"instances_val2017.json is a link that leads nowhere, a pipe or a device"):
+        coco.open_dataset(coco.Options(root=str(tmp_path)))
+    assert detect(tmp_path) == ()  # and nothing waits for it
 
 
 def test_a_name_that_stands_twice_is_refused_at_any_depth(tmp_path):

@@ -129,6 +129,18 @@ def test_every_change_is_seen(results, capsys, change, seen_by):
     assert f"\n{seen_by}: " in capsys.readouterr().out
 
 
+@pytest.mark.slow  # a report with its pictures is made
+def test_the_commit_of_a_run_is_told_beside_this_one_where_something_differs(results, capsys):
+    run = newest_run(results)
+    file = run.path / layout.ENVIRONMENT
+    file.write_text(json.dumps({**json.loads(file.read_text()), "git": {"commit": "0" * 40, "dirty": True}}))
+    record_facts(run, [file])
+    (run.path / layout.REPORT).write_text("laid out otherwise")
+    assert main(["audit", "--results", str(results)]) == 1
+    said = "note: the run was made with commit 000000000000 with uncommitted changes, this is commit "
+    assert said in capsys.readouterr().out
+
+
 @pytest.fixture
 def key(tmp_path):
     path = tmp_path / "key"
