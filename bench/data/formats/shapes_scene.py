@@ -116,9 +116,9 @@ class _Canvas:
         self._size, self._style, self._draws = size, style, draws
         self._rows = np.arange(size.height, dtype=np.int64)[:, None]
         self._columns = np.arange(size.width, dtype=np.int64)[None, :]
-        self._labels = np.zeros(size, dtype=np.uint8)
-        self._colour = np.zeros((*size, 3), dtype=np.int16)
-        self._ids = np.zeros(size, dtype=np.int32)
+        self._labels: NDArray[np.uint8]
+        self._colour: NDArray[np.int16]
+        self._ids: NDArray[np.int32]
         self._things: list[Segment] = []
 
     def finished(self) -> Scene:
@@ -144,18 +144,18 @@ class _Canvas:
         height, width = self._size
         draws = self._draws
         horizon = height * draws.between(300, 600) // 1000 + self._waves()
-        masks = {SKY: np.broadcast_to(self._rows < horizon, self._size)}
-        masks[GROUND] = ~masks[SKY]
         # A lake: an ellipse that the horizon cuts off.
         a, b = max(2, width * draws.between(200, 420) // 1000), max(2, height * draws.between(90, 200) // 1000)
         x, y = draws.between(0, width - 1), height * draws.between(700, 950) // 1000
         ellipse = (self._columns - x) ** 2 * b * b + (self._rows - y) ** 2 * a * a <= a * a * b * b
-        masks[WATER] = ellipse & masks[GROUND]
+        sky = self._rows < horizon
+        self._labels = np.where(sky, np.uint8(SKY), np.where(ellipse, np.uint8(WATER), np.uint8(GROUND)))
+        self._ids = self._labels.astype(np.int32) + 1
+        texture = np.where(sky, self._pattern(SKY), np.where(ellipse, self._pattern(WATER), self._pattern(GROUND)))
+        colours = np.zeros((1 + max(STUFF), 3), dtype=np.int16)
         for label in STUFF:
-            mask = masks[label]
-            self._labels[mask] = label
-            self._ids[mask] = 1 + label
-            self._colour[mask] = (self._stuff_colour(label) + self._pattern(label)[..., None])[mask]
+            colours[label] = self._stuff_colour(label)
+        self._colour = colours[self._labels] + texture[..., None]
 
     def _waves(self) -> IntMap:
         """Return an irregular border: three triangle waves over the columns, (1, W)."""
@@ -173,14 +173,14 @@ class _Canvas:
         return self._jittered(COLOURS[shown], 14)
 
     def _pattern(self, label: int) -> NDArray[np.int16]:
-        """Return the texture that tells the stuff classes apart when colour does not, grey levels, (H, W)."""
+        """Return the texture that tells the stuff classes apart when colour does not, grey levels, (H, W) or (H, 1)."""
         cell = max(2, min(self._size) // 24)
         if label == SKY:
-            pattern = np.broadcast_to(self._rows * 40 // self._size.height - 20, self._size)
+            pattern = self._rows * 40 // self._size.height - 20
         elif label == GROUND:
             pattern = ((self._columns // cell + self._rows // cell) % 2) * 16 - 8
         else:
-            pattern = np.broadcast_to((self._rows // max(1, cell // 2) % 2) * 22 - 11, self._size)
+            pattern = (self._rows // max(1, cell // 2) % 2) * 22 - 11
         return pattern.astype(np.int16)
 
     # ------------------------------------------------------------------ things
