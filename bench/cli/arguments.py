@@ -117,6 +117,11 @@ def add_executor(parser: ArgumentParser) -> None:
         help="jobs that measure have only their device to themselves, not the whole node; flagged in the report",
     )
     parser.add_argument(
+        "--one-at-a-time",
+        action="store_true",
+        help="predict one case after the other, too, instead of two at a time beside what the next framework imports",
+    )
+    parser.add_argument(
         "--address", metavar="HOST:PORT", help="head of the Ray cluster (default: RAY_ADDRESS, else this machine alone)"
     )
     add_repeated(
@@ -137,6 +142,7 @@ def executor_of_flags(options: Namespace, tell: Callable[[str], None]) -> Execut
         fresh=options.fresh_interpreters,
         devices=options.devices,
         share_node=options.share_node,
+        beside=not options.one_at_a_time,
         address=options.address,
         slurm=options.slurm,
         results=results_folder(options.results),

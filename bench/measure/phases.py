@@ -33,13 +33,18 @@ class Phases:
             self._count()
             self._open.pop()
 
-    def move(self, seconds: float, source: str, to: str) -> None:
-        """Count some seconds of a phase for another, as what a framework's own loop says that it spent."""
+    def move(self, seconds: float, source: str, to: str) -> float:
+        """Count some seconds of a phase for another, as what a framework's own loop says that it spent.
+
+        Returns:
+            How many that were: no more than the phase had.
+        """
         self._count()
         moved = max(0.0, min(seconds, self.seconds.get(source, 0.0)))
         if moved:
             self.seconds[source] -= moved
             self.seconds[to] = self.seconds.get(to, 0.0) + moved
+        return moved
 
     def _count(self) -> None:
         now = self._clock()
@@ -47,6 +52,26 @@ class Phases:
             name = self._open[-1]
             self.seconds[name] = self.seconds.get(name, 0.0) + now - self._since
         self._since = now
+
+
+class Covered:
+    """Counts the seconds in which at least one of several things went on.
+
+    >>> covered = Covered()
+    >>> [covered.add(*span) for span in ((0, 4), (3, 6), (1, 8), (9, 10))]
+    [4, 2, 2, 1]
+    """
+
+    def __init__(self) -> None:
+        """Begin with nothing covered."""
+        self._spans: list[tuple[float, float]] = []
+
+    def add(self, begin: float, end: float) -> float:
+        """Return how much of a span was not covered so far; spans come in the order of their ends."""
+        met = [span for span in self._spans if span[1] > begin]
+        already = sum(until - max(since, begin) for since, until in met)
+        self._spans = [*self._spans[: len(self._spans) - len(met)], (min([begin, *(s for s, _ in met)]), end)]
+        return end - begin - already
 
 
 PHASES = Phases()

@@ -45,7 +45,7 @@ PHASES = {
 
 @dataclass(frozen=True)
 class RunTime:
-    """Seconds of a run by phase, those of `PHASES`; of jobs that ran at the same time all count."""
+    """Seconds of a run by phase, those of `PHASES`; a second in which several jobs ran counts once."""
 
     seconds: dict[str, float]
 
@@ -68,9 +68,13 @@ def run_time(run: RunView, commands: tuple[CommandTime, ...]) -> RunTime:
     """
     jobs = {job.folder: job for view in run.cases for job in view.jobs if job.folder.parent == run.folder.jobs}
     seconds: defaultdict[str, float] = defaultdict(float)
+    counted_s = {folder: s for command in commands for folder, s in command.counted_s.items()}
     for job in jobs.values():
-        for phase, took_s in _of_job(job).items():
-            seconds[phase] += took_s
+        of_job = _of_job(job)
+        took_s = sum(of_job.values())
+        share = min(1.0, counted_s.get(job.folder.name, took_s) / took_s) if took_s else 0.0
+        for phase, phase_s in of_job.items():
+            seconds[phase] += phase_s * share
     if not any(phase != "process" for phase in seconds):
         raise BenchError(f"{run.folder.path} does not say where its time went: no job of it has phases_s in its record")
     for command in commands:

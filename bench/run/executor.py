@@ -7,7 +7,7 @@ cluster, a SLURM queue.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent import futures
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,12 +30,14 @@ class Task:
         folder: Its folder; absolute, and of the same path on every node.
         python: The interpreter of its adapter.
         timeout_s: Wall-clock limit.
+        alone: True if nothing else may run on its node.
     """
 
     job: Job
     folder: Path
     python: Path
     timeout_s: float
+    alone: bool = False
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,9 @@ class Ended:
 Event = Started | Notice | Ended
 
 
+PythonOf = Callable[[str], Path]
+"""Name of an adapter -> interpreter that runs its jobs."""
+
 Helpers = futures.Executor
 """Processes, here or on nodes, that functions with their arguments can be sent to."""
 
@@ -106,8 +111,12 @@ class Executor(Protocol):
         """Return processes that do work of the command, as scoring, of several cases at once; None where none pay."""
         ...
 
-    def expect(self, jobs: Iterable[Job]) -> None:
+    def expect(self, jobs: Iterable[Job], python_of: PythonOf | None = None) -> None:
         """Take note of the jobs that are going to be submitted.
+
+        Args:
+            jobs: The jobs.
+            python_of: Interpreters of their adapters, so that imports can begin before a job; None begins none.
 
         Raises:
             BenchError: If one of them has no place here.

@@ -5,8 +5,9 @@ no thread pool is used, no device is opened, no random number is drawn, and no m
 a forked worker differs from a fresh interpreter only in the seconds of its imports. Its environment variables and
 its cores are those of the workers, since libraries read them when they are loaded.
 
-Lines of JSON go over the socket. It says `ready` or `refused` once. For each request the worker says its `pid`, and at
-its end what of the adapters it `imported`; this process then says with which `status` the worker ended.
+JSON goes over sockets. It says `ready` or `refused` once. Each request brings a socket of its own, so that several
+workers may be at work: over that the worker says its `pid`, and at its end what of the adapters it `imported`; this
+process then says with which `status` the worker ended.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import importlib
 import json
 import os
 import random
+import selectors
 import socket
 import sys
 import threading
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
 
 MADV_POPULATE_READ = 22
 """Map pages for reading without touching them (madvise(2), Linux 5.14)."""
+MOST_BYTES = 65536
+"""Most bytes of a request."""
 FORKED = "forked from a pre-imported parent"
 
 
@@ -49,20 +53,51 @@ def main() -> int:
         if refusal is None:
             _import(_imported_late(adapter, training=training))
         _say(connection, {"refused": refusal} if refusal else {"ready": os.getpid()})
-        with connection.makefile("r", encoding="utf-8") as requests:
-            for line in requests:
-                request = json.loads(line)
-                _import(request["preload"])
-                gc.freeze()  # The collector of the children would copy each page it marks.
-                pid = os.fork()
-                if pid == 0:
-                    leave(_work(connection, request))
-                _say(connection, {"status": os.waitpid(pid, 0)[1]})
+        _fork_workers(connection)
     return 0
+
+
+def _fork_workers(connection: socket.socket) -> None:
+    """Fork a worker for each request, and say how it ended, until the socket is closed."""
+    with selectors.PollSelector() as events:
+        events.register(connection, selectors.EVENT_READ)
+        while True:
+            for key, _ in events.select():
+                if key.fileobj is not connection:
+                    pid, answers = key.data
+                    events.unregister(key.fileobj)
+                    os.close(key.fd)
+                    with answers, contextlib.suppress(OSError):  # nobody may wait for it any more
+                        _say(answers, {"status": os.waitpid(pid, 0)[1]})
+                    continue
+                content, descriptors, *_ = socket.recv_fds(connection, MOST_BYTES, 1)
+                if not content:
+                    return
+                answers = socket.socket(fileno=descriptors[0])
+                pid = _forked(json.loads(content), answers, events)
+                events.register(os.pidfd_open(pid), selectors.EVENT_READ, (pid, answers))
+
+
+def _forked(request: dict[str, Any], answers: socket.socket, events: selectors.BaseSelector) -> int:
+    """Fork the worker of a request; it keeps nothing of the others and never returns."""
+    _import(request["preload"])
+    gc.freeze()  # The collector of the children would copy each page it marks.
+    pid = os.fork()
+    if pid == 0:
+        for key in tuple(events.get_map().values()):
+            os.close(key.fd)
+            if key.data is not None:
+                key.data[1].close()
+        leave(_work(answers, request))
+    return pid
 
 
 def _refusal(adapter: str) -> str | None:
     """Import the jobs and the adapter; return why workers cannot be forked after that, or None."""
+    try:
+        os.close(os.pidfd_open(os.getpid()))
+    except (AttributeError, OSError) as error:
+        return f"this system does not tell when one of several processes has ended ({error})"
     try:
         work = importlib.import_module("bench.run.worker.work")
         for kind in ("train", "export", "predict", "time"):

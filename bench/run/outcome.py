@@ -68,6 +68,14 @@ def flagged(folder: Path, outcome: Outcome, flag: Flag) -> Outcome:
     return outcome
 
 
+def noted(folder: Path, outcome: Outcome, note: str) -> Outcome:
+    """Add a note to the outcome of a job, on disk too."""
+    facts = outcome.facts.model_copy(update={"notes": (*outcome.facts.notes, note)})
+    outcome = outcome.model_copy(update={"facts": facts})
+    write_record(folder / layout.OUTCOME, outcome)
+    return outcome
+
+
 def _from_end(end: ProcessEnd, folder: Path, *, started_at: str, timeout_s: float) -> Outcome:
     status, reason = _classify(end, timeout_s)
     log = last_lines(folder / layout.WORKER_LOG, LOG_LINES)

@@ -9,14 +9,15 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import time
 from collections.abc import Callable, Generator, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
 from bench.errors import BenchError
-from bench.measure.phases import PHASES, during
-from bench.records import Job, JobKind
+from bench.measure.phases import PHASES, Covered, during
+from bench.records import Job, JobKind, Outcome, Status
 from bench.records.store import layout
 from bench.records.store.job_folders import JobFolders
 from bench.records.store.layout import RunFolder
@@ -43,6 +44,8 @@ Steps = Generator[Task | str, None, bool]
 has asked for, and goes on when it has ended. Returns whether there is nothing against going on.
 """
 
+AGAIN_ALONE = (Status.OOM_HOST, Status.TIMEOUT)
+"""Ends of jobs that ran beside others and may end otherwise alone."""
 MOST_TRIES = 3
 """Number of nodes that a job may lose before it has failed."""
 
@@ -55,11 +58,13 @@ class Summary:
         done: Jobs that were carried out now.
         skipped: Jobs that were asked for and done already.
         failed: Cases of which a job that was asked for did not end well (`unsupported` is not a failure).
+        counted_s: Folder of each job that ran beside others -> seconds of it in which no job that ended before it ran.
     """
 
     done: int
     skipped: int
     failed: tuple[str, ...]
+    counted_s: dict[str, float] = field(default_factory=dict)
 
 
 class Work(Protocol):
@@ -112,7 +117,7 @@ class Runner:
         asked = {job.key: job for job in jobs if wanted(job)}
         pending = [job for job in asked.values() if self._state(job).name != "done"]
         self._executor = executor
-        self._executor.expect(pending)
+        self._executor.expect(pending, prepared.interpreters.python)
         self._pending = pending
         self._console = console_for(len(pending))
         self._settling = Settling(run)
@@ -122,6 +127,8 @@ class Runner:
         self._failed: dict[str, None] = {}
         self._tried: dict[str, int] = {}
         self._in_flight: dict[str, list[Steps]] = {}
+        self._covered = Covered()
+        self._counted_s: dict[str, float] = {}
 
     def __enter__(self) -> Runner:
         """Say how long what is ahead will take; nothing runs yet, and nothing of an earlier run does any more."""
@@ -230,7 +237,7 @@ class Runner:
 
     def summary(self) -> Summary:
         """Return what the run came to so far."""
-        return Summary(self._carried_out, self._skipped, tuple(self._failed))
+        return Summary(self._carried_out, self._skipped, tuple(self._failed), self._counted_s)
 
     def _tell_if_blocked(self, job: Job, needed: Job) -> None:
         """Say that a job was asked for without the one it needs, which is not done."""
@@ -299,13 +306,37 @@ class Runner:
             self._try_elsewhere(event)
         else:
             outcome = self._settling.settled(event)
-            PHASES.move(outcome.wall_s, "start", "jobs")
+            self._count_seconds(event, outcome)
+            if event.beside and outcome.status in AGAIN_ALONE and self._tried[event.task.job.key] < MOST_TRIES:
+                self._try_alone(event, outcome)
+                return
             if any(flag.name == WROTE_ELSEWHERE for flag in outcome.facts.flags):
                 self._done.clear()
             self._carried_out += 1
             self._console.ended(event.task.job, outcome)
             for steps in self._in_flight.pop(event.task.job.key):
                 self._go_on(steps)
+
+    def _count_seconds(self, event: Ended, outcome: Outcome) -> None:
+        """Count the wall time of a job for jobs, each second once, however many of them ran in it."""
+        now = time.monotonic()
+        counted_s = PHASES.move(self._covered.add(now - outcome.wall_s, now), "start", "jobs")
+        if event.beside:
+            self._counted_s[event.task.folder.name] = counted_s
+        else:
+            self._counted_s.pop(event.task.folder.name, None)  # it ran beside others before
+
+    def _try_alone(self, event: Ended, outcome: Outcome) -> None:
+        """Do a job again, with its machine to itself, that had too little of it beside others."""
+        job, folder = event.task.job, event.task.folder
+        self._tried[job.key] += 1
+        self._console.stopped(job)
+        self._console.note(
+            f"{job.case_id}: {job.kind} is done again alone, because beside another job: {outcome.reason}"
+        )
+        withdraw_facts(self._run, folder)
+        shutil.rmtree(folder)
+        self._executor.submit(replace(event.task, alone=True))
 
     def _try_elsewhere(self, event: Ended) -> None:
         """Do a job again whose node went away; a training goes on from its checkpoint."""

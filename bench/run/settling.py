@@ -12,7 +12,7 @@ from bench.records.store.manifest import damage_of, fact_states, facts_of_job, r
 from bench.records.store.runs import read_job
 from bench.run.environments.provenance import record_environment
 from bench.run.executor import MEASURING, Ended
-from bench.run.outcome import flagged, settle, settle_lost
+from bench.run.outcome import flagged, noted, settle, settle_lost
 from bench.run.worker.confinement import can_be_confined
 
 CONFINED = "writes: own folder"
@@ -48,6 +48,8 @@ class Settling:
             outcome = settle(folder, event.end, started_at=event.started_at, timeout_s=limit, left=view)
         for flag in self._doubts(event, outcome):
             outcome = flagged(folder, outcome, flag)
+        if event.beside:
+            outcome = noted(folder, outcome, f"beside: {_kinds(event.beside)} of this run")
         if view is not None and view.job.provenance is not None:
             record_environment(self._run, view.job.provenance.environment)
         record_facts(self._run, facts_of_job(folder))
@@ -83,9 +85,13 @@ def _wrote_elsewhere(files: list[str]) -> Flag:
 
 
 def _shared_node(beside: tuple[Job, ...]) -> Flag:
-    kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(Counter(job.kind for job in beside).items()))
     return Flag(
         name="shared_node",
-        seen=f"{len(beside)} other jobs of this run were carried out on its machine while it ran ({kinds})",
+        seen=f"{len(beside)} other jobs of this run were carried out on its machine while it ran ({_kinds(beside)})",
         advice="leave --share-node out, so that what is measured has the machine to itself",
     )
+
+
+def _kinds(jobs: tuple[Job, ...]) -> str:
+    """Return how many jobs of each kind there are: `2 predict, 1 train`."""
+    return ", ".join(f"{count} {kind}" for kind, count in sorted(Counter(job.kind for job in jobs).items()))

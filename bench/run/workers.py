@@ -7,37 +7,24 @@ are read without one.
 from __future__ import annotations
 
 import contextlib
-import json
-import os
-import signal
-import socket
-import subprocess
 import sys
-import tempfile
-import time
+import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Protocol
 
 from bench.data.predictions import ADAPTER as FROM_FILES
+from bench.errors import BenchError
 from bench.measure.devices import kernel_bytes
 from bench.records import Job
 from bench.records.names import harness_root
-from bench.run.orphans import RESULTS, nobody_left_behind, results_of, start_ours
-from bench.run.process import (
-    PATIENCE_S,
-    ProcessEnd,
-    WorkerStopper,
-    kernel_oom_kills,
-    process_end,
-    run_worker,
-    signal_group,
-    time_limit,
-)
+from bench.run.executor import PythonOf
+from bench.run.orphans import RESULTS, results_of
+from bench.run.process import ProcessEnd, WorkerStopper, run_worker
 from bench.run.read_here import read_here
 from bench.run.worker.environment import inherited_environment
-from bench.run.worker.process import PARENT, process_identity
+from bench.run.worker_parent import Key, WorkerParent
 
 FORKED_KINDS = ("train", "export", "predict", "time")
 """Jobs of a profile and of load are fresh interpreters: memory is what they measure, and each case has only one."""
@@ -52,8 +39,14 @@ Tell = Callable[[str], None]
 class Workers(Protocol):
     """Starts workers."""
 
-    def expect(self, jobs: Iterable[Job]) -> None:
-        """Take note of the jobs that are going to be run."""
+    def expect(self, jobs: Iterable[Job], python_of: PythonOf | None = None) -> None:
+        """Take note of the jobs that are going to be run.
+
+        Args:
+            jobs: The jobs.
+            python_of: Interpreters of their adapters, so that the imports of the next framework can begin beside a
+                prediction; None begins none.
+        """
         ...
 
     def run(self, job: Job, python: Path, *, folder: Path, log: Path, timeout_s: float, tell: Tell) -> ProcessEnd:
@@ -84,7 +77,7 @@ class FreshInterpreters:
     def __init__(self, stopper: WorkerStopper | None = None) -> None:
         self._stopper = stopper or WorkerStopper()
 
-    def expect(self, jobs: Iterable[Job]) -> None:
+    def expect(self, jobs: Iterable[Job], python_of: PythonOf | None = None) -> None:
         """Nothing is prepared."""
 
     def run(self, job: Job, python: Path, *, folder: Path, log: Path, timeout_s: float, tell: Tell) -> ProcessEnd:  # noqa: ARG002 - as in the protocol
@@ -108,44 +101,31 @@ class FreshInterpreters:
         """Nothing waits."""
 
 
-class Key(NamedTuple):
-    """Hold what workers of one parent have in common; libraries read all of it when they are imported.
-
-    Attributes:
-        python: The interpreter.
-        adapter: Its framework is the only one that is imported.
-        training: True if what trains is imported, too.
-        cores: Cores it is pinned to.
-        environment: Its environment variables.
-    """
-
-    python: Path
-    adapter: str
-    training: bool
-    cores: tuple[int, ...] | None
-    environment: tuple[tuple[str, str], ...]
-
-
 class ForkServers:
     """Forks the workers of jobs that share their imports from a parent that has imported.
 
     A job is a fresh interpreter instead where it is the only one of its kind, where a device would be opened or
-    memory is measured, and where a fork is not possible; the last is said, once for each reason.
+    memory is measured, and where a fork is not possible; the last is said, once for each reason. Several threads may
+    run jobs at the same time.
     """
 
     def __init__(self, most: int = MOST_SERVERS) -> None:
         """Start nothing yet; at most `most` parents will wait at a time."""
         self._most = most
+        self._lock = threading.RLock()
+        self._python_of: PythonOf | None = None
         self._stopper = WorkerStopper()
         self._fresh = FreshInterpreters(self._stopper)
-        self._servers: dict[Key, _Server] = {}
+        self._servers: dict[Key, WorkerParent] = {}
         self._expected: Counter[tuple[str, bool]] = Counter()
         self._examples: dict[tuple[str, bool], Job] = {}
         self._refused: set[Key] = set()
+        self._begun: set[tuple[str, bool]] = set()
         self._said: set[str] = set()
 
-    def expect(self, jobs: Iterable[Job]) -> None:
+    def expect(self, jobs: Iterable[Job], python_of: PythonOf | None = None) -> None:
         """Take note of the jobs that are going to be run: a parent for one job alone would gain nothing."""
+        self._python_of = python_of
         forked = [job for job in jobs if why_fresh(job) is None]
         self._expected.update(map(_kind, forked))
         self._examples |= {_kind(job): job for job in forked}
@@ -153,17 +133,10 @@ class ForkServers:
     def run(self, job: Job, python: Path, *, folder: Path, log: Path, timeout_s: float, tell: Tell) -> ProcessEnd:
         """Run the worker of a job until it ends or is over its limit."""
         if why_fresh(job) is None and not self._stopper.pulled:
-            server = self._server(job, python, folder, tell)
-            self._expected[_kind(job)] -= 1
-            try:
-                if server is not None:
-                    end = server.run(folder, log, timeout_s, self._stopper)
-                    if end is not None:
-                        return end
-                    self._say(f"the parent of workers of {job.model.adapter} has ended", tell)
-                    self._drop(server)
-            finally:
-                self._drop_what_is_done_with()
+            with self._taken(job, python, folder, tell) as server:
+                end = None if server is None else server.run(folder, log, timeout_s, self._stopper)
+            if end is not None:
+                return end
         return self._fresh.run(job, python, folder=folder, log=log, timeout_s=timeout_s, tell=tell)
 
     def stop(self) -> None:
@@ -175,51 +148,88 @@ class ForkServers:
         for server in tuple(self._servers.values()):
             self._drop(server)
 
-    def _server(self, job: Job, python: Path, folder: Path, tell: Tell) -> _Server | None:
-        """Return the parent for a job, started if it pays; None where the job is to be a fresh interpreter."""
+    @contextlib.contextmanager
+    def _taken(self, job: Job, python: Path, folder: Path, tell: Tell) -> Iterator[WorkerParent | None]:
+        """Give the parent for a job, which is not ended meanwhile; None where it is to be a fresh interpreter."""
+        with self._lock:
+            server = self._server(job, python, folder, tell)
+            self._expected[_kind(job)] -= 1
+            if server is not None:
+                server.at_work += 1
+            if job.kind == "predict":
+                self._begin_next(job, folder, tell)
+        try:
+            yield server
+        finally:
+            with self._lock:
+                if server is not None:
+                    server.at_work -= 1
+                    if server.has_ended:
+                        self._say(f"the parent of workers of {job.model.adapter} has ended", tell)
+                        self._drop(server)
+                self._drop_what_is_done_with()
+
+    def _begin_next(self, job: Job, folder: Path, tell: Tell) -> None:
+        """Begin the imports of the first framework of which no parent was started yet, beside a prediction."""
+        coming = [kind for kind in self._examples if kind not in self._begun and self._expected[kind] > 1]
+        if self._python_of is None or not coming or _why_not_now() is not None:
+            return
+        here = {"cpu_affinity": job.cpu_affinity, "gpus": job.gpus}
+        for example in (self._examples[kind] for kind in coming if kind[0] == coming[0][0]):
+            self._begun.add(_kind(example))
+            if example.target.threads == job.target.threads:
+                with contextlib.suppress(BenchError):  # no interpreter: its own jobs say so
+                    python = self._python_of(example.model.adapter)
+                    self._started(*_key(example.model_copy(update=here), python, folder), tell)
+
+    def _server(self, job: Job, python: Path, folder: Path, tell: Tell) -> WorkerParent | None:
+        """Return the parent for a job, started if it pays; None where the job is to be a fresh interpreter.
+
+        Where the job is no prediction, no parent imports any more when it begins.
+        """
         key, environment = _key(job, python, folder)
         if key not in self._servers and key not in self._refused and self._expected[_kind(job)] > 1:
-            started = [self._started(key, environment, tell)]
+            self._started(key, environment, tell)
             predicts = self._examples.get((job.model.adapter, False))
             if job.kind == "train" and predicts is not None and self._most > 1:
                 # The parent of what comes next imports beside this one, before either has a job.
                 here = {"cpu_affinity": job.cpu_affinity, "gpus": job.gpus}
-                started.append(self._started(*_key(predicts.model_copy(update=here), python, folder), tell))
-            for server in started[::-1]:
-                if server is not None:
-                    refusal = server.refusal(self._stopper)
-                    if refusal is not None:
-                        self._drop(server)
-                        self._refuse(server.key, refusal, tell)
+                self._started(*_key(predicts.model_copy(update=here), python, folder), tell)
+        for one in [one for one in self._servers.values() if one.imports]:
+            if (one.key == key or job.kind != "predict") and (refusal := one.refusal(self._stopper)) is not None:
+                self._drop(one)
+                self._refuse(one.key, refusal, tell)
         server = self._servers.pop(key, None)
         if server is not None:
             self._servers[key] = server  # the last one is the one used last
-        while len(self._servers) > self._most:
-            self._drop(next(iter(self._servers.values())))
+        idle = [one for one in self._servers.values() if not one.at_work and one is not server]
+        for one in idle[: max(0, len(self._servers) - self._most)]:
+            self._drop(one)
         return server
 
-    def _started(self, key: Key, environment: Mapping[str, str], tell: Tell) -> _Server | None:
-        """Return a parent that has begun to import; None where there is one, it would not pay, or it cannot be."""
+    def _started(self, key: Key, environment: Mapping[str, str], tell: Tell) -> None:
+        """Start a parent, which begins to import, unless there is one, it would not pay, or it cannot be."""
         if key in self._servers or key in self._refused or self._expected[key.adapter, key.training] < 2:
-            return None
+            return
+        self._begun.add((key.adapter, key.training))
         refusal = _why_not_now()
         if refusal is None:
-            self._servers[key] = _Server(key, environment)
-            return self._servers[key]
-        self._refuse(key, refusal, tell)
-        return None
+            self._servers[key] = WorkerParent(key, environment)
+        else:
+            self._refuse(key, refusal, tell)
 
     def _refuse(self, key: Key, refusal: str, tell: Tell) -> None:
         self._refused.add(key)
         self._say(refusal, tell)
 
-    def _drop(self, server: _Server) -> None:
-        self._servers.pop(server.key, None)
+    def _drop(self, server: WorkerParent) -> None:
+        if self._servers.get(server.key) is server:
+            del self._servers[server.key]
         server.close()
 
     def _drop_what_is_done_with(self) -> None:
         for key, server in tuple(self._servers.items()):
-            if self._expected[key.adapter, key.training] <= 0:
+            if self._expected[key.adapter, key.training] <= 0 and not server.at_work:
                 self._drop(server)
 
     def _say(self, reason: str, tell: Tell) -> None:
@@ -278,104 +288,3 @@ def _why_not_now() -> str | None:
     if free is not None and free < LEAST_FREE_BYTES:
         return f"only {free / 1024**3:.1f} GiB of memory are available, too few for a pre-imported parent of workers"
     return None
-
-
-class _Server:
-    """A process that has imported, and waits for jobs to fork."""
-
-    def __init__(self, key: Key, environment: Mapping[str, str]) -> None:
-        """Start it; it imports from now on."""
-        self.key = key
-        self._needed: set[str] = set()
-        ours, theirs = socket.socketpair()
-        self._connection = ours
-        # What importing prints goes nowhere in particular; whatever a job prints goes to its own log.
-        self._output = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
-        with theirs:
-            said = [json.dumps(argument) for argument in (key.training, theirs.fileno(), key.cores)]
-            self._process = start_ours(
-                [str(key.python), "-m", "bench.run.fork_server", key.adapter, *said],
-                env={**environment, PARENT: process_identity(os.getpid())},
-                cwd=harness_root(),
-                stdin=subprocess.DEVNULL,
-                stdout=self._output,
-                stderr=subprocess.STDOUT,
-                pass_fds=(theirs.fileno(),),
-            )
-        self._answers = ours.makefile("r", encoding="utf-8")
-
-    def refusal(self, stopper: WorkerStopper) -> str | None:
-        """Wait until it has imported; return why it cannot fork, or None."""
-        with stopper.holds(self._process.pid):
-            answer = self._answer()
-        died = f"a parent for workers of {self.key.adapter} could not be started: {self._last_line()}"
-        told: str | None = died if answer is None else answer.get("refused")
-        return told
-
-    def run(self, folder: Path, log: Path, timeout_s: float, stopper: WorkerStopper) -> ProcessEnd | None:
-        """Fork a worker and wait for its end; None if there was no fork.
-
-        As for a fresh interpreter, the calling thread blocks until the end, and on any exception the worker's
-        whole process group is ended before the exception goes on.
-        """
-        oom_before, started = kernel_oom_kills(), time.monotonic()
-        request = {"folder": str(folder), "log": str(log.absolute()), "preload": sorted(self._needed)}
-        pid: int | None = None
-        try:
-            self._connection.sendall(json.dumps(request).encode() + b"\n")
-            pid = (self._answer() or {}).get("pid")
-            if pid is None:
-                return None
-            with nobody_left_behind() as left, stopper.holds(pid), time_limit(pid, timeout_s) as over:
-                left.session = pid
-                status = self._status()
-        except BrokenPipeError:
-            return None
-        except BaseException:
-            if pid is not None:
-                self._end(pid)
-            raise
-        finally:
-            if pid is not None:
-                # Children the worker left behind must not outlive its job.
-                signal_group(pid, signal.SIGKILL)
-        return process_end(
-            os.waitstatus_to_exitcode(status), timed_out=over.is_set(), started=started, oom_before=oom_before
-        )
-
-    def close(self) -> None:
-        """End it, unless it has ended."""
-        self._connection.close()
-        signal_group(self._process.pid, signal.SIGKILL)
-        self._process.wait()
-        self._output.close()
-
-    def _status(self) -> int:
-        """Wait until the worker has ended. If its parent was ended, the kernel has killed the worker, too."""
-        while (answer := self._answer()) is not None:
-            self._needed.update(answer.get("imported", ()))
-            if "status" in answer:
-                return int(answer["status"])
-        return int(signal.SIGKILL)
-
-    def _end(self, pid: int) -> None:
-        signal_group(pid, signal.SIGTERM)
-        self._connection.settimeout(PATIENCE_S)
-        with contextlib.suppress(OSError):
-            self._status()
-        self.close()
-        signal_group(pid, signal.SIGKILL)
-
-    def _answer(self) -> dict[str, Any] | None:
-        """Return the next line; None once the process has ended."""
-        try:
-            line = self._answers.readline()
-        except ConnectionResetError:
-            return None
-        answer: dict[str, Any] | None = json.loads(line) if line else None
-        return answer
-
-    def _last_line(self) -> str:
-        self._output.seek(0)
-        lines = self._output.read().decode(errors="replace").split("\n")
-        return next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing")

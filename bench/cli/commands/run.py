@@ -125,11 +125,11 @@ def _carry_out(prepared: Prepared, executor: Executor, options: Namespace, began
     for line in where_trackers_wrote(run, prepared.suite.loggers):
         note(line)
     if summary.done:
-        _print_time(view, began_s, note)
+        _print_time(view, summary.counted_s, began_s, note)
     return 1 if summary.failed else 0
 
 
-def _print_time(view: RunView, began_s: float, note: Callable[[str], None]) -> None:
+def _print_time(view: RunView, counted_s: dict[str, float], began_s: float, note: Callable[[str], None]) -> None:
     """Write down how long this command took, and say where the time of the run went."""
     from bench.errors import BenchError, in_one_line
     from bench.records.store import layout
@@ -139,7 +139,8 @@ def _print_time(view: RunView, began_s: float, note: Callable[[str], None]) -> N
 
     took_s = time.monotonic() - began_s
     try:
-        add_command_time(view.folder, CommandTime(ended_at=utc_now(), wall_s=took_s, phases_s=dict(PHASES.seconds)))
+        took = CommandTime(ended_at=utc_now(), wall_s=took_s, phases_s=dict(PHASES.seconds), counted_s=counted_s)
+        add_command_time(view.folder, took)
     except (OSError, BenchError) as error:  # the run is done all the same
         note(
             f"note: {layout.TIMES} cannot be written ({in_one_line(error)}), so that this command is not counted there"

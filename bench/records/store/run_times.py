@@ -26,11 +26,14 @@ class CommandTime(Record):
         wall_s: Seconds that it took.
         phases_s: Seconds of it: `plan`, `jobs` (of their processes), `start` (waiting for jobs beyond that: imports
             of parents, forks), `score`, `report`; the rest went between them.
+        counted_s: Folder of each job that ran beside others -> seconds of it in which no job that ended before it
+            ran; all other jobs count from their begin to their end.
     """
 
     ended_at: str
     wall_s: Seconds
     phases_s: dict[str, Seconds]
+    counted_s: dict[str, Seconds] = {}
 
 
 @dataclass(frozen=True)

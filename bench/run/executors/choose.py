@@ -30,6 +30,7 @@ def executor_of(
     fresh: bool,
     devices: str | None = None,
     share_node: bool = False,
+    beside: bool = True,
     address: str | None = None,
     slurm: Sequence[str] = (),
     results: Path = Path("results"),
@@ -40,8 +41,9 @@ def executor_of(
     Args:
         engine: One of `ENGINES`.
         fresh: True if each job of this machine gets an interpreter.
-        devices: Parts of this machine that work at the same time; None = one job after the other.
+        devices: Parts of this machine that work at the same time; None = all of it as one.
         share_node: True if a job that measures has only its device to itself, instead of its node.
+        beside: True if predictions on this machine's processor run two at a time, where it is not divided.
         address: Address of the head of a Ray cluster.
         slurm: Parameters of every SLURM job, `NAME=VALUE`.
         results: Folder of all results, which every node sees.
@@ -68,7 +70,7 @@ def executor_of(
     if share_node and devices is None:
         raise BenchError("--share-node goes with --devices: without it jobs of this machine never run side by side")
     slots = slots_of(devices) if devices is not None else ()
-    return LocalExecutor(partial(_workers, fresh), slots, share_node=share_node)
+    return LocalExecutor(partial(_workers, fresh), slots, share_node=share_node, beside=beside)
 
 
 def _workers(fresh: bool, at_once: int) -> Workers:

@@ -6,13 +6,13 @@ Pure, and linear in the number of jobs: nothing here looks at all nodes, or at a
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from bench.errors import BenchError
 from bench.records import Job
-from bench.run.executor import MEASURING, Helpers, Task, is_relative_to_machine, takes_several_gpus
+from bench.run.executor import MEASURING, Helpers, PythonOf, Task, is_relative_to_machine, takes_several_gpus
 from bench.run.helpers import processes_of_this_machine
 
 
@@ -85,24 +85,34 @@ class PlacementQueue:
     the same.
     """
 
-    def __init__(self, nodes: Mapping[str, tuple[Slot, ...]], *, alike: str, share_node: bool = False) -> None:
+    def __init__(
+        self,
+        nodes: Mapping[str, tuple[Slot, ...]],
+        *,
+        alike: str,
+        share_node: bool = False,
+        alone: Callable[[Job], bool] = lambda _: False,
+        may_share: Callable[[], bool] = lambda: True,
+    ) -> None:
         """Take the nodes.
 
         Args:
             nodes: Name -> slots of each node.
             alike: `Slot.alike` of those that may measure.
             share_node: True if a job that measures has only its slot to itself, instead of its node.
+            alone: Whether a job that does not measure has its node to itself all the same.
+            may_share: Whether a job may begin on a node beside others now.
         """
         self._alike = alike
-        self._share = share_node
+        self._share, self._alone, self._may_share = share_node, alone, may_share
         self._slots: dict[str, tuple[Slot, ...]] = {}
         self._free: dict[Class, OrderedDict[tuple[str, int], None]] = {}
         self._idle: dict[Class, OrderedDict[str, None]] = {}
         self._at_once: dict[Request, int] = {}
         self._busy: dict[str, dict[str, Placement]] = {}
         self._met: dict[str, dict[str, Job]] = {}
-        self._waiting: dict[Request, deque[Task]] = {}
-        self._queued = 0
+        self._waiting: dict[Request, deque[tuple[int, Task]]] = {}
+        self._queued, self._came = 0, 0
         for name, slots in nodes.items():
             self.add(name, slots)
 
@@ -149,16 +159,18 @@ class PlacementQueue:
 
     def submit(self, task: Task) -> None:
         """Queue a job."""
-        self._waiting.setdefault(self._request(task.job), deque()).append(task)
-        self._queued += 1
+        self._waiting.setdefault(self._request(task.job, alone=task.alone), deque()).append((self._came, task))
+        self._queued, self._came = self._queued + 1, self._came + 1
 
     def placed(self) -> Iterator[Placement]:
         """Yield jobs that may begin now, each with its place, which is taken from then on."""
-        for request, waiting in self._waiting.items():
+        in_order = sorted((waiting[0][0], request) for request, waiting in self._waiting.items() if waiting)
+        for _, request in in_order:
+            waiting = self._waiting[request]
             while waiting and (found := self._find(request)) is not None:
                 node, slots, whole = found
                 self._queued -= 1
-                placement = Placement(waiting.popleft(), node, slots, whole)
+                placement = Placement(waiting.popleft()[1], node, slots, whole)
                 self._begin(placement)
                 yield placement
 
@@ -196,8 +208,9 @@ class PlacementQueue:
             self._met[key][own.key] = own
         there[own.key] = placement
 
-    def _request(self, job: Job) -> Request:
-        whole = takes_several_gpus(job) or (job.kind in MEASURING and not self._share)
+    def _request(self, job: Job, *, alone: bool = False) -> Request:
+        measures = job.kind in MEASURING and not self._share
+        whole = alone or measures or takes_several_gpus(job) or self._alone(job)
         return Request(_device(job), is_relative_to_machine(job), whole)
 
     def _find(self, request: Request) -> tuple[str, tuple[Slot, ...], bool] | None:
@@ -210,6 +223,8 @@ class PlacementQueue:
                 return node, (own, *(slot for slot in slots if slot is not own)), True
             if not request.whole and (free := self._free.get(one)):
                 node, number = next(iter(free))
+                if self._busy[node] and not self._may_share():
+                    continue
                 slot = self._slots[node][number]
                 self._close(node, (slot,))
                 return node, (slot,), False
@@ -260,7 +275,7 @@ class QueuedExecutor:
         """Return processes of this machine."""
         return processes_of_this_machine()
 
-    def expect(self, jobs: Iterable[Job]) -> None:
+    def expect(self, jobs: Iterable[Job], python_of: PythonOf | None = None) -> None:  # noqa: ARG002 - as in the contract
         """Take note of the jobs that are going to be submitted."""
         self._board.check(jobs)
 

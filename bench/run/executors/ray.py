@@ -22,7 +22,7 @@ from bench.measure.gpus import VISIBLE
 from bench.records import Job
 from bench.records.names import harness_root, python_path
 from bench.records.store.runs import utc_now
-from bench.run.executor import Ended, Event, Helpers, Notice, Started, takes_several_gpus
+from bench.run.executor import Ended, Event, Helpers, Notice, PythonOf, Started, takes_several_gpus
 from bench.run.executors.on_node import Assignment, carry_out
 from bench.run.executors.placement import Placement, PlacementQueue, QueuedExecutor, Slot
 from bench.run.process import PATIENCE_S, ProcessEnd
@@ -77,9 +77,9 @@ class RayExecutor(QueuedExecutor):
         self._flying: dict[Any, _RunningJob] = {}
         self._events: deque[Event] = deque()
 
-    def expect(self, jobs: Iterable[Job]) -> None:
+    def expect(self, jobs: Iterable[Job], python_of: PythonOf | None = None) -> None:
         """Take note of the jobs that are going to be submitted."""
-        super().expect(jobs)
+        super().expect(jobs, python_of)
         self._events.extend(Notice(line) for line in self._notes)
         self._notes.clear()
 

@@ -21,7 +21,16 @@ from bench.measure.devices import Machine, this_machine
 from bench.records import Job
 from bench.records.names import harness_root, python_path
 from bench.records.store.runs import utc_now
-from bench.run.executor import Ended, Event, Helpers, Started, Task, is_relative_to_machine, takes_several_gpus
+from bench.run.executor import (
+    Ended,
+    Event,
+    Helpers,
+    PythonOf,
+    Started,
+    Task,
+    is_relative_to_machine,
+    takes_several_gpus,
+)
 from bench.run.executors.on_node import Assignment, carry_out
 from bench.run.executors.placement import Slot
 from bench.run.helpers import processes_of_this_machine
@@ -89,7 +98,7 @@ class SlurmExecutor:
         """Return processes of this machine, from which jobs are handed over."""
         return processes_of_this_machine()
 
-    def expect(self, jobs: Iterable[Job]) -> None:
+    def expect(self, jobs: Iterable[Job], python_of: PythonOf | None = None) -> None:
         """Any job may be queued; SLURM knows what there is."""
 
     def at_once(self, job: Job) -> int:  # noqa: ARG002 - as in the contract

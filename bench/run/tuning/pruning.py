@@ -17,7 +17,7 @@ from bench.records import Job
 from bench.records.store import layout
 from bench.records.store.files import write_atomically
 from bench.records.store.training_log import read_training_log
-from bench.run.executor import Ended, Event, Executor, Helpers, Started, Task
+from bench.run.executor import Ended, Event, Executor, Helpers, PythonOf, Started, Task
 
 LOOK_EVERY_S = 0.05
 
@@ -68,7 +68,7 @@ class TrialExecutor:
         """Return processes that do work of the command."""
         return self._executor.helpers()
 
-    def expect(self, jobs: Iterable[Job]) -> None:
+    def expect(self, jobs: Iterable[Job], python_of: PythonOf | None = None) -> None:
         """Nothing more is prepared."""
 
     def at_once(self, job: Job) -> int:
