@@ -21,6 +21,7 @@ from bench.records import Job
 from bench.records.names import harness_root
 from bench.run.executor import PythonOf
 from bench.run.orphans import RESULTS, results_of
+from bench.run.planning.prepare import pinned_cores
 from bench.run.process import ProcessEnd, WorkerStopper, run_worker
 from bench.run.read_here import read_here
 from bench.run.worker.environment import inherited_environment
@@ -174,13 +175,12 @@ class ForkServers:
         coming = [kind for kind in self._examples if kind not in self._begun and self._expected[kind] > 1]
         if self._python_of is None or not coming or _why_not_now() is not None:
             return
-        here = {"cpu_affinity": job.cpu_affinity, "gpus": job.gpus}
         for example in (self._examples[kind] for kind in coming if kind[0] == coming[0][0]):
             self._begun.add(_kind(example))
-            if example.target.threads == job.target.threads:
-                with contextlib.suppress(BenchError):  # no interpreter: its own jobs say so
-                    python = self._python_of(example.model.adapter)
-                    self._started(*_key(example.model_copy(update=here), python, folder), tell)
+            here = {"cpu_affinity": pinned_cores(example.target.threads), "gpus": job.gpus}
+            with contextlib.suppress(BenchError):  # no interpreter: its own jobs say so
+                python = self._python_of(example.model.adapter)
+                self._started(*_key(example.model_copy(update=here), python, folder), tell)
 
     def _server(self, job: Job, python: Path, folder: Path, tell: Tell) -> WorkerParent | None:
         """Return the parent for a job, started if it pays; None where the job is to be a fresh interpreter.

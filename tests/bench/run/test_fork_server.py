@@ -17,6 +17,7 @@ from bench.adapter.finding import adapter_folders, load_adapter
 from bench.records import Job, Status
 from bench.records.names import harness_root
 from bench.records.store import layout
+from bench.records.store.files import write_record
 from bench.records.store.runs import new_run, read_job
 from bench.run import fork_server
 from bench.run.environments.interpreters import Interpreters
@@ -183,8 +184,6 @@ def test_a_forked_worker_ends_as_a_fresh_one_does(tmp_path, model):
 
 def started(servers: ForkServers, job: Job, folder: Path, timeout_s: float, told: list[str] | None = None):
     """Run one job as one of two of its kind."""
-    from bench.records.store.files import write_record
-
     folder.mkdir()
     write_record(folder / layout.JOB, job)
     servers.expect([job, job])
@@ -208,6 +207,41 @@ def test_the_parent_that_will_predict_imports_beside_the_one_that_trains_and_is_
     started(servers, case.predict.model_copy(update=weights), tmp_path / "predict", timeout_s=30)
     assert note_of(tmp_path / "predict") == f"started: {fork_server.FORKED}"
     assert {key.training: server._process.pid for key, server in servers._servers.items()} == pid_of
+
+
+def test_one_parent_runs_a_job_beside_another_and_tells_their_ends_apart(tmp_path, servers):
+    hanging, ended = predict_job(tmp_path, "fake/hangs"), []
+    thread = threading.Thread(target=lambda: ended.append(started(servers, hanging, tmp_path / "hangs", timeout_s=60)))
+    thread.start()
+    wait_for(lambda: (tmp_path / "hangs" / layout.PREDICTIONS).exists())
+    (server,) = servers._servers.values()
+    (worker,) = children(server._process.pid)
+    assert started(servers, predict_job(tmp_path), tmp_path / "job", timeout_s=60).exit_code == 0
+    assert ([*servers._servers.values()], server.at_work, ended) == ([server], 1, [])
+    os.kill(worker, signal.SIGKILL)
+    thread.join(30)
+    assert (ended[0].signal, ended[0].timed_out) == ("SIGKILL", False)
+    assert started(servers, predict_job(tmp_path), tmp_path / "next", timeout_s=60).exit_code == 0
+
+
+def test_what_comes_next_is_imported_beside_a_prediction_where_its_interpreter_is_known(tmp_path, servers):
+    case = prepare(write_suite(tmp_path, ["fake/trains"], recipe=RECIPE), Interpreters()).cases[0]
+    predicted = predict_job(tmp_path)
+    servers.expect([predicted, case.train, case.train], lambda adapter: Path(sys.executable))
+    started(servers, predicted, tmp_path / "untold", timeout_s=30)
+    assert {key.training for key in servers._servers} == {False}
+    folder = tmp_path / "told"
+    folder.mkdir()
+    write_record(folder / layout.JOB, predicted)
+    servers.expect([predicted] * 2, lambda adapter: Path(sys.executable))
+    log = folder / layout.WORKER_LOG
+    servers.run(predicted, Path(sys.executable), folder=folder, log=log, timeout_s=30, tell=print)
+    (trains,) = [server for key, server in servers._servers.items() if key.training]
+    assert trains.imports
+    assert started(servers, case.train, tmp_path / "train", timeout_s=30).exit_code == 0
+    assert note_of(tmp_path / "train") == f"started: {fork_server.FORKED}"
+    assert not trains.imports
+    assert trains in servers._servers.values()
 
 
 def test_a_forked_worker_over_its_limit_is_ended_and_the_next_job_runs(tmp_path, servers):
