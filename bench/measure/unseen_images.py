@@ -141,16 +141,19 @@ class Answer:
 
     def nearest(self, others: Sequence[Answer], common: int) -> float:
         """Return how alike the one of others is that is most like it, 0 to 1; of label maps without what is common."""
-        return max((self._alike(other, common) for other in others), default=0.0)
-
-    def _alike(self, other: Answer, common: int) -> float:
-        if not len(self.pixels) or len(self.pixels) != len(other.pixels):
-            return float(self.content == other.content)
-        shown = (self.pixels != common) | (other.pixels != common)
-        if shown.mean() < LITTLE:
-            return 0.0
-        alike = float(np.mean((self.pixels == other.pixels)[shown]))
-        return alike if self.content == other.content else min(alike, 0.9999)  # what was not kept differs
+        size = len(self.pixels)
+        comparable = [other for other in others if len(other.pixels) == size > 0]
+        by_content = [float(other.content == self.content) for other in others if not len(other.pixels) == size > 0]
+        if not comparable:
+            return max(by_content, default=0.0)
+        pixels = np.stack([other.pixels for other in comparable])  # (others, pixels)
+        shown = (pixels != common) | (self.pixels != common)
+        counts = shown.sum(axis=1)
+        alike = ((pixels == self.pixels) & shown).sum(axis=1) / np.maximum(counts, 1)
+        alike[counts / pixels.shape[1] < LITTLE] = 0.0
+        # Of others than itself, what was not kept differs.
+        most = np.array([1.0 if self.content == other.content else 0.9999 for other in comparable])
+        return max([float(np.minimum(alike, most).max()), *by_content])
 
 
 def commonest(answers: Sequence[Answer]) -> int:

@@ -6,7 +6,7 @@ a forked worker differs from a fresh interpreter only in the seconds of its impo
 its cores are those of the workers, since libraries read them when they are loaded.
 
 JSON goes over sockets. It says `ready` or `refused` once. Each request brings a socket of its own, so that several
-workers may be at work: over that the worker says its `pid`, and at its end what of the adapters it `imported`; this
+workers may be at work: over that the worker says its `pid`, and at its end what of ours it `imported`; this
 process then says with which `status` the worker ended.
 """
 
@@ -28,6 +28,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from bench.dataset import dataset_names
 from bench.run.worker import process as worker
 from bench.run.worker import ranks
 
@@ -52,6 +53,7 @@ def main() -> int:
         refusal = _refusal(adapter)
         if refusal is None:
             _import(_imported_late(adapter, training=training))
+            dataset_names()  # reads what every installed package offers, which its workers remember
         _say(connection, {"refused": refusal} if refusal else {"ready": os.getpid()})
         _fork_workers(connection)
     return 0
@@ -118,7 +120,7 @@ def _imported_late(adapter: str, *, training: bool) -> tuple[str, ...]:
 
 
 def _import(names: Iterable[str]) -> None:
-    """Import modules of the adapter that jobs come to need; one that fails fails in the job, which says so."""
+    """Import modules of ours that jobs come to need; one that fails fails in the job, which says so."""
     for name in names:
         try:
             importlib.import_module(name)
@@ -140,7 +142,7 @@ def _work(connection: socket.socket, request: dict[str, Any]) -> int:
     sys.argv = [str(worker.__file__), request["folder"]]
     before = set(sys.modules)
     code = worker.main()
-    imported = sorted(name for name in set(sys.modules) - before if name.startswith("adapters."))
+    imported = sorted(name for name in set(sys.modules) - before if name.startswith(("adapters.", "bench.")))
     _say(connection, {"imported": imported})
     return code
 

@@ -24,6 +24,7 @@ from typing import Any, Protocol
 import lightning.pytorch as lightning
 import torch
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
+from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import Tensor, nn
 from torch.utils.data import IterableDataset
@@ -301,6 +302,14 @@ def _rank() -> int:
     return torch.distributed.get_rank() if torch.distributed.is_initialized() else 0
 
 
+class _CheckpointFiles(TorchCheckpointIO):
+    """Writes checkpoints as files; Lightning's own way first imports the clients of all stores behind URLs."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
+        """Write a checkpoint."""
+        torch.save(checkpoint, path)
+
+
 def _trainer(device: torch.device, recipe: Recipe, out: Path) -> lightning.Trainer:
     """Return a Lightning trainer that runs until it is told to stop, and writes nothing on its own."""
     alone = recipe.devices == 1
@@ -323,7 +332,7 @@ def _trainer(device: torch.device, recipe: Recipe, out: Path) -> lightning.Train
         use_distributed_sampler=False,
         # This process starts the others. Within a job of SLURM Lightning would take it for one of those that srun
         # starts, and train alone on its share of each batch.
-        plugins=[LightningEnvironment()],
+        plugins=[LightningEnvironment(), _CheckpointFiles()],
     )
 
 

@@ -114,3 +114,16 @@ def test_a_run_says_at_its_end_where_its_time_went_and_explain_says_more(tmp_pat
         assert row in told
     for job in (job for view in read_run(run).cases for job in view.jobs):
         assert sum(job.outcome.facts.phases_s.values()) <= job.outcome.wall_s
+
+
+def test_a_second_in_which_two_predictions_ran_counts_once(counted):
+    alone = run_time(read_run(counted), ()).seconds
+    folders = sorted(folder.name for folder in counted.jobs.glob("predict-*"))
+    job_s = SPENT["predict"]["predict"] + PROCESS_S
+    shared = {folders[0]: job_s, folders[-1]: job_s / 4} if len(folders) > 1 else {folders[0]: job_s / 4}
+    add_command_time(counted, CommandTime(ended_at="t", wall_s=0.0, phases_s={}, counted_s=shared))
+    beside = run_time(read_run(counted), command_times(counted)).seconds
+    assert alone["predict"] - beside["predict"] == pytest.approx(SPENT["predict"]["predict"] * 3 / 4)
+    assert alone["process"] - beside["process"] == pytest.approx(PROCESS_S * 3 / 4)
+    rest = {phase: s for phase, s in alone.items() if phase not in ("predict", "process")}
+    assert {phase: beside[phase] for phase in rest} == pytest.approx(rest)

@@ -15,9 +15,12 @@ from bench.records.names import harness_root
 PATIENCE_S = 30.0
 HOW = pytest.mark.parametrize(
     "how",
-    [pytest.param(["--fresh-interpreters"], id="fresh", marks=pytest.mark.slow), pytest.param([], id="forked")],
+    [
+        pytest.param(["--one-at-a-time", "--fresh-interpreters"], id="fresh", marks=pytest.mark.slow),
+        pytest.param(["--one-at-a-time"], id="forked"),
+    ],
 )
-"""With a fresh interpreter for each job, and with workers forked from a pre-imported parent, as is the default."""
+"""One job after the other: with a fresh interpreter for each, and with workers forked from a pre-imported parent."""
 
 
 def wait_for(happened: Callable[[], object], patience_s: float = PATIENCE_S) -> None:

@@ -125,7 +125,7 @@ def test_an_interrupt_ends_the_worker_and_the_next_run_goes_on(tmp_path, how):
 def test_a_worker_that_is_killed_costs_its_own_job_alone(tmp_path, how, killed):
     results = tmp_path / "results"
     suite = write_suite(tmp_path, [perfect(), "fake/hangs", "fake/slow_5ms", MODELS[1]])
-    bench = start(suite, results, "--kind", "predict", *how)
+    bench = start(suite, results, "--one-at-a-time", "--kind", "predict", *how)
     worker, parent = hanging(bench, results)
     os.kill(worker if killed == "worker" else parent, signal.SIGKILL)
     code, said = finished(bench)
@@ -144,7 +144,7 @@ def test_a_worker_that_is_killed_costs_its_own_job_alone(tmp_path, how, killed):
 def test_a_second_bench_leaves_a_run_that_is_being_written_alone(tmp_path):
     results = tmp_path / "results"
     suite = write_suite(tmp_path, ["fake/hangs"])
-    first = start(suite, results, "--kind", "predict")
+    first = start(suite, results, "--one-at-a-time", "--kind", "predict")
     try:
         wait_for(lambda: any(results.glob("*/*/jobs/predict-fake-hangs*/predictions")))
         code, said = finished(start(suite, results))
@@ -160,7 +160,7 @@ def test_a_second_bench_leaves_a_run_that_is_being_written_alone(tmp_path):
 def test_an_interrupt_at_any_moment_of_the_start_is_one_line(tmp_path):
     suite = write_suite(tmp_path, ["fake/hangs"])
     for delay_s in (0.05, 0.12, 0.25, 0.5, 1.0):
-        bench = start(suite, tmp_path / "results", "--kind", "predict")
+        bench = start(suite, tmp_path / "results", "--one-at-a-time", "--kind", "predict")
         time.sleep(delay_s)
         bench.send_signal(signal.SIGINT)
         code, said = finished(bench)
@@ -188,7 +188,7 @@ def test_a_run_that_is_stopped_for_a_while_goes_on_as_if_nothing_had_been(tmp_pa
 @pytest.mark.parametrize(("number", "expected"), [(signal.SIGHUP, 130), (signal.SIGQUIT, -signal.SIGQUIT)])
 def test_a_closed_terminal_and_a_quit_end_the_workers_and_the_next_run_goes_on(tmp_path, number, expected):
     suite = write_suite(tmp_path, [perfect(), "fake/hangs"], timeouts={"predict_s": 30.0})
-    bench = start(suite, tmp_path / "results", "--kind", "predict")
+    bench = start(suite, tmp_path / "results", "--one-at-a-time", "--kind", "predict")
     hanging(bench, tmp_path / "results")
     processes = descendants(bench)
     bench.send_signal(number)
@@ -197,13 +197,15 @@ def test_a_closed_terminal_and_a_quit_end_the_workers_and_the_next_run_goes_on(t
     assert "Traceback" not in said
     assert all(gone(pid) for pid in processes)
     suite = write_suite(tmp_path, [perfect()])
-    assert "1 were done already" in finished(start(suite, tmp_path / "results", "--kind", "predict"))[1]
+    assert (
+        "1 were done already" in finished(start(suite, tmp_path / "results", "--one-at-a-time", "--kind", "predict"))[1]
+    )
 
 
 @pytest.mark.slow
 def test_a_run_whose_messages_nobody_reads_any_more_is_finished(tmp_path):
     suite = write_suite(tmp_path, [perfect()])
-    bench = start(suite, tmp_path / "results", "--kind", "predict")
+    bench = start(suite, tmp_path / "results", "--one-at-a-time", "--kind", "predict")
     assert bench.stderr is not None
     bench.stderr.close()
     assert bench.wait(120) == 0

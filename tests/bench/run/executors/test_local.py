@@ -21,7 +21,7 @@ from bench.records.store.runs import new_run, read_job
 from bench.run.executors.devices import slots_of
 from bench.run.executors.local import LocalExecutor
 from bench.run.workers import workers_of
-from tests.bench.run.processes import HOW, gone, start, wait_for
+from tests.bench.run.processes import gone, start, wait_for
 from tests.bench.suites import SHAPES, job_folders, perfect, run_suite, write_suite
 
 CORES = allowed_cores()
@@ -132,12 +132,13 @@ def test_a_process_that_a_worker_leaves_behind_costs_no_other_worker_its_own(tmp
 
 
 @pytest.mark.slow
-@HOW
-def test_an_interrupt_ends_the_workers_of_all_devices_and_the_next_run_goes_on(tmp_path, how):
+@pytest.mark.parametrize("how", [[], ["--fresh-interpreters"]], ids=["forked", "fresh"])
+@pytest.mark.parametrize("parts", [["--devices", DEVICES], []], ids=["devices", "beside"])
+def test_an_interrupt_ends_all_workers_and_the_next_run_goes_on(tmp_path, parts, how):
     results = tmp_path / "results"
     models = [perfect(), hanging(1), hanging(2)]
     suite = write_suite(tmp_path, models)
-    bench = start(suite, results, "--kind", "predict", "--devices", DEVICES, *how)
+    bench = start(suite, results, "--kind", "predict", *parts, *how)
     try:
         wait_for(lambda: len([*results.glob("*/*/jobs/predict-hangs*/predictions")]) == 2)
         found = descendants(bench.pid)
@@ -150,7 +151,7 @@ def test_an_interrupt_ends_the_workers_of_all_devices_and_the_next_run_goes_on(t
     assert all(gone(pid) for pid in found)
     assert len([*results.glob(f"*/*/jobs/*/{layout.OUTCOME}")]) == 1
     write_suite(tmp_path, models, timeouts={"predict_s": 1.0})
-    again = start(suite, results, "--kind", "predict", "--devices", DEVICES, *how)
+    again = start(suite, results, "--kind", "predict", *parts, *how)
     _, said = again.communicate(timeout=60)
     assert "2 jobs done, 1 were done already, 2 cases failed" in said
 
