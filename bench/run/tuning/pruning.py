@@ -7,6 +7,7 @@ decided on, on a busy machine too. Nothing of this runs beside a measurement of 
 from __future__ import annotations
 
 import json
+import math
 import threading
 import time
 from collections.abc import Callable, Container, Iterable
@@ -39,6 +40,7 @@ class TrialExecutor:
         self._began: dict[str, float | None] = {}
         self._case_of: dict[str, str] = {}
         self._spent_s: dict[str, float] = {}
+        self._most_here: float = math.inf
 
     @property
     def machine(self) -> Machine:
@@ -77,7 +79,9 @@ class TrialExecutor:
 
     def hungry(self) -> bool:
         """Return whether another job would begin soon: none is proposed while one waits, to learn as much as can be."""
-        return all(self._began.values()) and self._executor.hungry()
+        # Where predictions run beside each other, a trial's training would begin before another's result is known.
+        here = not self.is_here or len(self._began) < self._most_here
+        return here and all(self._began.values()) and self._executor.hungry()
 
     def submit(self, task: Task) -> None:
         """Do a job; a training finds that it is judged when it begins."""
@@ -86,6 +90,7 @@ class TrialExecutor:
             task.folder.mkdir(parents=True, exist_ok=True)
             self._followed[job.key] = PruningWatcher(task.folder, judge)
         self._began[job.key], self._case_of[job.key] = None, job.case_id
+        self._most_here = min(self._most_here, self.at_once(job))
         self._executor.submit(task)
 
     def wait(self) -> Event:

@@ -122,7 +122,7 @@ def test_a_second_in_which_two_predictions_ran_counts_once(counted):
     job_s = SPENT["predict"]["predict"] + PROCESS_S
     shared = {folders[0]: job_s, folders[-1]: job_s / 4} if len(folders) > 1 else {folders[0]: job_s / 4}
     add_command_time(counted, CommandTime(ended_at="t", wall_s=0.0, phases_s={}, counted_s=shared))
-    beside = run_time(read_run(counted), command_times(counted)).seconds
+    beside = run_time(read_run(counted), command_times(counted).commands).seconds
     assert alone["predict"] - beside["predict"] == pytest.approx(SPENT["predict"]["predict"] * 3 / 4)
     assert alone["process"] - beside["process"] == pytest.approx(PROCESS_S * 3 / 4)
     rest = {phase: s for phase, s in alone.items() if phase not in ("predict", "process")}
