@@ -56,6 +56,17 @@ def without_memory(machine: str) -> str:
     return machine.partition(" ")[0]
 
 
+def same_machine(one: str, other: str) -> bool:
+    """Return whether two identities are of one kind of machine; one of before says nothing of the memory.
+
+    >>> same_machine("a 16 GiB", "a 16 GiB"), same_machine("a 16 GiB", "a 32 GiB"), same_machine("a 16 GiB", "a")
+    (True, False, True)
+    """
+    if has_memory(one) != has_memory(other):
+        return without_memory(one) == without_memory(other)
+    return one == other
+
+
 def with_memory_in_words(host: str, memory: str) -> str:
     """Return the description of a machine with its memory."""
     return f"{host}, {memory} of memory"

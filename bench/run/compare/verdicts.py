@@ -20,6 +20,7 @@ import numpy as np
 
 from bench.metric import Metric, load_metric
 from bench.records.damage import json_of
+from bench.records.provenance import same_machine
 from bench.records.store.statistics import Statistics
 from bench.report.summary.columns import Columns, read_columns
 from bench.report.summary.compare import paired_differences
@@ -94,7 +95,7 @@ def how_they_differ(a: SideCase, b: SideCase) -> Iterator[str]:
     """Yield what differs in how two cases were measured, a line each."""
     for name in sorted({*a.facts.measured, *b.facts.measured}):
         before, after = (case.facts.measured.get(name, "") for case in (a, b))
-        if before != after:
+        if not _alike(name, before, after):
             yield from (f"{name}{part}: {_short(old)} → {_short(new)}" for part, old, new in _parts(before, after))
     for case in (a, b):
         yield from (f"{case.facts.case_id}: {why}" for why in (*case.facts.invalid, *case.facts.doubts))
@@ -291,9 +292,13 @@ def _no_latency(a: SideCase, b: SideCase) -> str | None:
             return f"must not be used: {case.facts.invalid[0]}"
     before, after = a.facts.measured, b.facts.measured
     for name, what in (*_ONLY_LATENCY.items(), (TARGET, "another target"), (DATA, "other images")):
-        if before.get(name, "") != after.get(name, ""):
+        if not _alike(name, before.get(name, ""), after.get(name, "")):
             return what
     return None
+
+
+def _alike(name: str, before: str, after: str) -> bool:
+    return same_machine(before, after) if name == MACHINE else before == after
 
 
 def _memory(a: SideCase, b: SideCase, gate: Gate) -> Tested:

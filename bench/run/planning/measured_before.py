@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from bench.records import Job, digest
-from bench.records.provenance import has_memory, without_memory
+from bench.records.provenance import has_memory, same_machine, without_memory
 from bench.records.store.job_folders import JobFolders
 from bench.records.store.layout import RunFolder
 from bench.records.store.runs import find_job, is_final
@@ -45,5 +45,4 @@ def _known(job: Job, run: RunFolder, folders: JobFolders) -> Job:
     view = find_job(run, job.kind, key, folders)
     if view is None or view.damage is not None or not is_final(view.outcome):
         return job
-    measured_on = view.job.key_parts["machine"]
-    return job.model_copy(update={"key": key}) if measured_on == machine or not has_memory(measured_on) else job
+    return job.model_copy(update={"key": key}) if same_machine(view.job.key_parts["machine"], machine) else job

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from bench.errors import BenchError
 from bench.measure.devices import machine_identity
 from bench.records.damage import json_of
-from bench.records.provenance import without_memory
+from bench.records.provenance import same_machine
 from bench.records.store.runs import utc_now
 from bench.run.remote.copies import RUNS
 from bench.run.remote.stores import Store
@@ -63,11 +63,8 @@ def writing(store: Store, suite: str, run: str) -> Iterator[Writer]:
     content = json.dumps(mine, indent=2).encode()
     if not store.create(name, content):
         holder = _holder(store, name)
-        same_machine = (holder.get("host"), without_memory(str(holder.get("machine")))) == (
-            mine["host"],
-            without_memory(mine["machine"]),
-        )
-        if not (same_machine and is_gone(str(holder.get("process", "")))):
+        here = holder.get("host") == mine["host"] and same_machine(str(holder.get("machine")), mine["machine"])
+        if not (here and is_gone(str(holder.get("process", "")))):
             raise BenchError(
                 f"the run {suite}/{run} in {store.url} is being written by {_in_words(holder)}. Wait for it, or start "
                 f"another run with --new; if it no longer runs, remove the object {store.url}/{name}"

@@ -175,6 +175,23 @@ def test_the_difference_of_a_class_is_paired_over_images():
 
 
 @pytest.mark.parametrize(
+    ("machines", "compared"),
+    [
+        (("one", "one 16 GiB"), True),  # a baseline of before memory was a part of what a machine is
+        (("two", "one 16 GiB"), False),
+        (("one 32 GiB", "one 16 GiB"), False),
+    ],
+)
+def test_machines_are_compared_by_their_memory_where_both_say_it(machines, compared):
+    random = np.random.default_rng(7)
+    a, b = (side(n, right=HARD, ms=processes(random, 6, 0.0), machine=m) for n, m in zip("ab", machines, strict=True))
+    (found,) = compare(a, [b], None)
+    by = {one.quantity: one for one in found.findings}
+    assert (by["end_to_end_p50"].why != "another machine") is compared
+    assert any(line.startswith("machine: ") for line in found.differences) is not compared
+
+
+@pytest.mark.parametrize(
     ("changed", "why"),
     [
         ({"machine": "two"}, "another machine"),

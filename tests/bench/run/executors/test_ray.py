@@ -160,7 +160,7 @@ def test_a_search_on_the_cluster_tries_and_finds_what_one_on_this_machine_does(c
 
 def test_ray_tune_proposes_a_trial_for_each_node_and_ends_those_that_fall_behind(cluster, tmp_path):
     pytest.importorskip("optuna", reason="needs optuna: pip install 'segbench[tune]'")
-    suite = searched_suite(tmp_path, trials=4, engine="ray", sampler="random", pruner="successive_halving")
+    suite = searched_suite(tmp_path, trials=3, engine="ray", sampler="random", pruner="successive_halving")
     bench = bench_on(cluster, suite, tmp_path / "results", "--case", "*seed 1")
     _, said = bench.communicate(timeout=200)
     assert bench.returncode == 0, said
