@@ -1,4 +1,4 @@
-"""What stands for the objects of a pickle that is read without running any of it."""
+"""Stand-ins for the objects of a pickle that is read without running any of it."""
 
 from __future__ import annotations
 
