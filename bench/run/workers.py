@@ -138,6 +138,9 @@ class ForkServers:
                 end = None if server is None else server.run(folder, log, timeout_s, self._stopper)
             if end is not None:
                 return end
+        if job.kind != "predict":
+            with self._lock:
+                self._await([*self._servers], tell)  # nothing imports beside what may measure
         return self._fresh.run(job, python, folder=folder, log=log, timeout_s=timeout_s, tell=tell)
 
     def stop(self) -> None:
@@ -195,10 +198,7 @@ class ForkServers:
                 # The parent of what comes next imports beside this one, before either has a job.
                 here = {"cpu_affinity": job.cpu_affinity, "gpus": job.gpus}
                 self._started(*_key(predicts.model_copy(update=here), python, folder), tell)
-        for one in [one for one in self._servers.values() if one.imports]:
-            if (one.key == key or job.kind != "predict") and (refusal := one.refusal(self._stopper)) is not None:
-                self._drop(one)
-                self._refuse(one.key, refusal, tell)
+        self._await([key] if job.kind == "predict" else [*self._servers], tell)
         server = self._servers.pop(key, None)
         if server is not None:
             self._servers[key] = server  # the last one is the one used last
@@ -217,6 +217,13 @@ class ForkServers:
             self._servers[key] = WorkerParent(key, environment)
         else:
             self._refuse(key, refusal, tell)
+
+    def _await(self, keys: Iterable[Key], tell: Tell) -> None:
+        """Wait until some parents have imported; one that cannot fork is not used."""
+        for one in [self._servers[key] for key in keys if key in self._servers and self._servers[key].imports]:
+            if (refusal := one.refusal(self._stopper)) is not None:
+                self._drop(one)
+                self._refuse(one.key, refusal, tell)
 
     def _refuse(self, key: Key, refusal: str, tell: Tell) -> None:
         self._refused.add(key)

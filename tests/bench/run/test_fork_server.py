@@ -238,9 +238,11 @@ def test_what_comes_next_is_imported_beside_a_prediction_where_its_interpreter_i
     servers.run(predicted, Path(sys.executable), folder=folder, log=log, timeout_s=30, tell=print)
     (trains,) = [server for key, server in servers._servers.items() if key.training]
     assert trains.imports
+    measuring = predicted.model_copy(update={"kind": "profile"})  # a fresh interpreter
+    started(servers, measuring, tmp_path / "profile", timeout_s=30)
+    assert not trains.imports
     assert started(servers, case.train, tmp_path / "train", timeout_s=30).exit_code == 0
     assert note_of(tmp_path / "train") == f"started: {fork_server.FORKED}"
-    assert not trains.imports
     assert trains in servers._servers.values()
 
 
