@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -43,6 +45,14 @@ def gone(pid: int) -> bool:
 
     wait_for(ended)
     return True
+
+
+def interrupt_until(ended: threading.Event) -> None:
+    """Interrupt the main thread as Ctrl-C does; again after a while, since one just before a wait does not wake it."""
+    while True:
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        if ended.wait(PATIENCE_S / 2):
+            return
 
 
 def start(suite: Path, results: Path, *flags: str) -> subprocess.Popen[str]:

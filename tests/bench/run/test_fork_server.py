@@ -23,7 +23,7 @@ from bench.run import fork_server
 from bench.run.environments.interpreters import Interpreters
 from bench.run.planning.prepare import prepare
 from bench.run.workers import ForkServers, FreshInterpreters, why_fresh
-from tests.bench.run.processes import gone, wait_for
+from tests.bench.run.processes import gone, interrupt_until, wait_for
 from tests.bench.suites import job_folders, perfect, run_suite, write_suite
 
 RECIPE = {"budget": {"steps": 2}, "device": "cpu", "batch_size": 2}
@@ -278,11 +278,13 @@ def test_an_interrupted_wait_ends_the_worker_and_its_parent(tmp_path, servers):
         wait_for(lambda: (tmp_path / "job" / layout.PREDICTIONS).exists())
         (server,) = servers._servers.values()
         seen.extend([server._process.pid, *children(server._process.pid)])
-        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)  # as Ctrl-C: it wakes the wait
+        interrupt_until(ended)
 
+    ended = threading.Event()
     threading.Thread(target=interrupt).start()
     with pytest.raises(KeyboardInterrupt):
         started(servers, job, tmp_path / "job", timeout_s=60)
+    ended.set()
     assert all(gone(pid) for pid in seen)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import resource
-import signal
 import sys
 import threading
 import time
@@ -14,6 +13,7 @@ import pytest
 
 from bench.run import process as local
 from bench.run.process import ProcessEnd, run_worker
+from tests.bench.run.processes import interrupt_until
 
 
 def run(tmp_path: Path, program: str, timeout_s: float = 20.0) -> ProcessEnd:
@@ -78,11 +78,13 @@ def test_an_interrupt_ends_the_worker_before_it_goes_on(tmp_path):
     def interrupt_when_started() -> None:
         while not (log.is_file() and log.read_text().strip()):
             time.sleep(0.02)
-        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+        interrupt_until(ended)
 
+    ended = threading.Event()
     threading.Thread(target=interrupt_when_started, daemon=True).start()
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path, program)
+    ended.set()
     assert gone(int(log.read_text()))
 
 
