@@ -37,6 +37,14 @@ def _nothing_is_forced_to_the_disk():
     patch.undo()
 
 
+@pytest.fixture
+def hang_up():
+    """What nohup starts ignores a closed terminal, and so do the tests then."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark as slow all but a few members, evenly apart, of families of tests that are marked `few(N)`."""

@@ -20,7 +20,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import matplotlib.font_manager  # noqa: F401 - the framework imports it to look for a font, which takes half a second
 import torch
 from torch import nn
 from torch.utils.data import DataLoader, Sampler

@@ -44,6 +44,7 @@ def test_results_that_are_a_file_or_a_link_to_nowhere_are_told(tmp_path, capsys)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.usefixtures("hang_up")
 def test_sigterm_and_a_closed_terminal_are_taken_as_an_interruption(number, monkeypatch, capsys):
     before = signal.getsignal(number)
     monkeypatch.setattr(check, "execute", lambda _: os.kill(os.getpid(), number))
@@ -82,6 +83,7 @@ def test_an_interruption_within_a_callback_whose_exceptions_go_nowhere_is_not_lo
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.usefixtures("hang_up")
 def test_an_interruption_that_does_not_wake_what_waits_comes_again(number, monkeypatch, capsys):
     def elsewhere() -> None:
         time.sleep(0.2)  # until the main thread waits; were it not yet, the signal would be noticed at once

@@ -77,7 +77,7 @@ def test_an_unknown_option_is_refused_with_the_nearest(capsys, action):
     message = refused(capsys, action, "voc", "--set", "rot=x")
     assert message == (
         "--set: voc has no option 'rot'. Did you mean 'root'? Its options: root, augmented, classes; and as every data "
-        "set of files: split_by, fractions, group, stratify, seed, folds, fold, validation, pool, orientation, bands, "
+        "set of files: fractions, group, seed, split_by, stratify, folds, fold, validation, pool, orientation, bands, "
         "range, rgb, depth"
     )
 

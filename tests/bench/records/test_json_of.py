@@ -12,7 +12,7 @@ from bench.records.damage import json_of
 
 ROOT = Path(__file__).resolve().parents[3]
 ANSWERS = {
-    "bench/records/base.py", "bench/run/fork_server.py", "bench/run/workers.py", "bench/run/worker/process.py",
+    "bench/records/base.py", "bench/run/fork_server.py", "bench/run/worker_parent.py", "bench/run/worker/process.py",
     "bench/run/worker/training_log.py", "bench/run/environments/environment.py",
     "bench/run/environments/interpreters.py", "bench/run/predict/file_ports.py", "bench/run/predict/weights_info.py",
     "bench/measure/telemetry.py", "bench/suite/jobs.py", "bench/data/formats/json_stream.py",

@@ -185,6 +185,7 @@ def test_a_run_that_is_stopped_for_a_while_goes_on_as_if_nothing_had_been(tmp_pa
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("hang_up")
 @pytest.mark.parametrize(("number", "expected"), [(signal.SIGHUP, 130), (signal.SIGQUIT, -signal.SIGQUIT)])
 def test_a_closed_terminal_and_a_quit_end_the_workers_and_the_next_run_goes_on(tmp_path, number, expected):
     suite = write_suite(tmp_path, [perfect(), "fake/hangs"], timeouts={"predict_s": 30.0})

@@ -34,7 +34,7 @@ def cases(tmp_path: Path, text: str) -> tuple[Case, ...]:
         (TRAINED.format(f", accumulate: {LONG}, batch_size: {LONG}"), "its lists come to 89401 combinations"),
         (
             TRAINED.format("") + f"seeds: {list(range(2000))}\ntargets: {{threads: {list(range(1, 502))}}}\n",
-            "1002000 cases",
+            "1002000 cases; at most 1000000 are allowed. Split it into suites.",
         ),
         ("measurement: {replicates: 1000000000}\n", "less than or equal to 1000. Given: 1000000000."),
         ("measurement: {block_s: 1.0e-300}\n", "greater than or equal to 0.001"),

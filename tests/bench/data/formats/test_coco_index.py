@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from itertools import chain
 
 import numpy as np
 import pytest
@@ -248,34 +249,34 @@ def test_rows_without_what_the_format_requires_are_refused(tmp_path, member, row
 
 @pytest.mark.parametrize("block", [1, 7, 64, 1 << 22])
 @pytest.mark.parametrize("separator", [",", " ,\n "])
-def test_values_of_a_list_are_those_that_elements_gives_one_by_one(tmp_path, monkeypatch, block, separator):
+def test_stretches_of_a_list_are_those_that_elements_gives_one_by_one(tmp_path, monkeypatch, block, separator):
     monkeypatch.setattr(_json_stream, "BLOCK", block)
     rows = [{"id": n, "name": "é},{" * (n % 3), "inner": [{"a": 1}, {"b": [{}, {}]}], "x": [n, "}"]} for n in range(40)]
     file = tmp_path / "a.json"
     file.write_text(f" [{separator.join(json.dumps(row, ensure_ascii=n % 2 == 0) for n, row in enumerate(rows))} ] ")
     with JsonStream(file) as stream:
-        assert list(stream.values()) == rows
+        assert [*chain.from_iterable(stream.stretches())] == rows
         assert stream.peek() == ""
     with JsonStream(file) as stream:
         assert [placed.value for placed in stream.elements()] == rows
 
 
 @pytest.mark.parametrize("text", ["[]", '[1, "a", {}]', '[{"a": 1}]'])
-def test_values_of_short_lists_and_of_other_things_than_objects(tmp_path, text):
+def test_stretches_of_short_lists_and_of_other_things_than_objects(tmp_path, text):
     file = tmp_path / "a.json"
     file.write_text(text)
     with JsonStream(file) as stream:
-        assert list(stream.values()) == json.loads(text)
+        assert [*chain.from_iterable(stream.stretches())] == json.loads(text)
 
 
 @pytest.mark.parametrize(
     "text", ['[{"a": 1}, {"b": ]', '[{"a": 1}, {"a": 1, "a": 2}, {"b": 1}]', '[{"a": 1} {"b": 2}]', "[{}, {}"]
 )
-def test_values_tell_what_is_wrong_as_elements_does(tmp_path, text):
+def test_stretches_tell_what_is_wrong_as_elements_does(tmp_path, text):
     file = tmp_path / "a.json"
     file.write_text(text)
     told = []
-    for way in ("values", "elements"):
+    for way in ("stretches", "elements"):
         with pytest.raises(DatasetError) as error, JsonStream(file) as stream:
             list(getattr(stream, way)())
         told.append(str(error.value))

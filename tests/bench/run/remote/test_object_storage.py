@@ -109,7 +109,18 @@ def test_a_run_that_is_killed_is_resumed_elsewhere_with_what_was_finished(bucket
 
 def is_killed_and_gone_on_with(url, tmp_path, monkeypatch, capsys) -> None:
     suite = write_suite(tmp_path, [perfect(), "fake/hangs"])
-    words = [sys.executable, "-m", "bench.cli.main", "run", str(suite), "--results", url, "--kind", "predict"]
+    words = [
+        sys.executable,
+        "-m",
+        "bench.cli.main",
+        "run",
+        str(suite),
+        "--results",
+        url,
+        "--kind",
+        "predict",
+        "--one-at-a-time",
+    ]
     process = subprocess.Popen(
         words, cwd=harness_root(), stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True
     )
