@@ -113,7 +113,7 @@ class LocalExecutor(QueuedExecutor):
             workers.close()
 
     def _workers(self) -> list[Workers]:
-        return [*{id(lane.workers): lane.workers for lane in self._lanes.values()}.values()]
+        return [*dict.fromkeys(lane.workers for lane in self._lanes.values())]
 
     def _start(self) -> None:
         for placement in () if self._cancelled else self._board.placed():

@@ -209,11 +209,17 @@ def test_the_parent_that_will_predict_imports_beside_the_one_that_trains_and_is_
     assert {key.training: server._process.pid for key, server in servers._servers.items()} == pid_of
 
 
-def test_one_parent_runs_a_job_beside_another_and_tells_their_ends_apart(tmp_path, servers):
-    hanging, ended = predict_job(tmp_path, "fake/hangs"), []
-    thread = threading.Thread(target=lambda: ended.append(started(servers, hanging, tmp_path / "hangs", timeout_s=60)))
+def hanging_beside(servers, tmp_path):
+    """A thread that waits for a hanging job, which is under way, and the list that gets how the job ended."""
+    job, ended = predict_job(tmp_path, "fake/hangs"), []
+    thread = threading.Thread(target=lambda: ended.append(started(servers, job, tmp_path / "hangs", timeout_s=60)))
     thread.start()
     wait_for(lambda: (tmp_path / "hangs" / layout.PREDICTIONS).exists())
+    return thread, ended
+
+
+def test_one_parent_runs_a_job_beside_another_and_tells_their_ends_apart(tmp_path, servers):
+    thread, ended = hanging_beside(servers, tmp_path)
     (server,) = servers._servers.values()
     (worker,) = children(server._process.pid)
     assert started(servers, predict_job(tmp_path), tmp_path / "job", timeout_s=60).exit_code == 0
@@ -253,10 +259,7 @@ def test_a_forked_worker_over_its_limit_is_ended_and_the_next_job_runs(tmp_path,
 
 
 def test_workers_end_with_the_parent_they_were_forked_from_and_the_job_counts_as_killed(tmp_path, servers):
-    job, ended = predict_job(tmp_path, "fake/hangs"), []
-    thread = threading.Thread(target=lambda: ended.append(started(servers, job, tmp_path / "job", timeout_s=60)))
-    thread.start()
-    wait_for(lambda: (tmp_path / "job" / layout.PREDICTIONS).exists())
+    thread, ended = hanging_beside(servers, tmp_path)
     (server,) = servers._servers.values()
     (worker,) = children(server._process.pid)
     os.kill(server._process.pid, signal.SIGKILL)
