@@ -10,7 +10,7 @@ from bench.records.store.files import State
 from bench.records.store.layout import RunFolder
 from bench.records.store.manifest import damage_of, fact_states, facts_of_job, record_facts
 from bench.records.store.runs import read_job
-from bench.run.environments.provenance import record_environment
+from bench.run.environments.record import record_environment
 from bench.run.executor import MEASURING, Ended
 from bench.run.outcome import flagged, noted, settle, settle_lost
 from bench.run.worker.confinement import can_be_confined

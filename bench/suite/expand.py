@@ -20,14 +20,14 @@ from bench.data.formats.home import expanded
 from bench.data.predictions import ADAPTER as FROM_FILES
 from bench.data.predictions.options import option_errors
 from bench.data.predictions.reading import kind_of
-from bench.dataset import dataset_names, default_root
-from bench.errors import BenchError, PluginError, SuiteError, UsageErrors, did_you_mean
+from bench.dataset import default_root
+from bench.errors import BenchError, PluginError, SuiteError, UsageErrors
 from bench.metric import load_metric, metric_error
 from bench.records import Case, DatasetSpec, Kept, ModelSpec, PromptKind, Recipe, Target
 from bench.score.reduce import reaches
-from bench.suite.folds import fold_specs
+from bench.suite.jobs import unmeasured
 from bench.suite.limits import MOST_CASES
-from bench.suite.lines import SuiteLines
+from bench.suite.load import SuiteLines, name_errors
 from bench.suite.model_configs import found_from, resolve_model, weights_from
 from bench.suite.recipes import recipes_of
 from bench.suite.schema import DatasetEntry, Match, ModelEntry, Suite, TargetEntry
@@ -47,14 +47,14 @@ def expand(suite: Suite, *, auto_device: str, source: Path, lines: SuiteLines | 
     Raises:
         SuiteError: If a name is unknown, a label is used twice, or no case is left.
     """
-    lines = SuiteLines({}) if lines is None else lines
-    models = _models(suite, source, lines)
-    datasets = [spec for entry in suite.datasets for spec in fold_specs(entry, dataset_spec(entry, source), source)]
+    lines = lines or SuiteLines(source)
+    models = _models(suite, lines)
+    datasets = [spec for entry in suite.datasets for spec in _folds(entry, dataset_spec(entry, source), source)]
     others = () if suite.corruptions is None else suite.corruptions.natural
     natural = [dataset_spec(entry, source) for entry in others]
     usage_errors = UsageErrors()
     with usage_errors.noted():
-        _check_tasks(suite, [model for _, model in models], source, lines)
+        _check_tasks(suite, [model for _, model in models], lines)
     with usage_errors.noted():
         _check_prompts(suite, source)
     with usage_errors.noted():
@@ -122,15 +122,7 @@ def _kept(suite: Suite, model: ModelSpec) -> tuple[Kept, ...]:
 
 def _scored_only(case: Case) -> Case:
     """The case of predictions that are files: no target runs them, and nothing of them is measured."""
-    return case.model_copy(
-        update={
-            "id": f"{case.model.label}@{case.dataset.label}@files",
-            "target": Target(),
-            "measurement": case.measurement.model_copy(update={"replicates": 0}),
-            "profile": None,
-            "throughput": None,
-        }
-    )
+    return unmeasured(case, id=f"{case.model.label}@{case.dataset.label}@files", target=Target())
 
 
 def target_label(target: Target) -> str:
@@ -167,32 +159,21 @@ def _short(number: float) -> str:
     return f"{number:.12g}"
 
 
-def _check_names(suite: Suite, source: Path, lines: SuiteLines) -> None:
-    usage_errors = UsageErrors()
-    known = dataset_names()
-    for index, name in enumerate(one.name for one in suite.datasets):
-        if name not in known:
-            usage_errors.note(
-                f"{source}: datasets[{index}]{lines.at('datasets', index)}: no data set named {name!r}."
-                f"{did_you_mean(name, known)} List them with: bench list datasets"
-            )
+def _wrong_names(suite: Suite, lines: SuiteLines) -> Iterator[str]:
+    yield from name_errors("datasets", suite.datasets, lines)
     if suite.corruptions is not None:
-        for sentence in corruption_errors(suite.corruptions):
-            usage_errors.note(f"{source}: corruptions{lines.at('corruptions')}: {sentence}")
-    for index, name in enumerate(suite.metrics):
-        if (usage_error := metric_error(name)) is not None:
-            usage_errors.note(f"{source}: metrics[{index}]{lines.at('metrics', index)}: {usage_error}")
-    usage_errors.tell()
+        yield from (f"{lines.place('corruptions')}{told}" for told in corruption_errors(suite.corruptions))
+    yield from name_errors("metrics", suite.metrics, lines)
 
 
-def _models(suite: Suite, source: Path, lines: SuiteLines) -> list[tuple[ModelEntry, ModelSpec]]:
+def _models(suite: Suite, lines: SuiteLines) -> list[tuple[ModelEntry, ModelSpec]]:
     """Models with their entries; all names that a suite has wrong are told together."""
     usage_errors, models = UsageErrors(), []
-    with usage_errors.noted():
-        _check_names(suite, source, lines)
+    for told in _wrong_names(suite, lines):
+        usage_errors.note(told)
     for index, entry in enumerate(suite.models):
         with usage_errors.noted():
-            models.append((entry, _model(entry, source, f"{source}: models[{index}]{lines.at('models', index)}")))
+            models.append((entry, _model(entry, lines.source, lines.place("models", index))))
     usage_errors.tell()
     return models
 
@@ -205,7 +186,7 @@ def _model(entry: ModelEntry, source: Path, where: str) -> ModelSpec:
             return _of_files(entry, options, source.parent, where)
         model = resolve_model(entry.name, label=entry.label, options=options, weights=weights)
     except PluginError as error:
-        raise SuiteError(f"{where}: {error}") from None
+        raise SuiteError(f"{where}{error}") from None
     return _with_label_space(entry, model, where)
 
 
@@ -213,7 +194,7 @@ def _of_files(entry: ModelEntry, options: dict[str, JsonValue], folder: Path, wh
     """A model whose predictions are files; these stand in the place of its weights, so that their content counts."""
     usage_errors = UsageErrors()
     for sentence in option_errors(options, entry.label or entry.name):
-        usage_errors.note(f"{where}: {sentence}")
+        usage_errors.note(f"{where}{sentence}")
     usage_errors.tell()
     annotations = options.get("annotations")
     if isinstance(annotations, str):
@@ -222,7 +203,7 @@ def _of_files(entry: ModelEntry, options: dict[str, JsonValue], folder: Path, wh
         kind = kind_of(options)
         model = resolve_model(entry.name, label=entry.label, options=options, weights=str(options["root"]), task=kind)
     except BenchError as error:
-        raise SuiteError(f"{where}: {error}") from None
+        raise SuiteError(f"{where}{error}") from None
     return _with_label_space(entry, model, where)
 
 
@@ -231,7 +212,7 @@ def _with_label_space(entry: ModelEntry, model: ModelSpec, where: str) -> ModelS
     trained_on = entry.trained_on if entry.trained_on is not None else model.trained_on
     if trained_on is None and (entry.synonyms or entry.unmapped is not None):
         raise SuiteError(
-            f"{where}: 'synonyms' and 'unmapped' are for a model with 'trained_on', the label space of its weights, "
+            f"{where}'synonyms' and 'unmapped' are for a model with 'trained_on', the label space of its weights, "
             "for example trained_on: coco_things. Add it, or remove them."
         )
     return model.model_copy(
@@ -256,12 +237,31 @@ def dataset_spec(entry: DatasetEntry, source: Path) -> DatasetSpec:
     )
 
 
-def _check_tasks(suite: Suite, models: list[ModelSpec], source: Path, lines: SuiteLines) -> None:
+def _folds(entry: DatasetEntry, spec: DatasetSpec, source: Path) -> list[DatasetSpec]:
+    """Return a data set once for each of its folds, told apart by label; unchanged without folds."""
+    if entry.folds is None:
+        return [spec]
+    said = sorted({"train", "val", "test"} & entry.model_fields_set) + sorted({"fold", "folds"} & set(entry.options))
+    if said:
+        raise SuiteError(
+            f"{source}: data set {spec.label!r}: 'folds' makes the splits train, val and test of each fold; remove "
+            f"{', '.join(repr(name) for name in said)}. Which of the data set's own splits are used is said by the "
+            "option pool."
+        )
+    return [
+        spec.model_copy(
+            update={"label": f"{spec.label} fold {number}", "options": {**spec.options, "fold": number}},
+        )
+        for number in range(1, entry.folds + 1)
+    ]
+
+
+def _check_tasks(suite: Suite, models: list[ModelSpec], lines: SuiteLines) -> None:
     for index, model in enumerate(models):
         if not reaches(model.task, suite.task):
             raise SuiteError(
-                f"{source}: models[{index}]{lines.at('models', index)}: {model.name} predicts {model.task} "
-                f"maps, which cannot be scored as {suite.task}. Change 'task' or leave the model out."
+                f"{lines.place('models', index)}{model.name} predicts {model.task} maps, which cannot be scored as "
+                f"{suite.task}. Change 'task' or leave the model out."
             )
 
 
@@ -294,40 +294,10 @@ def _as_seen(label: str) -> str:
 
 
 def _targets(entry: TargetEntry) -> Iterator[Target]:
-    for (
-        device,
-        precision,
-        runtime,
-        batch_size,
-        threads,
-        image_size,
-        window,
-        test_time,
-        channels_last,
-    ) in itertools.product(
-        entry.device,
-        entry.precision,
-        entry.runtime,
-        entry.batch_size,
-        entry.threads,
-        entry.image_size,
-        entry.window,
-        entry.test_time,
-        entry.channels_last,
-    ):
-        yield Target(
-            device=device,
-            precision=precision,
-            runtime=runtime,
-            batch_size=batch_size,
-            threads=threads,
-            image_size=image_size,
-            window=window,
-            test_time=test_time,
-            channels_last=channels_last,
-            cudnn_benchmark=entry.cudnn_benchmark,
-            deterministic=entry.deterministic,
-        )
+    lists = {name: values for name, values in entry if isinstance(values, tuple)}
+    others = {name: value for name, value in entry if name not in lists}
+    for values in itertools.product(*lists.values()):
+        yield Target(**dict(zip(lists, values, strict=True)), **others)
 
 
 def _device_resolved(target: Target, auto_device: str) -> Target:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -23,17 +23,16 @@ from bench.records import (
     JobKind,
     Measurement,
     ModelSpec,
-    Profile,
     Recipe,
     Record,
     Target,
     TaskSpec,
-    Throughput,
     as_json_dict,
     digest,
 )
 from bench.records.prompts import PROMPT_RULES
 from bench.records.store.code import changed_files
+from bench.records.store.views import PlannedCase
 
 
 @dataclass(frozen=True)
@@ -91,6 +90,19 @@ class CasePlan:
         jobs = (self.train, self.export, self.predict, *self.times, self.profile, self.throughput)
         return tuple(job for job in jobs if job is not None)
 
+    def planned(self, task: TaskSpec) -> PlannedCase:
+        """Return the case as the record of a plan holds it; `task` has the classes that are scored."""
+        return PlannedCase(
+            case=self.case,
+            task=task,
+            train_key=self.train.key if self.train else None,
+            export_key=self.export.key if self.export else None,
+            predict_key=self.predict.key,
+            time_keys=tuple(job.key for job in self.times),
+            profile_key=self.profile.key if self.profile else None,
+            throughput_key=self.throughput.key if self.throughput else None,
+        )
+
 
 def plan_case(case: Case, ingredients: Ingredients, *, seed: int, harness_root: str, adapters_root: str) -> CasePlan:
     """Return the jobs of a case with their content keys."""
@@ -146,8 +158,10 @@ def plan_case(case: Case, ingredients: Ingredients, *, seed: int, harness_root: 
         else None,
         predict=job("predict", predicting, test),
         times=tuple(job("time", {**timing, "replicate": str(r)}, test, r) for r in range(case.measurement.replicates)),
-        profile=_pass(job, "profile", case.profile, loaded, test),
-        throughput=_pass(job, "throughput", case.throughput, loaded, test),
+        profile=job("profile", {**loaded, "profile": _canonical(case.profile)}, test) if case.profile else None,
+        throughput=job("throughput", {**loaded, "throughput": _canonical(case.throughput)}, test)
+        if case.throughput
+        else None,
     )
 
 
@@ -166,19 +180,6 @@ def _running_parts(
     if case.target.precision == "int8":
         running["calibration"] = ingredients.train_fingerprint
     return running
-
-
-def _pass(
-    job: Callable[[JobKind, dict[str, str], str], Job],
-    kind: JobKind,
-    asked: Profile | Throughput | None,
-    parts: dict[str, str],
-    fingerprint: str,
-) -> Job | None:
-    """Return the job of a pass that the suite may leave out."""
-    if asked is None:
-        return None
-    return job(kind, {**parts, kind: _canonical(asked)}, fingerprint)
 
 
 def training_target(recipe: Recipe) -> Target:
@@ -240,6 +241,12 @@ def _canonical(record: Record) -> str:
 @lru_cache(maxsize=64)
 def _digest_of(task: TaskSpec) -> str:
     return digest(as_json_dict(task))
+
+
+def unmeasured(case: Case, **changes: object) -> Case:
+    """Return a case with some fields changed, of which nothing is timed, profiled or put under load."""
+    measurement = case.measurement.model_copy(update={"replicates": 0})
+    return case.model_copy(update={**changes, "measurement": measurement, "profile": None, "throughput": None})
 
 
 def timing_order(plans: Sequence[CasePlan]) -> list[Job]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -36,56 +36,81 @@ def load_suite(path: Path) -> Suite:
         # objects does not, and still refuses "2" for 2.
         return Suite.model_validate_json(json.dumps(document))
     except ValidationError as error:
-        raise SuiteError(
-            "\n".join([explain(error, path, lines, Suite), *_names_unknown(document, path, lines)])
-        ) from None
+        names = _names_unknown(document, SuiteLines(path, lines))
+        raise SuiteError("\n".join([explain(error, path, lines, Suite), *names])) from None
 
 
-def line_numbers(path: Path) -> Lines:
-    """Return the line of everything that a suite file itself says; nothing of what it extends, or of no file."""
-    try:
-        return _read(path)[1]
-    except SuiteError:
-        return {}
+class SuiteLines:
+    """Places in a suite file as messages name them; what a suite inherits by `extends` has no line.
+
+    Args:
+        source: The file.
+        lines: Path in the document -> line, from 1.
+        labels: Labels of the models, in the order of the suite.
+    """
+
+    def __init__(self, source: Path, lines: Lines | None = None, labels: tuple[str, ...] = ()) -> None:
+        self.source, self._lines, self._labels = source, lines or {}, labels
+
+    @classmethod
+    def of(cls, suite: Suite, source: Path) -> SuiteLines:
+        """Read the file of a loaded suite once more; there may be none any more."""
+        labels = tuple(entry.label or entry.name for entry in suite.models)
+        try:
+            return cls(source, _read(source)[1], labels)
+        except SuiteError:
+            return cls(source, labels=labels)
+
+    def at(self, *where: str | int) -> str:
+        """Return ` (line 7)` for a path in the document, such as `"metrics", 0`; empty where it has no line."""
+        line = self._lines.get(where)
+        return f" (line {line})" if line else ""
+
+    def place(self, *where: str | int) -> str:
+        """Return how a message on a path in the document begins: `x.yaml: metrics[0] (line 7): `."""
+        return f"{self.source}: {_dotted(where)}{self.at(*where)}: "
+
+    def of_model(self, label: str) -> str:
+        """Return the line of the model of a case, whose label may end in its seed or its prompt."""
+        found = [i for i, own in enumerate(self._labels) if label == own or label.startswith(f"{own} ")]
+        return self.at("models", max(found, key=lambda i: len(self._labels[i]))) if found else ""
 
 
-def _names_unknown(document: dict[str, Any], path: Path, lines: Lines) -> list[str]:
+def name_errors(key: str, entries: Iterable[object], lines: SuiteLines) -> list[str]:
+    """Return a sentence for each name in a list of a suite that nothing here bears, as far as entries have names.
+
+    Args:
+        key: `models`, `datasets` or `metrics`.
+        entries: Names, or what holds them, as written or as loaded.
+        lines: Places in the suite's file.
+    """
+    error_of = metric_error if key == "metrics" else _unknown_in(key)
+    names = [one.get("name") if isinstance(one, dict) else getattr(one, "name", one) for one in entries]
+    errors = [error_of(name) if isinstance(name, str) else None for name in names]
+    return [f"{lines.place(key, index)}{error}" for index, error in enumerate(errors) if error is not None]
+
+
+def _unknown_in(key: str) -> Callable[[str], str | None]:
+    noun, known = ("model", [*model_config_files()]) if key == "models" else ("data set", [*dataset_names()])
+
+    def error_of(name: str) -> str | None:
+        if name in known:
+            return None
+        return f"no {noun} named {name!r}.{did_you_mean(name, known)} List them with: bench list {key}"
+
+    return error_of
+
+
+def _names_unknown(document: dict[str, Any], lines: SuiteLines) -> list[str]:
     """Names of a suite that cannot be validated and that nothing here bears, so that one reading tells all."""
     recipe = document.get("recipe")
     loss = recipe.get("loss") if isinstance(recipe, dict) else None
     losses = [one for one in (loss if isinstance(loss, list) else [loss]) if isinstance(one, str)]
-    found = [
-        f"{path}: recipe.loss{_at_line(('recipe', 'loss'), lines)}: {sentence}"
-        for one in losses
-        for sentence in load_loss_grammar().loss_errors(one)
-    ]
-    for key, known in (
-        ("models", list(model_config_files())),
-        ("datasets", dataset_names()),
-    ):
+    found = [f"{lines.place('recipe', 'loss')}{s}" for one in losses for s in load_loss_grammar().loss_errors(one)]
+    for key in ("models", "datasets", "metrics"):
         entries = document.get(key)
-        for index, entry in enumerate(entries if isinstance(entries, list) else ()):
-            name = entry.get("name") if isinstance(entry, dict) else entry
-            if isinstance(name, str) and name not in known:
-                found.append(
-                    f"{path}: {key}[{index}]{_at_line((key, index), lines)}: no {NOUNS[key]} named {name!r}."
-                    f"{did_you_mean(name, known)} List them with: bench list {key}"
-                )
-    metrics = document.get("metrics")
-    for index, entry in enumerate(metrics if isinstance(metrics, list) else ()):
-        name = entry.get("name") if isinstance(entry, dict) else entry
-        usage_error = metric_error(name) if isinstance(name, str) else None
-        if usage_error is not None:
-            found.append(f"{path}: metrics[{index}]{_at_line(('metrics', index), lines)}: {usage_error}")
+        found += name_errors(key, entries if isinstance(entries, list) else (), lines)
     return found
-
-
-NOUNS = {"models": "model", "datasets": "data set"}
-
-
-def _at_line(where: tuple[str | int, ...], lines: Lines) -> str:
-    line = lines.get(where)
-    return f" (line {line})" if line else ""
 
 
 def _read_with_parents(path: Path, seen: tuple[Path, ...]) -> tuple[dict[str, Any], Lines]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from pydantic import (
@@ -165,27 +166,22 @@ class _OneOrMany:
         return {"anyOf": [array["items"], array]}
 
 
-class _OrName:
-    """Tell editors that a mapping may be written as its name."""
+@dataclass(eq=False)
+class _Or:
+    """Tell editors in which other forms, as JSON Schema, a value may be written: simpler ones, then longer ones."""
+
+    simpler: tuple[JsonSchemaValue, ...] = ()
+    longer: tuple[JsonSchemaValue, ...] = ()
 
     def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        return {"anyOf": [{"type": "string"}, handler(core)]}
+        return {"anyOf": [*self.simpler, handler(core), *self.longer]}
 
 
-class _OrCapped:
-    """Tell editors that a metric may be written with its number of detections."""
-
-    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        fields = {"name": {"type": "string"}, "max_detections": {"type": "integer", "minimum": 1}}
-        capped = {"type": "object", "properties": fields, "required": [*fields], "additionalProperties": False}
-        return {"anyOf": [handler(core), capped]}
-
-
-class _OrNone:
-    """Tell editors that a mapping may be `none`."""
-
-    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        return {"anyOf": [{"const": "none"}, handler(core)]}
+_OR_NAME = _Or(simpler=({"type": "string"},))
+_CAPPED = {"name": {"type": "string"}, "max_detections": {"type": "integer", "minimum": 1}}
+_OR_CAPPED = _Or(
+    longer=({"type": "object", "properties": _CAPPED, "required": [*_CAPPED], "additionalProperties": False},)
+)
 
 
 Many = Annotated[tuple[T, ...], BeforeValidator(_listed), AfterValidator(_not_empty), _OneOrMany()]
@@ -260,7 +256,7 @@ class Corruptions(Record):
         default=(1, 2, 3, 4, 5), description="From 1, mild, to 5."
     )
     natural: Annotated[
-        tuple[Annotated[DatasetEntry, BeforeValidator(_named), _OrName()], ...], BeforeValidator(_listed), _OneOrMany()
+        tuple[Annotated[DatasetEntry, BeforeValidator(_named), _OR_NAME], ...], BeforeValidator(_listed), _OneOrMany()
     ] = Field(default=(), description="Other data sets with the same classes, which the same models are scored on.")
 
 
@@ -340,10 +336,10 @@ class Suite(Record):
     title: str = Field(default="", description="Heading of the report.")
     extends: str | None = Field(default=None, description="Another suite file, relative to this one, to start from.")
     task: TaskKind = Field(default="semantic", description="Form of the prediction that is scored.")
-    models: Many[Annotated[ModelEntry, BeforeValidator(_named), _OrName()]] = Field(
+    models: Many[Annotated[ModelEntry, BeforeValidator(_named), _OR_NAME]] = Field(
         description="model configs to compare; list them with: bench list models"
     )
-    datasets: Many[Annotated[DatasetEntry, BeforeValidator(_named), _OrName()]] = Field(
+    datasets: Many[Annotated[DatasetEntry, BeforeValidator(_named), _OR_NAME]] = Field(
         description="Data sets to compare on; list them with: bench list datasets"
     )
     targets: Many[TargetEntry] = (TargetEntry(),)
@@ -361,7 +357,7 @@ class Suite(Record):
     prompts: Distinct[PromptKind] = Field(
         default=(), description="Task prompted: what a model is told of each object; a list makes a case of each."
     )
-    metrics: Many[Annotated[str, BeforeValidator(_metric), _OrCapped()]] = Field(
+    metrics: Many[Annotated[str, BeforeValidator(_metric), _OR_CAPPED]] = Field(
         default=("mean_iou",),
         description="Metrics; the first is the headline. {name: mask_ap, max_detections: 300} sets how many count.",
     )
@@ -382,7 +378,7 @@ class Suite(Record):
         default={},
         description="Adapter: isolated = the environment that bench env create made for it, running = that of bench.",
     )
-    measurement: Annotated[Measurement, BeforeValidator(_measured), _OrNone()] = Field(
+    measurement: Annotated[Measurement, BeforeValidator(_measured), _Or(simpler=({"const": "none"},))] = Field(
         default=Measurement(), description="How models are timed; none = not at all, predictions are scored only."
     )
     profile: Profile | None = Field(default=None, description="Also measure memory, energy and operations; {} = all.")

@@ -9,6 +9,7 @@ from bench.data.predictions import ADAPTER as FROM_FILES
 from bench.dataset import dataset_names
 from bench.errors import did_you_mean
 from bench.records import Case, Corruption, DatasetSpec, Shift
+from bench.suite.jobs import unmeasured
 from bench.suite.schema import Corruptions, Suite
 
 NATURAL = "natural"
@@ -60,14 +61,10 @@ def _elsewhere(cases: Sequence[Case], other: DatasetSpec) -> Iterator[Case]:
 def _shifted(case: Case, spec: DatasetSpec, family: str, name: str, severity: int | None, told: str) -> Case:
     """A case on other images: nothing of it is trained anew, and nothing is timed."""
     target = case.id.rpartition("@")[2]
-    return case.model_copy(
-        update={
-            "id": f"{case.model.label}@{told}@{target}",
-            "dataset": spec,
-            "measurement": case.measurement.model_copy(update={"replicates": 0}),
-            "profile": None,
-            "throughput": None,
-            "keep": tuple(one for one in case.keep if one != "validation"),
-            "shift": Shift(of=case.id, family=family, name=name, severity=severity, trained_on=case.dataset),
-        }
+    return unmeasured(
+        case,
+        id=f"{case.model.label}@{told}@{target}",
+        dataset=spec,
+        keep=tuple(one for one in case.keep if one != "validation"),
+        shift=Shift(of=case.id, family=family, name=name, severity=severity, trained_on=case.dataset),
     )

@@ -6,15 +6,15 @@ import contextlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, get_args
 
 from pydantic import BaseModel, JsonValue, ValidationError
 
-from bench.errors import SuiteError, UsageErrors, did_you_mean
+from bench.errors import SuiteError, did_you_mean
 from bench.metric import metric_error
 from bench.records import EXPORTED_RUNTIMES, Case, DatasetSpec, Recipe, Searched, Tune, as_json_dict
-from bench.suite.lines import SuiteLines
+from bench.suite.jobs import unmeasured
+from bench.suite.load import SuiteLines
 from bench.suite.schema import Suite
 
 TUNED = " tuned"
@@ -92,18 +92,14 @@ def _trial(suite: Suite, name: str, final: Case) -> Case:
         exact = "fp32" if target.precision == "int8" else target.precision
         target = target.model_copy(update={"runtime": "eager", "precision": exact})
     assert final.recipe is not None
-    return final.model_copy(
-        update={
-            "id": f"{name} trial",
-            "model": final.model.model_copy(update={"label": label_of_model(final)}),
-            "dataset": on_validation(final.dataset),
-            "target": target,
-            "recipe": final.recipe.model_copy(update={"seed": seed_of_trials(suite)}),
-            "measurement": final.measurement.model_copy(update={"replicates": 0}),
-            "profile": None,
-            "throughput": None,
-            "keep": (),
-        }
+    return unmeasured(
+        final,
+        id=f"{name} trial",
+        model=final.model.model_copy(update={"label": label_of_model(final)}),
+        dataset=on_validation(final.dataset),
+        target=target,
+        recipe=final.recipe.model_copy(update={"seed": seed_of_trials(suite)}),
+        keep=(),
     )
 
 
@@ -200,33 +196,25 @@ def _as_field(field: str, value: JsonValue) -> JsonValue:
 # ------------------------------------------------------------------ what is wrong with it
 
 
-def check_tune(suite: Suite, cases: Sequence[Case], source: Path, lines: SuiteLines, usage_errors: UsageErrors) -> None:
-    """Note everything that is wrong with the search of a suite, as far as the suite itself tells."""
-    tune = suite.tune
+def tune_errors(suite: Suite, cases: Sequence[Case], lines: SuiteLines) -> Iterator[str]:
+    """Yield everything that is wrong with the search of a suite, as far as the suite itself tells."""
+    tune, at = suite.tune, lines.place("tune")
     if tune is None:
         return
-
-    def at(*where: str) -> str:
-        return f"{source}: tune{''.join(f'.{part}' for part in where)}{lines.at('tune', *where)}: "
-
     if suite.recipe is None:
-        usage_errors.note(
-            f"{at()}a search changes the suite's recipe, and there is none. Add 'recipe', with its budget."
-        )
+        yield f"{at}a search changes the suite's recipe, and there is none. Add 'recipe', with its budget."
         return
-    for sentence in (*_wrong_seeds(suite), *_wrong_method(suite, tune)):
-        usage_errors.note(at() + sentence)
+    yield from (at + sentence for sentence in (*_wrong_seeds(suite), *_wrong_method(suite, tune)))
     if tune.metric is not None and (usage_error := metric_error(tune.metric)) is not None:
-        usage_errors.note(f"{at('metric')}{usage_error}")
+        yield f"{lines.place('tune', 'metric')}{usage_error}"
     if cases and not any(is_tuned(case) for case in cases):
-        usage_errors.note(f"{at()}no model of the suite is trained by its recipe, so there is nothing to search.")
+        yield f"{at}no model of the suite is trained by its recipe, so there is nothing to search."
     for field, searched in tune.space.items():
-        for sentence in _wrong_field(suite, field, searched):
-            usage_errors.note(at("space", field) + sentence)
+        yield from (lines.place("tune", "space", field) + sentence for sentence in _wrong_field(suite, field, searched))
     for label, spec in {case.made_for.label: case.made_for for case in cases if is_tuned(case)}.items():
         if spec.val == spec.test:
-            usage_errors.note(
-                f"{at()}data set {label!r} is validated and tested on the split {spec.val!r}: a search must not see "
+            yield (
+                f"{at}data set {label!r} is validated and tested on the split {spec.val!r}: a search must not see "
                 "what it is judged on. Give it a split of its own by 'val'."
             )
 

@@ -23,7 +23,7 @@ from bench.errors import BenchError, Unsupported
 from bench.records import JobFacts, Recipe, Size, Target, TaskSpec
 from bench.records.predictions import Panoptic, SemanticMap, check_prediction
 from bench.records.probabilities import quantised
-from bench.run.planning.ability_checks import abilities_of
+from bench.run.planning.plugin_checks import abilities_of
 from bench.suite.model_configs import model_config_files, resolve_model
 from tests.adapters.contracts import contracts
 from tests.adapters.rectangles import (

@@ -39,7 +39,7 @@ from bench.records.store.layout import RunFolder
 from bench.records.store.runs import new_run, read_run, utc_now
 from bench.run.console import RunConsole
 from bench.run.environments.interpreters import Interpreters
-from bench.run.environments.provenance import provenance_now
+from bench.run.environments.record import provenance_now
 from bench.run.executor import Ended, Event, Started, Task
 from bench.run.executors.placement import Placement, PlacementQueue, QueuedExecutor, Slot
 from bench.run.planning.prepare import Prepared, prepare

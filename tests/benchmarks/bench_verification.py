@@ -33,7 +33,7 @@ TIMED = {
     "bench.measure.unchanged": ["InputWatch.__init__", "InputWatch.check"],
     "bench.run.planning.fingerprints": ["Fingerprints.of"],
     "bench.run.planning.code_keys": ["code_of_kind", "refuse_changed_code"],
-    "bench.run.environments.provenance": ["provenance_now"],
+    "bench.run.environments.record": ["provenance_now"],
     "bench.run.orphans": ["end_orphans", "_children"],
     "bench.run.worker.process": ["hold", "check_tree", "_write"],
     "bench.run.worker.confinement": ["confine"],

@@ -22,7 +22,7 @@ from bench.records.store.manifest import manifest_damage
 from bench.records.store.runs import newest_run, read_run, runs
 from bench.report.draw import reuse
 from bench.report.draw.pictures import Pictures
-from bench.run.environments.provenance import captured
+from bench.run.environments.record import captured
 from tests.bench.run.processes import gone, start
 from tests.bench.suites import perfect, write_suite
 from tests.faults.damages import quiet

@@ -27,8 +27,7 @@ from bench.records.store.samples import Samples
 from bench.records.store.statistics import load_statistics
 from bench.records.store.training_log import read_training_log
 from bench.records.store.views import Plan
-from bench.run.archive.reading import import_run
-from bench.run.archive.writing import export_run
+from bench.run.archive.tar import export_run, import_run
 from bench.run.compare.sides import load_baseline
 from tests.bench.data.predictions import scenes
 from tests.bench.suites import perfect, write_suite

@@ -37,8 +37,7 @@ def _print_states(options: Namespace) -> int:
     from tabulate import tabulate
 
     from bench.records.store.runs import runs
-    from bench.run.planning.measured_before import with_measured_before
-    from bench.run.planning.prepare import prepare
+    from bench.run.planning.prepare import prepare, with_measured_before
     from bench.run.state import JobState, job_state
     from bench.run.tuning.search import with_best
 

@@ -21,7 +21,7 @@ def execute(options: Namespace) -> int:
     """Write the archive, and say what it cannot hold."""
     from rich.filesize import decimal
 
-    from bench.run.archive.writing import weights_elsewhere
+    from bench.run.archive.tar import weights_elsewhere
     from bench.run.remote.archives import export_to
     from bench.run.remote.stores import is_url
 

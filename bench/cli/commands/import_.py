@@ -15,7 +15,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def execute(options: Namespace) -> int:
     """Verify the archive, and put its run below the results."""
-    from bench.run.archive.reading import import_run
+    from bench.run.archive.tar import import_run
     from bench.run.remote.archives import archive_at
 
     with archive_at(options.file) as file:

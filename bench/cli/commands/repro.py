@@ -78,8 +78,7 @@ def execute(options: Namespace) -> int:
 
 
 def _prepared(record: RunView, options: Namespace) -> Repetition:
-    from bench.run.environments.telling import telling
-    from bench.run.environments.uv import Sources
+    from bench.run.environments.uv import Sources, telling
     from bench.run.repro.repeat import chosen_cases, prepare_repetition, recorded_interpreters
 
     views = chosen_cases(record, options.case)

@@ -164,7 +164,7 @@ def _done(
     """Search what is to be searched, and do the jobs that are not done; returns what it came to, and the run."""
     from bench.records.store.invocation import flags_of
     from bench.report import write_report
-    from bench.run.planning.measured_before import with_measured_before
+    from bench.run.planning.prepare import with_measured_before
     from bench.run.runner import Runner, wanted_jobs
     from bench.run.session import RunRecorder, run_cases
     from bench.run.tuning.search import search

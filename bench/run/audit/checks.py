@@ -25,7 +25,6 @@ from bench.records.store.statistics import Statistics, load_statistics
 from bench.records.store.views import CaseView, JobView, RunView
 from bench.report import write_report
 from bench.report.summary.audit import EQUAL_PIXELS, audit_predictions
-from bench.run.planning.content_hashes import ContentHashes
 from bench.run.planning.fingerprints import Fingerprints
 from bench.score.runs import validation_of
 from bench.score.scoring import score_case
@@ -180,7 +179,7 @@ def _weights(view: RunView) -> Finding:
 def _scores(view: RunView) -> Finding:
     """Compute scores and statistics once more from the predictions and the ground truth, and compare."""
     found = Finding("")
-    fingerprints = Fingerprints(ContentHashes.of_user())
+    fingerprints = Fingerprints()
     for case in view.cases:
         stored = read_scores(view.folder, case.case.id)
         if stored.scores is None or case.predict is None or not case.predict.ok:

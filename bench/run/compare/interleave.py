@@ -19,7 +19,6 @@ from bench.run.compare.sides import Side, side_of
 from bench.run.console import RunConsole
 from bench.run.environments.interpreters import Interpreters
 from bench.run.executor import Executor
-from bench.run.planning.content_hashes import ContentHashes
 from bench.run.planning.fingerprints import Fingerprints
 from bench.run.planning.prepare import plan_again
 from bench.run.repro.repeat import stored_weights
@@ -63,7 +62,7 @@ def timed_again(
     Raises:
         BenchError: If a side cannot be run.
     """
-    fingerprints = Fingerprints(ContentHashes.of_user())
+    fingerprints = Fingerprints()
     cases: list[tuple[CasePlan, PlannedCase]] = []
     first: RunView | None = None
     for number, side in enumerate(sides):
@@ -128,23 +127,14 @@ def _case(
         key = digest({"side": number, "key": job.key, "case": as_json_dict(case.model)})
         return job.model_copy(update={"key": key, "case_id": case.id})
 
-    export = None if plan.export is None else own(plan.export)
-    times = tuple(own(job) for job in plan.times)
     plan = replace(
         plan,
         case=case,
         train=None,
-        export=export,
+        export=None if plan.export is None else own(plan.export),
         predict=own(plan.predict),
-        times=times,
+        times=tuple(map(own, plan.times)),
         profile=None,
         throughput=None,
     )
-    return plan, PlannedCase(
-        case=case,
-        task=view.task,
-        train_key=None,
-        export_key=None if export is None else export.key,
-        predict_key=plan.predict.key,
-        time_keys=tuple(job.key for job in times),
-    )
+    return plan, plan.planned(view.task)

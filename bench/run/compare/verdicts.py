@@ -11,7 +11,7 @@ both sides; else `undecided`. A change that is significant and yet within the ma
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import ceil, exp, log
 from pathlib import Path
@@ -55,8 +55,8 @@ def compare(reference: Side, others: Sequence[Side], gate: Gate | None) -> tuple
     pairs = [matched(reference, other) for other in others]
     columns = [_columns(asked, other, some) for other, some in zip(others, pairs, strict=True)]
     tested = [
-        [test for pair in some for test in _of_pair(pair, reference.seed, asked, of_data)]
-        for some, of_data in zip(pairs, columns, strict=True)
+        [test for a, b in some for test in _of_pair(_Pair(a, b, reference.seed, asked, of.get(b.facts.dataset, {})))]
+        for some, of in zip(pairs, columns, strict=True)
     ]
     judged = iter(_judged([test for some in tested for test in some]))
     return tuple(
@@ -121,58 +121,71 @@ def _short(text: str) -> str:
     return (text if len(text) <= 48 else f"{text[:45]}...") or "not known"
 
 
-def _of_pair(
-    pair: tuple[SideCase, SideCase], seed: int, gate: Gate, columns: Mapping[str, Columns]
-) -> Iterator[Tested]:
-    a, b = pair
-    yield from _scores(a, b, seed, gate, columns.get(b.facts.dataset, {}))
-    latencies = ["end_to_end_p50", *(q for q in gate.margins if kind_of(q) == "latency" and q != "end_to_end_p50")]
-    own = gate.models.get(b.facts.model, {})
-    latencies += [q for q in own if kind_of(q) == "latency" and q not in latencies]
-    for quantity in latencies:
-        yield _latency(a, b, quantity, gate)
-    yield _memory(a, b, gate)
+@dataclass(frozen=True)
+class _Pair:
+    """Two cases that are compared: the reference's and the other side's, with the gate, and the columns of slices."""
+
+    a: SideCase
+    b: SideCase
+    seed: int
+    gate: Gate
+    columns: Columns
+
+    def start(self, quantity: str, scope: str = "", margin: Margin | None = None) -> tuple[Finding, Margin]:
+        """Return a finding without numbers, and its margin: the given one, else the gate's, else the usual one."""
+        facts = self.b.facts
+        gated = margin or self.gate.margin(quantity, facts.model)
+        used = gated or USUAL[kind_of(quantity)]
+        case = f"{facts.model} · {facts.dataset} · {facts.target}"
+        return Finding(case=case, quantity=quantity, scope=scope, margin=used.amount, gated=gated is not None), used
 
 
-def _start(
-    b: SideCase, quantity: str, gate: Gate, scope: str = "", margin: Margin | None = None
-) -> tuple[Finding, Margin]:
-    gated = margin or gate.margin(quantity, b.facts.model)
-    used = gated or USUAL[kind_of(quantity)]
-    case = f"{b.facts.model} · {b.facts.dataset} · {b.facts.target}"
-    return Finding(case=case, quantity=quantity, scope=scope, margin=used.amount, gated=gated is not None), used
+def _of_pair(pair: _Pair) -> Iterator[Tested]:
+    yield from _scores(pair)
+    named = (*pair.gate.margins, *pair.gate.models.get(pair.b.facts.model, {}))
+    for quantity in dict.fromkeys(("end_to_end_p50", *(q for q in named if kind_of(q) == "latency"))):
+        yield _latency(pair, quantity)
+    yield _memory(pair)
+
+
+def _changed(finding: Finding, **fields: object) -> Finding:
+    return finding.model_copy(update=fields)
+
+
+def _ratio(finding: Finding, before: float, after: float, unit: str) -> Finding:
+    return _changed(finding, before=before, after=after, change=after / before - 1, unit=unit)
 
 
 # --------------------------------------------------------------------------- scores
 
 
-def _scores(a: SideCase, b: SideCase, seed: int, gate: Gate, columns: Columns) -> Iterator[Tested]:
+def _scores(pair: _Pair) -> Iterator[Tested]:
+    a, b, gate = pair.a, pair.b, pair.gate
     before = {score.metric: score for score in a.facts.scores}
     for score in b.facts.scores:
-        finding, margin = _start(b, score.metric, gate)
+        finding, margin = pair.start(score.metric)
         why = _no_scores(a, b)
         if why is None and (score.metric not in before or before[score.metric].version != score.version):
             why = "the reference has no score of this metric and version"
         if why is not None or a.statistics is None or b.statistics is None:
-            yield Tested(finding.model_copy(update={"why": why or "not scored", "after": score.value}))
+            yield Tested(_changed(finding, why=why or "not scored", after=score.value))
             continue
-        metric = load_metric(score.metric)
-        whole = (a.statistics, b.statistics)
-        yield _score(finding, margin, a, b, whole, metric, seed)
+        metric, whole = load_metric(score.metric), (a.statistics, b.statistics)
+        yield _score(pair, finding, margin, whole, metric)
         for name, margins in gate.classes.items():
             if score.metric in margins:
-                yield _class_score(a, b, whole, metric, seed, gate, name, margins[score.metric])
+                yield _class_score(pair, whole, metric, name, margins[score.metric])
         for name, part in gate.slices.items():
             if score.metric in part.margins:
-                finding, margin = _start(b, score.metric, gate, f"slice {name}", part.margins[score.metric])
-                cut = tuple(one.of_images(part.chosen(one.image_ids, columns)) for one in whole)
-                if not cut[0].image_ids:
-                    yield Tested(finding.model_copy(update={"why": f"no image is {part}"}))
+                finding, margin = pair.start(score.metric, f"slice {name}", part.margins[score.metric])
+                first, second = (one.of_images(part.chosen(one.image_ids, pair.columns)) for one in whole)
+                if not first.image_ids:
+                    yield Tested(_changed(finding, why=f"no image is {part}"))
                 else:
-                    yield _score(finding, margin, a, b, (cut[0], cut[1]), metric, seed)
+                    yield _score(pair, finding, margin, (first, second), metric)
     for name in gate.margins:
         if kind_of(name) == "score" and name not in {score.metric for score in b.facts.scores}:
-            yield Tested(_start(b, name, gate)[0].model_copy(update={"why": "it was not scored by this metric"}))
+            yield Tested(_changed(pair.start(name)[0], why="it was not scored by this metric"))
 
 
 def _no_scores(a: SideCase, b: SideCase) -> str | None:
@@ -189,98 +202,70 @@ def _no_scores(a: SideCase, b: SideCase) -> str | None:
     return None
 
 
-def _score(
-    finding: Finding,
-    margin: Margin,
-    a: SideCase,
-    b: SideCase,
-    of: tuple[Statistics, Statistics],
-    metric: Metric,
-    seed: int,
-) -> Tested:
-    (paired,) = paired_differences({"b": of[1], "a": of[0]}, metric, b.facts.classes, seed=seed).values()
-    classes, statistic = b.facts.classes, metric.statistic
-    values = [metric.score(one.arrays[statistic], classes, seed=seed).value for one in of]
-    unit = next(
-        (str(getattr(score, "unit", None) or "") for score in b.facts.scores if score.metric == metric.name), ""
-    )
+def _score(pair: _Pair, finding: Finding, margin: Margin, of: tuple[Statistics, Statistics], metric: Metric) -> Tested:
+    classes, seed = pair.b.facts.classes, pair.seed
+    (paired,) = paired_differences({"b": of[1], "a": of[0]}, metric, classes, seed=seed).values()
+    before, after = (metric.score(one.arrays[metric.statistic], classes, seed=seed).value for one in of)
+    units = (getattr(score, "unit", None) for score in pair.b.facts.scores if score.metric == metric.name)
+    unit = str(next(units, None) or "")
     if unit and not margin.relative:
         if finding.gated:
             why = f"it is measured in {unit}, so that its margin must be in %"
-            return Tested(finding.model_copy(update={"why": why, "unit": unit}))
+            return Tested(_changed(finding, why=why, unit=unit))
         margin = USUAL["distance"]
-    found = finding.model_copy(
-        update={
-            "before": values[0],
-            "after": values[1],
-            "change": paired.difference,
-            "margin": margin.of(values[0] or 0.0),
-            "unit": unit,
-            "why": "" if paired.difference is not None else "undefined on one side",
-        }
+    found = _changed(
+        finding,
+        before=before,
+        after=after,
+        change=paired.difference,
+        margin=margin.of(before or 0.0),
+        unit=unit,
+        why="" if paired.difference is not None else "undefined on one side",
     )
-    doubts = (*a.facts.doubts, *b.facts.doubts)
-    if doubts:
-        return Tested(found.model_copy(update={"why": f"not tested: {doubts[0]}"}))
-    groups = len(set(of[0].groups_of(of[0].image_ids)))
-    return Tested(
-        found,
-        paired.estimate,
-        higher_is_better=metric.higher_is_better,
-        units=groups or paired.images,
-        grouped=groups > 0,
-    )
+    return _score_tested(pair, found, of, metric, paired.estimate, paired.images)
 
 
-def _class_score(
-    a: SideCase,
-    b: SideCase,
+def _class_score(pair: _Pair, of: tuple[Statistics, Statistics], metric: Metric, name: str, margin: Margin) -> Tested:
+    finding, used = pair.start(metric.name, f"class {name}", margin)
+    found = class_differences(of[0], of[1], metric, pair.b.facts.classes, name, seed=pair.seed)
+    if isinstance(found, str):
+        return Tested(_changed(finding, why=found))
+    before, after = found.before, found.after
+    finding = _changed(finding, before=before, after=after, change=after - before, margin=used.of(before))
+    return _score_tested(pair, finding, of, metric, found.estimate, len(of[0].image_ids))
+
+
+def _score_tested(
+    pair: _Pair,
+    finding: Finding,
     of: tuple[Statistics, Statistics],
     metric: Metric,
-    seed: int,
-    gate: Gate,
-    name: str,
-    margin: Margin,
+    estimate: Estimate | None,
+    images: int,
 ) -> Tested:
-    finding, used = _start(b, metric.name, gate, f"class {name}", margin)
-    found = class_differences(of[0], of[1], metric, b.facts.classes, name, seed=seed)
-    if isinstance(found, str):
-        return Tested(finding.model_copy(update={"why": found}))
-    finding = finding.model_copy(
-        update={
-            "before": found.before,
-            "after": found.after,
-            "change": found.after - found.before,
-            "margin": used.of(found.before),
-        }
-    )
-    doubts = (*a.facts.doubts, *b.facts.doubts)
+    """Return a score with its test; without one where its training is in doubt."""
+    doubts = (*pair.a.facts.doubts, *pair.b.facts.doubts)
     if doubts:
-        return Tested(finding.model_copy(update={"why": f"not tested: {doubts[0]}"}))
-    groups = len(set(of[0].groups_of(of[0].image_ids)))
-    units = groups or len(of[0].image_ids)
-    return Tested(finding, found.estimate, higher_is_better=metric.higher_is_better, units=units, grouped=groups > 0)
+        return Tested(_changed(finding, why=f"not tested: {doubts[0]}"))
+    groups, up = len(set(of[0].groups_of(of[0].image_ids))), metric.higher_is_better
+    return Tested(finding, estimate, higher_is_better=up, units=groups or images, grouped=groups > 0)
 
 
 # --------------------------------------------------------------------------- latency and memory
 
 
-def _latency(a: SideCase, b: SideCase, quantity: str, gate: Gate) -> Tested:
-    finding, _ = _start(b, quantity, gate)
+def _latency(pair: _Pair, quantity: str) -> Tested:
+    a, b, (finding, _) = pair.a, pair.b, pair.start(quantity)
     why = _no_latency(a, b)
     if why is not None:
-        return Tested(finding.model_copy(update={"why": why}))
+        return Tested(_changed(finding, why=why))
     percent = percent_of(quantity)
     logs = [np.log(process_percentiles(case.processes_ms, percent)) for case in (a, b)]
     before, after = (float(exp(values.mean())) for values in logs)
-    found = finding.model_copy(
-        update={"before": before, "after": after, "change": after / before - 1, "unit": "ms/image"}
-    )
+    found = _ratio(finding, before, after, "ms/image")
     estimate = compare_processes(b.processes_ms, a.processes_ms, percent)
     if estimate is None:
-        found = found.model_copy(
-            update={"why": "timed in a single process, which cannot tell how much processes differ"}
-        )
+        found = _changed(found, why="timed in a single process, which cannot tell how much processes differ")
     return Tested(found, estimate, relative=True, higher_is_better=False, units=min(map(len, logs)))
 
 
@@ -301,16 +286,16 @@ def _alike(name: str, before: str, after: str) -> bool:
     return same_machine(before, after) if name == MACHINE else before == after
 
 
-def _memory(a: SideCase, b: SideCase, gate: Gate) -> Tested:
-    finding, _ = _start(b, PEAK, gate)
-    peaks = [case.facts.peak_host_mib for case in (a, b)]
-    why = _no_latency(a, b) if all(peaks) else "not measured"
+def _memory(pair: _Pair) -> Tested:
+    finding, _ = pair.start(PEAK)
+    peaks = [case.facts.peak_host_mib for case in (pair.a, pair.b)]
+    why = _no_latency(pair.a, pair.b) if all(peaks) else "not measured"
     if why is not None:
-        return Tested(finding.model_copy(update={"why": why}))
+        return Tested(_changed(finding, why=why))
     before, after = (float(np.exp(np.log(values).mean())) for values in peaks)
-    found = finding.model_copy(update={"before": before, "after": after, "change": after / before - 1, "unit": "MiB"})
+    found = _ratio(finding, before, after, "MiB")
     if min(map(len, peaks)) < 2:
-        return Tested(found.model_copy(update={"why": "measured in a single process"}))
+        return Tested(_changed(found, why="measured in a single process"))
     estimate = welch([log(v) for v in peaks[1]], [log(v) for v in peaks[0]])
     return Tested(found, estimate, relative=True, higher_is_better=False, units=min(map(len, peaks)))
 
@@ -341,15 +326,14 @@ def _verdict(test: Tested, p_holm: float, level: float) -> Finding:
     improved = (estimate.value > 0) == test.higher_is_better
     verdict: Verdict = "same" if within else ("better" if improved else "worse") if significant else "undecided"
     reach = (quantile(estimate.degrees, level) + quantile(estimate.degrees, 2 * (1 - POWER))) * estimate.error
-    return finding.model_copy(
-        update={
-            "low": low,
-            "high": high,
-            "p_holm": p_holm,
-            "verdict": verdict,
-            "smallest": _as_change(reach, relative=test.relative),
-            "needed": _needed(test, reach, level) if verdict == "undecided" else "",
-        }
+    return _changed(
+        finding,
+        low=low,
+        high=high,
+        p_holm=p_holm,
+        verdict=verdict,
+        smallest=_as_change(reach, relative=test.relative),
+        needed=_needed(test, reach, level) if verdict == "undecided" else "",
     )
 
 

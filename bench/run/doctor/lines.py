@@ -1,11 +1,29 @@
-"""The findings of `bench doctor` as text that fits a terminal of 100 columns."""
+"""Describes what `bench doctor` finds, one line each."""
 
 from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
 
-from bench.run.doctor.finding import Finding
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of `bench doctor`.
+
+    Attributes:
+        subject: Subject of the finding.
+        state: `ready`, `missing`, or `note` for something to know.
+        detail: The finding itself.
+        fix: Command or step that fixes it; empty when nothing is to be done.
+    """
+
+    subject: str
+    state: Literal["ready", "missing", "note"]
+    detail: str
+    fix: str = ""
+
 
 WIDTH = 100
 DATASET = "data set "

@@ -1,7 +1,7 @@
 """Interpreters of their own for adapters: where they lie, whether they can be used, and choosing them.
 
 An environment is a virtual environment `<folder>/<adapter>`, made by `bench env create` from the
-adapter's requirements (`environment_making.py`). Its last file is the marker: without it the making
+adapter's requirements (`create.py`). Its last file is the marker: without it the making
 was interrupted, and the environment is as good as absent. `packages.lock` in it lists every package
 with the hashes it was checked against; the digest of that list goes into the record of a run.
 """

@@ -105,7 +105,7 @@ class Interpreters:
 
     Attributes:
         chosen: Adapter -> its interpreter.
-        locks: Adapter -> list of what is in its environment, where it has one of its own (`environments.py`).
+        locks: Adapter -> list of what is in its environment, where it has one of its own (`environment.py`).
         environments: Folder of these; None = where they lie by default.
     """
 

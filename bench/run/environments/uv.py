@@ -7,10 +7,13 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from rich.console import Console
 
 from bench.errors import BenchError
 from bench.run.environments.interpreters import name_in, normal_name
@@ -188,3 +191,28 @@ def _explained(said: str, fix: str | None) -> str:
             "--find-links."
         )
     return f"{shortened.rstrip('.')}. {fix}"
+
+
+@contextmanager
+def telling() -> Iterator[Tell]:
+    """Progress: on a terminal one line that changes, elsewhere a line for each step."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        told: set[str] = set()
+
+        def tell_step(line: str) -> None:
+            step = line.partition(": ")[0]
+            if step not in told:
+                told.add(step)
+                print(line, file=sys.stderr)
+
+        yield tell_step
+        return
+    started = time.monotonic()
+    with console.status("") as status:
+
+        def tell(line: str) -> None:
+            width = max(20, console.width - 12)
+            status.update(f"{time.monotonic() - started:5.0f} s  {line[:width]}")
+
+        yield tell

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from functools import partial
+from itertools import combinations
 from pathlib import Path
 
 from bench.errors import BenchError
+from bench.measure.devices import allowed_cores, machine_identity, this_machine
+from bench.measure.gpus import visible_gpus
+from bench.records import digest
 from bench.run.executor import Executor
-from bench.run.executors.devices import slots_of
 from bench.run.executors.local import LocalExecutor
+from bench.run.executors.placement import Slot
 from bench.run.workers import Tell, Workers, workers_of
 
 ENGINES = ("local", "ray", "slurm")
@@ -75,3 +80,80 @@ def executor_of(
 
 def _workers(fresh: bool, at_once: int) -> Workers:
     return workers_of(fresh=fresh, at_once=at_once)
+
+
+def slots_of(text: str) -> tuple[Slot, ...]:
+    """Return the parts that a list names: GPUs by number (`0,1`), or sets of cores (`cpu:0-3,cpu:4-7`, `cpu:0+2`).
+
+    A job on a GPU that shares the machine gets its part of the cores, one that has the machine to itself all of them.
+    A job on a set of cores is pinned to it.
+
+    Raises:
+        BenchError: If it names what is not there, the same twice, or both GPUs and cores.
+    """
+    names = [part.strip() for part in text.split(",") if part.strip()]
+    if not names:
+        raise BenchError(
+            f"--devices {text!r}: expected numbers of GPUs, such as 0,1, or cores, such as cpu:0-3,cpu:4-7"
+        )
+    of_cores = [name.startswith("cpu:") for name in names]
+    if any(of_cores) and not all(of_cores):
+        raise BenchError(f"--devices {text}: names GPUs and sets of cores; name parts of one kind")
+    return _core_sets(names, text) if any(of_cores) else _gpus(names, text)
+
+
+def _core_sets(names: list[str], text: str) -> tuple[Slot, ...]:
+    allowed = set(allowed_cores())
+    slots = []
+    for name in names:
+        cores = tuple(sorted(_cores(name.removeprefix("cpu:"), text)))
+        if missing := sorted(set(cores) - allowed):
+            raise BenchError(
+                f"--devices {text}: {name} names the cores {_listed(missing)}, but those allowed here are "
+                f"{_listed(sorted(allowed))}"
+            )
+        alike = machine_identity(len(cores))
+        slots.append(Slot(name=name, alike=alike, device="cpu", cores=cores, measuring_cores=cores))
+    for one, other in combinations(slots, 2):
+        if shared := sorted(set(one.cores or ()) & set(other.cores or ())):
+            raise BenchError(f"--devices {text}: {one.name} and {other.name} share the cores {_listed(shared)}")
+    return tuple(slots)
+
+
+def _cores(text: str, given: str) -> set[int]:
+    """Return the cores of `0-3`, `5` or `0-1+4`."""
+    found: set[int] = set()
+    for part in text.split("+"):
+        match = re.fullmatch(r"(\d+)(?:-(\d+))?", part)
+        if match is None or int(match[2] or match[1]) < int(match[1]):
+            raise BenchError(f"--devices {given}: {text!r} is no set of cores; write cpu:0-3, cpu:5 or cpu:0-1+4")
+        found |= set(range(int(match[1]), int(match[2] or match[1]) + 1))
+    return found
+
+
+def _gpus(names: list[str], text: str) -> tuple[Slot, ...]:
+    gpus = visible_gpus()
+    if wrong := [name for name in names if not name.isdigit() or int(name) >= len(gpus)]:
+        there = ", ".join(f"{number} ({gpu.name})" for number, gpu in enumerate(gpus)) or "none"
+        raise BenchError(
+            f"--devices {text}: there is no GPU {wrong[0]} here. GPUs: {there}. Cores are named as cpu:0-3; see "
+            "bench doctor"
+        )
+    if len(set(names)) < len(names):
+        raise BenchError(f"--devices {text}: names a GPU twice")
+    cores, machine = allowed_cores(), this_machine()
+    share = len(cores) // len(names)
+    return tuple(
+        Slot(
+            name=f"cuda:{name}",
+            alike=digest([machine.identity, gpus[int(name)].name, gpus[int(name)].memory_bytes]),
+            device="cuda",
+            cores=cores[place * share : (place + 1) * share] if share else None,
+            gpu=gpus[int(name)].uuid or str(int(name)),
+        )
+        for place, name in enumerate(names)
+    )
+
+
+def _listed(cores: list[int]) -> str:
+    return ", ".join(map(str, cores))

@@ -12,7 +12,7 @@ from bench.records.store import layout
 from bench.records.store.files import write_record
 from bench.records.store.layout import RunFolder
 from bench.records.store.runs import utc_now
-from bench.run.environments.provenance import provenance_now
+from bench.run.environments.record import provenance_now
 from bench.run.executor import Task, is_relative_to_machine
 from bench.run.executors.placement import Slot, number_of
 from bench.run.planning.code_keys import refuse_changed_code

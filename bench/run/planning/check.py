@@ -12,27 +12,28 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from bench.data.formats.home import expanded
 from bench.data.labels.dataset import on_disk, open_labelled
 from bench.data.labels.predictions import check_mapping
 from bench.data.labels.without_files import open_without_files
 from bench.data.predictions import ADAPTER as FROM_FILES
 from bench.data.predictions.reading import open_predictions
 from bench.dataset import Dataset, dataset_names, groups_of, option_names
-from bench.errors import DatasetError, SuiteError, UsageErrors
+from bench.errors import DatasetError, SuiteError
 from bench.measure.devices import Machine, this_machine
 from bench.metric import load_metric, metric_error
 from bench.records import IGNORE_LABEL, Case, DatasetSpec, TaskKind
 from bench.records.base import first_fault
-from bench.run.planning.ability_checks import check_abilities, check_metrics
-from bench.run.planning.column_tables import check_tables
+from bench.report.summary.columns import read_columns
+from bench.run.planning.checking import Checking
 from bench.run.planning.data_checks import check_notes, sampled
-from bench.run.planning.option_checks import check_loggers, check_options
+from bench.run.planning.plugin_checks import check_abilities, check_loggers, check_metrics, check_options
 from bench.run.planning.probability_checks import check_probabilities
 from bench.run.planning.search_checks import check_searches
 from bench.run.planning.shift_checks import check_shifts
 from bench.score.completeness import incomplete
 from bench.suite.expand import dataset_spec, expand
-from bench.suite.lines import SuiteLines
+from bench.suite.load import SuiteLines
 from bench.suite.model_configs import is_fetched, model_config_files, weights_named_by
 from bench.suite.schema import Suite
 
@@ -65,95 +66,67 @@ def checked(suite: Suite, source: Path, machine: Machine | None = None) -> Check
     Raises:
         SuiteError: With a paragraph for each thing that is wrong.
     """
-    usage_errors, lines = UsageErrors(), SuiteLines.of(suite, source)
-    machine = machine or this_machine()
-    cases: tuple[Case, ...] = ()
+    check = Checking(suite, SuiteLines.of(suite, source), machine or this_machine())
+    usage_errors = check.usage_errors
     with usage_errors.noted():
-        cases = expand(suite, auto_device=machine.device, source=source, lines=lines)
-    specs = _specs(cases) if cases else _known_specs(suite, source)
-    found = _open_all(specs, cases, source, usage_errors)
-    _check_ground_truths(found, suite, source, usage_errors)
-    _check_completeness(cases, found, suite, source, usage_errors)
-    _check_mappings(cases, found, suite, source, usage_errors)
-    _check_weights(cases, source, usage_errors)
-    _check_predictions(cases, found, source, usage_errors)
-    probes = check_searches(suite, cases, found.opened, source, lines, usage_errors)
-    check_options((*cases, *probes), source, lines, usage_errors)
-    check_metrics(cases, source, suite.metrics, lines, usage_errors)
-    check_loggers(suite.loggers, source, lines, usage_errors)
-    shift_notes = check_shifts(cases, found.opened, source, usage_errors)
-    ability_notes = check_abilities((*cases, *probes), source, lines, usage_errors, machine)
-    check_tables(suite, source, cases, found.opened, usage_errors)
-    kept_notes = check_probabilities(suite, cases, found.opened, source, lines, usage_errors)
+        check.cases = expand(suite, auto_device=check.machine.device, source=source, lines=check.lines)
+    _open_all(check)
+    _check_ground_truths(check)
+    _check_completeness(check)
+    _check_mappings(check)
+    _check_weights(check)
+    _check_predictions(check)
+    check_searches(check)
+    check_options(check)
+    check_metrics(check)
+    check_loggers(check)
+    shift_notes = check_shifts(check)
+    ability_notes = check_abilities(check)
+    _check_tables(check)
+    kept_notes = check_probabilities(check)
     sound_otherwise = not usage_errors
-    for message, labels in found.absent.items():
-        usage_errors.note(_about(source, labels) + message)
-    if found.absent and sound_otherwise:
+    for message, labels in check.absent.items():
+        usage_errors.note(check.about(labels) + message)
+    if check.absent and sound_otherwise:
         usage_errors.note(
             f"Everything else in {source} is valid, as far as can be checked without these files: {len(suite.models)} "
-            f"models, {len(suite.metrics)} metrics, {len(cases)} cases."
+            f"models, {len(suite.metrics)} metrics, {len(check.cases)} cases."
         )
     usage_errors.tell()
     return CheckedSuite(
-        cases,
-        found.opened,
-        (*found.notes, *ability_notes, *kept_notes, *shift_notes),
-        {k: v for k, v in found.data_notes.items() if v},
+        check.cases,
+        check.opened,
+        (*check.notes, *ability_notes, *kept_notes, *shift_notes),
+        {k: v for k, v in check.data_notes.items() if v},
     )
 
 
-@dataclass
-class _Found:
-    """Hold what became of the data sets.
-
-    Attributes:
-        opened: Opened data sets by label.
-        unopened: Data sets without files, but with their classes, by label.
-        absent: Missing thing -> labels of the data sets that miss it.
-        notes: Sentences on what of the opened ones is left out or converted, and on which were never checked
-            completely.
-        data_notes: All that is to be known of its reading, by label of the data set.
-    """
-
-    opened: dict[str, Dataset] = field(default_factory=dict)
-    unopened: dict[str, Dataset] = field(default_factory=dict)
-    absent: dict[str, list[str]] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
-    data_notes: dict[str, tuple[str, ...]] = field(default_factory=dict)
-
-
-def _specs(cases: Sequence[Case]) -> list[DatasetSpec]:
-    # What is done to images is added where cases are planned: each data set is opened once.
-    specs = {case.dataset.label: case.dataset for case in cases}
-    return [spec.model_copy(update={"corruption": None}) for spec in specs.values()]
-
-
-def _known_specs(suite: Suite, source: Path) -> list[DatasetSpec]:
-    """Return the data sets that exist, of a suite that does not expand."""
-    return [dataset_spec(entry, source) for entry in suite.datasets if entry.name in dataset_names()]
-
-
-def _open_all(specs: Sequence[DatasetSpec], cases: Sequence[Case], source: Path, usage_errors: UsageErrors) -> _Found:
-    found = _Found()
+def _open_all(check: Checking) -> None:
+    if check.cases:
+        # What is done to images is added where cases are planned: each data set is opened once.
+        used = {case.dataset.label: case.dataset for case in check.cases}
+        specs = [spec.model_copy(update={"corruption": None}) for spec in used.values()]
+    else:  # it does not expand; those that exist are looked at all the same
+        known = dataset_names()
+        specs = [dataset_spec(entry, check.source) for entry in check.suite.datasets if entry.name in known]
     for spec in specs:
-        trains = any(case.recipe is not None for case in cases if case.made_for.label == spec.label)
-        with usage_errors.noted(_about(source, [spec.label])):
+        trains = any(case.recipe is not None for case in check.cases if case.made_for.label == spec.label)
+        with check.usage_errors.noted(check.about([spec.label])):
             try:
                 splits = [spec.train, spec.val, spec.test] if trains else [spec.test]
-                dataset = found.opened[spec.label] = _opened(spec, splits)
+                dataset = check.opened[spec.label] = _opened(spec, splits)
                 seen = sampled(dataset, splits)
-                notes = (*_reading_notes(dataset, splits), *check_notes(dataset, splits, source), *seen.notes)
+                notes = (*_reading_notes(dataset, splits), *check_notes(dataset, splits, check.source), *seen.notes)
                 told = (*notes, *_notes_of_made(dataset, splits))
-                found.data_notes[spec.label] = tuple(note.rstrip(".") for note in dict.fromkeys(told))
-                found.notes += [f"{spec.label}: {note}" for note in notes]
+                check.data_notes[spec.label] = tuple(note.rstrip(".") for note in dict.fromkeys(told))
+                check.notes += [f"{spec.label}: {note}" for note in notes]
                 for fault in seen.faults:
-                    usage_errors.note(_about(source, [spec.label]) + fault)
+                    check.wrong_data(spec.label, fault)
             except DatasetError as error:
-                found.absent.setdefault(str(error), []).append(spec.label)
+                check.absent.setdefault(str(error), []).append(spec.label)
                 without_files = open_without_files(spec)
                 if without_files is not None:
-                    found.unopened[spec.label] = without_files
-    return found
+                    check.unopened[spec.label] = without_files
 
 
 def _opened(spec: DatasetSpec, splits: Sequence[str]) -> Dataset:
@@ -204,32 +177,32 @@ def channels_of(dataset: Dataset) -> int:
     return 3 if bands is None else int(bands.channels)
 
 
-def _check_ground_truths(found: _Found, suite: Suite, source: Path, usage_errors: UsageErrors) -> None:
+def _check_ground_truths(check: Checking) -> None:
     """Note data sets without a ground truth in the form that is scored, before anything is trained on them."""
-    wanted: TaskKind = "instance" if suite.task == "prompted" else suite.task
-    for label, dataset in found.opened.items():
+    task = check.suite.task
+    wanted: TaskKind = "instance" if task == "prompted" else task
+    for label, dataset in check.opened.items():
         if wanted not in dataset.tasks:
-            usage_errors.note(
-                f"{_about(source, [label])}its ground truth is {' and '.join(dataset.tasks)}; task: {suite.task} is "
-                f"scored against {wanted} ground truth. Change 'task' or the data set; one of objects alone becomes "
-                "semantic by its option background."
+            check.wrong_data(
+                label,
+                f"its ground truth is {' and '.join(dataset.tasks)}; task: {task} is scored against {wanted} ground "
+                "truth. Change 'task' or the data set; one of objects alone becomes semantic by its option background.",
             )
 
 
-def _check_completeness(
-    cases: Sequence[Case], found: _Found, suite: Suite, source: Path, usage_errors: UsageErrors
-) -> None:
+def _check_completeness(check: Checking) -> None:
     """Note metrics that need ground truth where the data set has none, and label maps too large for models."""
-    metrics = [load_metric(name) for name in suite.metrics if metric_error(name) is None]
-    for label, dataset in found.opened.items():
-        natives = dict.fromkeys(case.model.task for case in cases if case.dataset.label == label)
+    metrics = [load_metric(name) for name in check.suite.metrics if metric_error(name) is None]
+    for label, dataset in check.opened.items():
+        natives = dict.fromkeys(case.model.task for case in check.cases if case.dataset.label == label)
         for native in natives:
             for kind, names in incomplete(metrics, native, dataset).items():
-                usage_errors.note(_about(source, [label]) + _outside(kind, names, dataset))
+                check.wrong_data(label, _outside(kind, names, dataset))
         if "semantic" in natives and len(dataset.classes) > IGNORE_LABEL:
-            usage_errors.note(
-                f"{_about(source, [label])}it has {len(dataset.classes)} classes; the label maps of semantic models "
-                f"hold {IGNORE_LABEL}. Choose some of them by 'labels' or the option classes."
+            check.wrong_data(
+                label,
+                f"it has {len(dataset.classes)} classes; the label maps of semantic models hold {IGNORE_LABEL}. Choose "
+                "some of them by 'labels' or the option classes.",
             )
 
 
@@ -251,43 +224,61 @@ def _outside(kind: TaskKind, names: Sequence[str], dataset: Dataset) -> str:
     )
 
 
-def _check_mappings(
-    cases: Sequence[Case], found: _Found, suite: Suite, source: Path, usage_errors: UsageErrors
-) -> None:
+def _check_mappings(check: Checking) -> None:
     """Note models whose classes do not map to those of their data set."""
-    known = {**found.opened, **found.unopened}
-    for case in {(case.model.label, case.dataset.label): case for case in cases}.values():
+    known = {**check.opened, **check.unopened}
+    for case in {(case.model.label, case.dataset.label): case for case in check.cases}.values():
         if case.dataset.label in known:
-            with usage_errors.noted(_about(source, [case.dataset.label])):
-                check_mapping(case.model, known[case.dataset.label], suite.task)
+            with check.usage_errors.noted(check.about([case.dataset.label])):
+                check_mapping(case.model, known[case.dataset.label], check.suite.task)
 
 
-def _check_weights(cases: Sequence[Case], source: Path, usage_errors: UsageErrors) -> None:
-    for model in {case.model.label: case.model for case in cases}.values():
+def _check_weights(check: Checking) -> None:
+    for model in {case.model.label: case.model for case in check.cases}.values():
         if model.weights is None or "://" in model.weights:
             continue
-        path = Path(model.weights)
+        path, about = Path(model.weights), f"{check.source}: {model.label}: "
         if path.exists() and not (path.is_file() or path.is_dir()):
-            usage_errors.note(f"{source}: {model.label}: {path} is a pipe or a device; copy the weights to a file")
+            check.usage_errors.note(f"{about}{path} is a pipe or a device; copy the weights to a file")
         elif not path.exists():
-            fetched = is_fetched(model)
             config = model_config_files()[model.name]
             of_config = str(weights_named_by(model.name)) == model.weights
             where = f"{config}; its relative paths begin at its own folder" if of_config else "the suite"
-            advice = f"fetch them: bench weights prepare {model.name}" if fetched else f"correct 'weights' in {where}"
-            usage_errors.note(f"{source}: {model.label}: there are no weights at {model.weights}; {advice}")
+            fetch = f"fetch them: bench weights prepare {model.name}"
+            advice = fetch if is_fetched(model) else f"correct 'weights' in {where}"
+            check.usage_errors.note(f"{about}there are no weights at {model.weights}; {advice}")
 
 
-def _check_predictions(cases: Sequence[Case], found: _Found, source: Path, usage_errors: UsageErrors) -> None:
+def _check_predictions(check: Checking) -> None:
     """Note predictions in files that do not fit the images and classes of their data set."""
-    for case in cases:
-        dataset = found.opened.get(case.dataset.label)
+    for case in check.cases:
+        dataset = check.opened.get(case.dataset.label)
         if case.model.adapter == FROM_FILES and dataset is not None and Path(case.model.weights or "").exists():
-            with usage_errors.noted(f"{source}: {case.model.label}: "):
+            with check.usage_errors.noted(f"{check.source}: {case.model.label}: "):
                 open_predictions(case.model, case.dataset, dataset)
 
 
-def _about(source: Path, labels: Sequence[str]) -> str:
-    """Return the words before what is wrong with data sets."""
-    names = " and ".join(repr(label) for label in labels)
-    return f"{source}: data set{'s' if len(labels) > 1 else ''} {names}: "
+def tables_of(suite: Suite, source: Path, labels: Sequence[str]) -> dict[str, str]:
+    """Return label of a data set -> the table by whose columns its images are sliced, as an absolute path.
+
+    Args:
+        suite: The suite as loaded.
+        source: Its file, from whose folder relative paths begin.
+        labels: Labels of the data sets of its cases; those of folds begin with that of their data set.
+    """
+    found: dict[str, str] = {}
+    for entry in suite.datasets:
+        if entry.columns is not None:
+            name = entry.label or entry.name
+            path = str((source.parent / expanded(entry.columns)).absolute())
+            found |= {label: path for label in labels if label == name or label.startswith(f"{name} fold ")}
+    return found
+
+
+def _check_tables(check: Checking) -> None:
+    """Note tables that cannot be read, or name none of the images that are scored."""
+    specs = {case.dataset.label: case.dataset for case in check.cases}
+    for label, path in tables_of(check.suite, check.source, list(specs)).items():
+        if label in check.opened:
+            with check.usage_errors.noted(f"{check.about([label])}columns: "):
+                read_columns(Path(path), check.opened[label].ids(specs[label].test))

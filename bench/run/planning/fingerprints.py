@@ -26,9 +26,9 @@ QUIET_S = 2.0
 class Fingerprints:
     """Fingerprints of the splits of one plan, and of the code behind it, each worked out once."""
 
-    def __init__(self, hashes: ContentHashes) -> None:
-        """Keep where the hashes of files come from."""
-        self._hashes = hashes
+    def __init__(self, hashes: ContentHashes | None = None) -> None:
+        """Keep where the hashes of files come from; the user's memory of them if left out."""
+        self._hashes = hashes or ContentHashes.of_user()
         self._known: dict[tuple[str, str, int | None], str] = {}
         self._code: dict[str, dict[JobKind, str]] = {}
 

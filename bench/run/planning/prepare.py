@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from pathlib import Path
 
@@ -17,18 +17,19 @@ from bench.data.predictions import ADAPTER as FROM_FILES
 from bench.dataset import Dataset, has_validation
 from bench.errors import BenchError
 from bench.measure.devices import Machine, allowed_cores, this_machine
-from bench.records import Case, ClassSpec, ModelSpec, TaskSpec, digest
+from bench.records import Case, ClassSpec, Job, ModelSpec, TaskSpec, digest
 from bench.records.base import first_fault
 from bench.records.names import harness_root
+from bench.records.provenance import has_memory, same_machine, without_memory
 from bench.records.store.code import as_key_part
 from bench.records.store.files import weights_digest
-from bench.records.store.runs import utc_now
+from bench.records.store.job_folders import JobFolders
+from bench.records.store.layout import RunFolder
+from bench.records.store.runs import find_job, is_final, utc_now
 from bench.records.store.views import AcceptedCode, Plan, PlannedCase
 from bench.run.environments.environment import with_choices_of_suite
 from bench.run.environments.interpreters import Interpreters, adapter_code
-from bench.run.planning.check import channels_of, checked
-from bench.run.planning.column_tables import tables_of
-from bench.run.planning.content_hashes import ContentHashes
+from bench.run.planning.check import channels_of, checked, tables_of
 from bench.run.planning.fingerprints import Fingerprints
 from bench.run.worker.environment import worker_environment
 from bench.suite.jobs import CasePlan, Ingredients, plan_case
@@ -85,7 +86,7 @@ class Prepared:
 
     def planned(self, plan: CasePlan) -> PlannedCase:
         """Return a planned case as the record of a plan holds it."""
-        return _planned(plan, self.classes[plan.case.dataset.label])
+        return plan.planned(TaskSpec(kind=plan.case.model.task, classes=self.classes[plan.case.dataset.label]))
 
 
 def prepare(source: Path, interpreters: Interpreters, machine: Machine | None = None) -> Prepared:
@@ -104,7 +105,7 @@ def prepare(source: Path, interpreters: Interpreters, machine: Machine | None = 
     found = checked(suite, source, machine)
     used = {case.model.adapter for case in found.cases}
     interpreters = with_choices_of_suite(interpreters, suite.environments, used, source)
-    planner = _Planner(interpreters, Fingerprints(ContentHashes.of_user()), machine, suite.seed)
+    planner = _Planner(interpreters, Fingerprints(), machine, suite.seed)
 
     def plan_case(case: Case) -> CasePlan:
         return planner.plan(case, found.datasets[case.dataset.label], found.datasets[case.made_for.label])
@@ -248,14 +249,34 @@ def _val_fingerprint(case: Case, dataset: Dataset, fingerprints: Fingerprints) -
     return fingerprints.of(dataset, spec.label, spec.val, None)
 
 
-def _planned(plan: CasePlan, classes: tuple[ClassSpec, ...]) -> PlannedCase:
-    return PlannedCase(
-        case=plan.case,
-        task=TaskSpec(kind=plan.case.model.task, classes=classes),
-        train_key=plan.train.key if plan.train else None,
-        export_key=plan.export.key if plan.export else None,
-        predict_key=plan.predict.key,
-        time_keys=tuple(job.key for job in plan.times),
-        profile_key=plan.profile.key if plan.profile else None,
-        throughput_key=plan.throughput.key if plan.throughput else None,
-    )
+def with_measured_before(prepared: Prepared, run: RunFolder) -> Prepared:
+    """Return a suite in which jobs that were measured on a machine like this one have the keys that they had then.
+
+    Before memory was a part of a machine's identity keys were others; a run of then is not done again. A job without a
+    record of its machine's memory, as on systems that tell none, counts as measured on this one.
+    """
+    folders = JobFolders(run)
+    cases = tuple(_measured(plan, run, folders) for plan in prepared.cases)
+    same = all(now is then for now, then in zip(cases, prepared.cases, strict=True))
+    return prepared if same else replace(prepared, cases=cases)
+
+
+def _measured(plan: CasePlan, run: RunFolder, folders: JobFolders) -> CasePlan:
+    times = tuple(_known(job, run, folders) for job in plan.times)
+    profile = None if plan.profile is None else _known(plan.profile, run, folders)
+    throughput = None if plan.throughput is None else _known(plan.throughput, run, folders)
+    now, then = (*times, profile, throughput), (*plan.times, plan.profile, plan.throughput)
+    if all(one is other for one, other in zip(now, then, strict=True)):
+        return plan
+    return replace(plan, times=times, profile=profile, throughput=throughput)
+
+
+def _known(job: Job, run: RunFolder, folders: JobFolders) -> Job:
+    machine = job.key_parts["machine"]
+    if not has_memory(machine) or folders.of_key(job.kind, job.key):
+        return job
+    key = digest({"kind": job.kind, **job.key_parts, "machine": without_memory(machine)})
+    view = find_job(run, job.kind, key, folders)
+    if view is None or view.damage is not None or not is_final(view.outcome):
+        return job
+    return job.model_copy(update={"key": key}) if same_machine(view.job.key_parts["machine"], machine) else job

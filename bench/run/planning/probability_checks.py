@@ -3,61 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from bench.data.predictions import ADAPTER as FROM_FILES
 from bench.data.predictions.options import Options
 from bench.data.predictions.reading import format_of
 from bench.dataset import Dataset, has_validation
-from bench.errors import BenchError, UsageErrors
+from bench.errors import BenchError
 from bench.metric import FromProbabilities, load_metric, metric_error
 from bench.records import Case
 from bench.records.probabilities import QUANTISATION_ERROR
-from bench.run.planning.ability_checks import abilities_of
-from bench.suite.lines import SuiteLines
-from bench.suite.schema import Suite
+from bench.run.planning.checking import Checking
+from bench.run.planning.plugin_checks import abilities_of
 
 SIZES_READ = 20
 """Images of a split whose sizes are looked at; the others are taken to be as large on average."""
 
 
-def check_probabilities(
-    suite: Suite,
-    cases: Sequence[Case],
-    datasets: Mapping[str, Dataset],
-    source: Path,
-    lines: SuiteLines,
-    usage_errors: UsageErrors,
-) -> list[str]:
+def check_probabilities(check: Checking) -> list[str]:
     """Note metrics that need probabilities which are not kept, and models that have none.
 
     Returns:
         Sentences on what will be stored.
     """
-    wanting = [name for name in suite.metrics if metric_error(name) is None and _needs(name)]
-    if not suite.keep:
+    metrics = {name: load_metric(name) for name in check.suite.metrics if metric_error(name) is None}
+    wanting = [name for name, metric in metrics.items() if isinstance(metric, FromProbabilities)]
+    if not check.suite.keep:
         for name in wanting:
-            index = suite.metrics.index(name)
-            usage_errors.note(
-                f"{source}: metrics[{index}]{lines.at('metrics', index)}: {name} is computed from probabilities. Add "
-                "the line keep: probabilities to the suite, or remove it."
+            check.wrong(
+                ("metrics", check.suite.metrics.index(name)),
+                f"{name} is computed from probabilities. Add the line keep: probabilities to the suite, or remove it.",
             )
         return []
-    for case in {case.model.label: case for case in cases}.values():
+    for case in {case.model.label: case for case in check.cases}.values():
         why = _refusal(case)
         if why is not None:
-            usage_errors.note(
-                f"{source}: {case.model.label}{lines.of_model(case.model.label)}: keep: probabilities: {why}"
-            )
-    return (
-        []
-        if usage_errors
-        else _notes(cases, datasets, choosing=[n for n in wanting if hasattr(load_metric(n), "chosen_at")])
-    )
-
-
-def _needs(name: str) -> bool:
-    return isinstance(load_metric(name), FromProbabilities)
+            check.wrong_model(case.model.label, f"keep: probabilities: {why}")
+    choosing = [name for name in wanting if hasattr(metrics[name], "chosen_at")]
+    return [] if check.usage_errors else _notes(check.cases, check.opened, choosing=choosing)
 
 
 def _refusal(case: Case) -> str | None:

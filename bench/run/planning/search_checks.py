@@ -3,77 +3,60 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator
 from importlib.util import find_spec
-from pathlib import Path
 
-from bench.dataset import Dataset
-from bench.errors import UsageErrors
 from bench.metric import load_metric
-from bench.records import Case, Tune
+from bench.records import Tune
+from bench.run.planning.checking import Checking
 from bench.score.reduce import reaches
-from bench.suite.lines import SuiteLines
-from bench.suite.schema import Suite
-from bench.suite.tuning import check_tune, extremes, searches_of
+from bench.suite.load import SuiteLines
+from bench.suite.tuning import PlannedSearch, extremes, searches_of, tune_errors
 
 NEEDED = {"cmaes": ("cmaes",), "ray": ("ray", "pandas", "pyarrow", "requests", "fsspec")}
 """Sampler or engine -> the packages that it needs beside Optuna."""
 
 
-def check_searches(
-    suite: Suite,
-    cases: Sequence[Case],
-    opened: Mapping[str, Dataset],
-    source: Path,
-    lines: SuiteLines,
-    usage_errors: UsageErrors,
-) -> tuple[Case, ...]:
-    """Note what is wrong with the search of a suite.
+def check_searches(check: Checking) -> None:
+    """Note what is wrong with the search of a suite; where nothing is, adapters are asked about its extremes, too."""
+    tune = check.suite.tune
+    if tune is None:
+        return
+    told = [*tune_errors(check.suite, check.cases, check.lines), *_missing_packages(tune, check.lines)]
+    searches = () if told else searches_of(check.suite, check.cases)
+    told += _unfit(searches, check)
+    for one in told:
+        check.usage_errors.note(one)
+    if not told:
+        check.probes = tuple(case for search in searches for case in extremes(search, tune))
 
-    Args:
-        suite: The suite as loaded.
-        cases: Cases of the suite; none where it does not expand.
-        opened: Data sets by label, those that could be opened.
-        source: The suite's file.
-        lines: Lines of the suite's file, for messages.
-        usage_errors: Gets a paragraph for each.
 
-    Returns:
-        Cases with the extremes of the space in their recipes, for adapters to be asked about; none where it is wrong.
-    """
-    if suite.tune is None:
-        return ()
-    own = UsageErrors()
-    check_tune(suite, cases, source, lines, own)
-    _check_packages(suite.tune, source, lines, own)
-    searches = () if own else searches_of(suite, cases)
+def _unfit(searches: tuple[PlannedSearch, ...], check: Checking) -> Iterator[str]:
+    """Yield metrics that cannot score what is searched, and splits that share images."""
     for search in searches:
         metric = load_metric(search.metric)
         if not any(reaches(search.case.model.task, task) for task in metric.tasks):
-            own.note(
-                f"{source}: tune{lines.at('tune', 'metric')}: {search.metric} scores {' and '.join(metric.tasks)} "
-                f"predictions; {search.case.model.label} makes {search.case.model.task} ones. Choose another metric."
+            yield (
+                f"{check.source}: tune{check.lines.at('tune', 'metric')}: {search.metric} scores "
+                f"{' and '.join(metric.tasks)} predictions; {search.case.model.label} makes {search.case.model.task} "
+                "ones. Choose another metric."
             )
     for label, spec in {search.case.dataset.label: search.finals[0].dataset for search in searches}.items():
-        dataset = opened.get(label)
+        dataset = check.opened.get(label)
         shared = set(dataset.ids(spec.val)) & set(dataset.ids(spec.test)) if dataset is not None else set()
         if shared:
-            own.note(
-                f"{source}: data set {label!r}: {len(shared)} images are in the splits {spec.val!r} and {spec.test!r}, "
-                f"for example {min(shared)!r}: a search must not see what it is judged on. Take them out of one."
+            yield (
+                f"{check.about([label])}{len(shared)} images are in the splits {spec.val!r} and {spec.test!r}, for "
+                f"example {min(shared)!r}: a search must not see what it is judged on. Take them out of one."
             )
-    sound = not own
-    with usage_errors.noted():
-        own.tell()
-    return tuple(case for search in searches for case in extremes(search, suite.tune)) if sound else ()
 
 
-def _check_packages(tune: Tune, source: Path, lines: SuiteLines, usage_errors: UsageErrors) -> None:
+def _missing_packages(tune: Tune, lines: SuiteLines) -> Iterator[str]:
     needed = ["optuna", *NEEDED.get(tune.sampler, ()), *NEEDED.get(tune.engine, ())]
     missing = [name for name in needed if find_spec(name) is None]
     if missing:
         extras = "tune,ray" if tune.engine == "ray" else "tune"
-        usage_errors.note(
-            f"{source}: tune{lines.at('tune')}: a search needs {' and '.join(missing)}, which {sys.executable} does "
-            f"not have. Install it with: pip install 'segbench[{extras}]'"
+        yield (
+            f"{lines.place('tune')}a search needs {' and '.join(missing)}, which {sys.executable} does not have. "
+            f"Install it with: pip install 'segbench[{extras}]'"
         )

@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import JsonValue, ValidationError
 
+from bench.data.formats.bands import BandOptions, BandReading, Percentiles
 from bench.data.formats.class_lists import read_classes
 from bench.data.formats.label_tables import named_classes
 from bench.data.labels.dataset import open_labelled
@@ -24,7 +25,6 @@ from bench.records.store.invocation import find_adapters
 from bench.records.store.runs import open_run, read_job, read_run
 from bench.records.store.selection import named_cases
 from bench.records.store.views import CaseView
-from bench.run.predict.reading import range_of, reading_of_case
 from bench.run.predict.weight_classes import classes_of_weights
 from bench.run.predict.worker.request import FileReading
 from bench.suite.model_configs import found_from, resolve_model
@@ -277,3 +277,47 @@ def _size(text: str) -> Size:
     if not comma or not height.strip().isdecimal() or not width.strip().isdecimal() or "0" in (height, width):
         raise BenchError(f"--image-size {text}: expected height,width in pixels, for example 480,640")
     return Size(int(height), int(width))
+
+
+BAND_OPTIONS = ("bands", "range", "rgb", "depth")
+
+
+def reading_of_case(case: Case, asked: str | None) -> FileReading | None:
+    """Return how the images of a case's data set are read, with another range if one is asked for.
+
+    Raises:
+        BenchError: If the data set measures its range and is not here.
+    """
+    own = {key: value for key, value in case.dataset.options.items() if key in BAND_OPTIONS}
+    if not own:
+        return None if asked is None else FileReading(ranges=(range_of(asked),))
+    options = BandOptions.model_validate(own, strict=False)
+    reading = options.reading()
+    if asked is None and isinstance(options.range, Percentiles):
+        reading = _measured(case)
+    if reading is None:
+        return None if asked is None else FileReading(ranges=(range_of(asked),))
+    ranges = reading.ranges if asked is None else (range_of(asked),)
+    return FileReading(bands=reading.bands, rgb=reading.rgb, ranges=ranges, depth=options.depth)
+
+
+def _measured(case: Case) -> BandReading | None:
+    try:
+        found: BandReading | None = getattr(open_labelled(case.dataset), "bands", None)
+    except BenchError as error:
+        raise BenchError(
+            f"case {case.id}: the range of its images was measured on data set {case.dataset.label!r}, which cannot be "
+            f"opened here: {error} Give the range by hand: --range LOW,HIGH"
+        ) from None
+    return found
+
+
+def range_of(text: str) -> tuple[float, float]:
+    """Return the values that become 0 and 255; raises `BenchError` if the text is no such pair."""
+    try:
+        low, high = (float(part) for part in text.split(","))
+    except ValueError:
+        raise BenchError(f"--range {text}: expected two numbers, low,high, for example 0,4095") from None
+    if not low < high:
+        raise BenchError(f"--range {text}: the second number must be the larger one, for example 0,4095")
+    return low, high

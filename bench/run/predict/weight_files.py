@@ -19,7 +19,7 @@ from bench.errors import BenchError
 from bench.records.array_files import bounded_zip
 from bench.records.damage import ARRAY_DAMAGE, text_of
 from bench.records.foreign_weights import instead_of
-from bench.run.predict.file_metadata import onnx_metadata, torchscript_metadata, yaml_beside
+from bench.run.predict.weight_classes import onnx_metadata, torchscript_metadata, yaml_beside
 
 LEGACY_TORCH = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 """This says how files of torch before 1.6 begin: a pickle of its magic number."""

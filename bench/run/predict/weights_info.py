@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,6 @@ from bench.records import ModelSpec, as_json_dict
 from bench.records.stated_classes import classes_beside
 from bench.records.store.files import content_sha256
 from bench.run.environments.interpreters import Interpreters, asked
-from bench.run.predict import file_ports
 from bench.run.predict.weight_classes import classes_of_weights
 from bench.run.predict.weight_files import Kind, kind_of
 from bench.suite.model_configs import model_config_files, read_model_config, resolve_model
@@ -47,14 +47,14 @@ def describe_weights(path: Path, interpreters: Interpreters, only: str | None = 
     if beside is not None:
         names, called = beside
         lines.append(f"  classes by {called} beside it")
-    of_folder = file_ports.of_folder(path) if path.is_dir() and kind.has_tensors else []
+    of_folder = _of_transformers(path) if path.is_dir() and kind.has_tensors else []
     if of_folder:
         return "\n".join([*lines, *_classes(names), *of_folder])
     if not kind.has_tensors:
-        shown = file_ports.FileDescription([])
+        shown = _FileDescription([])
         if kind.runs is not None and path.suffix in (".onnx", ".tflite"):
             python, finds_objects = interpreters.python(kind.runs.partition("/")[0]), kind.runs.endswith("yolo_seg")
-            shown = file_ports.ports(path, python, finds_objects=finds_objects)
+            shown = _ports(path, python, finds_objects=finds_objects)
         own = _lines(kind.weights or path, kind.runs, names, None, kind.options or shown.options)
         return "\n".join([*lines, *shown.lines, *_classes(names), *own])
     if kind.name == "a checkpoint of Ultralytics":
@@ -197,3 +197,115 @@ def _ultralytics(path: Path, kind: Kind, names: Sequence[str] | None) -> list[st
         return [f"trained as {kind.network} by Ultralytics' trainer", *_lines(path, named, names, None)]
     what = "a network that it does not name" if kind.network is None else kind.network
     return [f"trained as {what} by Ultralytics' trainer; there are model configs for {few(cards, LISTED)}"]
+
+
+OF_FILE = "adapters._torch.runtimes.file_info"
+ARCHITECTURES = {"data2vec-vision": "data2vec"}
+"""`model_type` of a config.json -> architecture of the model configs, where they differ."""
+
+
+@dataclass(frozen=True)
+class _FileDescription:
+    """Hold what a runtime says of a file.
+
+    Attributes:
+        lines: Its inputs, outputs and metadata, and what follows from them.
+        options: Options of the model config that follow, as YAML between braces; empty where none do.
+    """
+
+    lines: list[str]
+    options: str = ""
+
+
+def _ports(path: Path, python: Path, *, finds_objects: bool) -> _FileDescription:
+    """Return what the runtime of a file says of its inputs, outputs and metadata, and what options follow from that.
+
+    Args:
+        path: The file.
+        python: Interpreter with its runtime.
+        finds_objects: True if its model config reads all outputs of a network that finds objects.
+    """
+    answer = asked(python, OF_FILE, str(path.absolute()))
+    if answer is None:
+        return _FileDescription([f"  {python} could not read it; see: bench doctor"])
+    if "error" in answer:
+        return _FileDescription([f"  it cannot be read: {answer['error']}"])
+    lines = [f"  {way[:-1]} {_port(one)}" for way in ("inputs", "outputs") for one in answer[way]]
+    lines += [f"  its metadata say {name}: {str(text)[:120]}" for name, text in sorted(answer["metadata"].items())]
+    hints, options = _of_input(answer["inputs"][0]), ""
+    if not finds_objects:
+        of_output, options = _of_outputs(answer["outputs"])
+        hints += of_output
+    return _FileDescription([*lines, *hints], options)
+
+
+def _port(one: Mapping[str, Any]) -> str:
+    return f"{one['name']}: {one['type']}, {' x '.join(map(str, one['shape']))}"
+
+
+def _of_input(first: Mapping[str, Any]) -> list[str]:
+    """Return what follows from the input: the layout, how many images at once, and whether bytes go in."""
+    shape, found = first["shape"], []
+    if len(shape) == 4 and shape[1] not in (1, 3) and shape[3] in (1, 3):
+        found.append("  channels are last: layout NHWC, which is seen from the file")
+    if "int" in first["type"]:
+        found.append("  it takes bytes as they are: mean and std are not applied")
+    if len(shape) == 4 and isinstance(shape[0], int) and shape[0] > 1:
+        found.append(f"  it takes {shape[0]} images at once: the suite's target needs batch_size: {shape[0]}")
+    return found
+
+
+def _of_outputs(outputs: Sequence[Mapping[str, Any]]) -> tuple[list[str], str]:
+    """Return what follows from the outputs, and the options that say so."""
+    first, found = outputs[0], []
+    if len(outputs) > 1:
+        names = ", ".join(one["name"] for one in outputs)
+        found.append(f"  it has several outputs ({names}); options: {{output: NAME}} says which one is read")
+    count = _channels(first["shape"])
+    if "int" in first["type"] and (count in (None, 1) or len(first["shape"]) == 3):
+        return [*found, "  its first output holds whole numbers, ids of classes"], "{output_is: labels}"
+    if count == 1:
+        found.append(
+            "  its first output has one channel, a sigmoid's; sigmoid_probability where it ends with its activation"
+        )
+        return found, "{output_is: sigmoid_logit}"
+    if count is not None:
+        found.append(
+            f"  its first output has {count} channels, one for each class, taken for logits; options: {{output_is: …}} "
+            "says what else they are"
+        )
+    return found, ""
+
+
+def _channels(shape: Sequence[Any]) -> int | None:
+    """Return channels of an output (B, K, H, W) or (B, H, W, K); None where that is not known."""
+    if len(shape) != 4 or not all(isinstance(side, int) and side > 0 for side in (shape[1], shape[3])):
+        sides = [shape[i] for i in (1, 3) if len(shape) == 4 and isinstance(shape[i], int) and shape[i] > 0]
+        return sides[0] if len(sides) == 1 else None
+    return int(min(shape[1], shape[3]))
+
+
+def _of_transformers(path: Path) -> list[str]:
+    """Return the lines of a suite that use a folder of transformers, by the `model_type` of its config.json.
+
+    Empty where no model config builds its network from the configuration in a folder.
+    """
+    try:
+        said = str(json.loads((path / "config.json").read_text(encoding="utf-8")).get("model_type"))
+    except (OSError, ValueError, AttributeError, RecursionError):
+        return []
+    architecture = ARCHITECTURES.get(said, said)
+    configs = {name: read_model_config(name) for name in model_config_files()}
+    fitting = [
+        name for name, one in configs.items() if one.options.get("architecture") == architecture and not one.trained_on
+    ]
+    by_task: dict[str, str] = {}
+    for name in sorted(fitting, key=len, reverse=True):
+        by_task.setdefault(str(configs[name].task), name)
+    if not by_task:
+        return []
+    lines = [f"built from its own config.json by architecture {architecture}; in a suite:", "  models:"]
+    for task, name in sorted(by_task.items(), reverse=True):
+        comment = f"    # task: {task}" if len(by_task) > 1 else ""
+        lines.append(f"    - {{name: {name}, label: {path.name}, options: {{pretrained: {path.absolute()}}}}}{comment}")
+    return lines

@@ -10,8 +10,7 @@ from pathlib import Path
 from bench.errors import BenchError
 from bench.records.store.files import content_sha256
 from bench.records.store.layout import RunFolder
-from bench.run.archive.contents import Contents
-from bench.run.archive.writing import export_run
+from bench.run.archive.tar import Contents, export_run
 from bench.run.remote.stores import is_url, split_url, store_at
 
 

@@ -3,7 +3,7 @@
 ```
 objects/<2 digits>/<SHA-256>             the content of a file; put once, never changed, shared by all runs
 runs/<suite>/<run>/contents.json         path -> size and SHA-256 of each file; replaced in one step
-runs/<suite>/<run>/writer.json           who writes the run now, see `writers.py`
+runs/<suite>/<run>/writer.json           who writes the run now, see `working.py`
 ```
 
 The list is replaced when everything it names is there and was read back, so that whoever reads it finds a whole run as
@@ -23,7 +23,7 @@ from bench.errors import BenchError
 from bench.records.store import layout
 from bench.records.store.files import content_sha256, sha256_of
 from bench.records.store.layout import RunFolder
-from bench.run.archive.contents import ArchivedFile, Contents
+from bench.run.archive.tar import ArchivedFile, Contents
 from bench.run.remote.stores import Store
 
 RUNS, CONTENTS = "runs", "contents.json"

@@ -35,7 +35,6 @@ from bench.run.environments.interpreters import Interpreters
 from bench.run.environments.locks import lock_digest
 from bench.run.environments.uv import Sources, Tell
 from bench.run.executor import Executor
-from bench.run.planning.content_hashes import ContentHashes
 from bench.run.planning.fingerprints import Fingerprints
 from bench.run.planning.prepare import plan_again
 from bench.run.repro.differences import Difference, key_differences, machine_differences, once
@@ -159,7 +158,7 @@ def prepare_repetition(
         retrain: Train again, instead of taking the weights that the run left.
         timing: Time again what was timed, where the machine is of the same class.
     """
-    fingerprints = Fingerprints(ContentHashes.of_user())
+    fingerprints = Fingerprints()
     again: list[RepeatableCase] = []
     refused: dict[str, str] = {}
     here = capture(tree=harness_root())
@@ -230,14 +229,9 @@ def _again(view: CaseView, plan: CasePlan, *, retrain: bool, timing: bool) -> Re
         profile=None,
         throughput=None,
     )
-    planned = PlannedCase(
-        case=view.case,
-        task=view.task,
-        train_key=plan.train.key if plan.train else None if view.train is None else view.train.job.key,
-        export_key=plan.export.key if plan.export else None,
-        predict_key=plan.predict.key,
-        time_keys=tuple(job.key for job in plan.times),
-    )
+    planned = plan.planned(view.task).model_copy(update={"case": view.case})
+    if plan.train is None and view.train is not None:
+        planned = planned.model_copy(update={"train_key": view.train.job.key})
     return RepeatableCase(view, plan, planned, weights, retrained)
 
 

@@ -23,8 +23,7 @@ from bench.records.store.statistics import load_statistics
 from bench.run.compare.sides import load_baseline
 from bench.run.environments.interpreters import Inventory
 from bench.run.environments.vulnerabilities import vulnerabilities_of
-from bench.run.predict.file_metadata import torchscript_metadata
-from bench.run.predict.weight_classes import classes_of_weights
+from bench.run.predict.weight_classes import classes_of_weights, torchscript_metadata
 from bench.run.predict.weight_files import kind_of
 
 GIB = 1024**3

@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[3]
 ANSWERS = {
     "bench/records/base.py", "bench/run/fork_server.py", "bench/run/worker_parent.py", "bench/run/worker/process.py",
     "bench/run/worker/training_log.py", "bench/run/environments/environment.py",
-    "bench/run/environments/interpreters.py", "bench/run/predict/file_ports.py", "bench/run/predict/weights_info.py",
+    "bench/run/environments/interpreters.py", "bench/run/predict/weights_info.py",
     "bench/measure/telemetry.py", "bench/suite/jobs.py", "bench/data/formats/json_stream.py",
     "bench/data/formats/json_values.py",
     "bench/data/formats/coco_index.py", "adapters/_torch/weights_info.py",

@@ -12,8 +12,7 @@ from rich.console import Console
 from bench.records import Job, Outcome, Status
 from bench.records.store import layout
 from bench.run import console as console_module
-from bench.run.console import RunConsole
-from bench.run.live_table import CaseStates
+from bench.run.console import CaseStates, RunConsole
 from tests.bench.builders import make_job
 
 

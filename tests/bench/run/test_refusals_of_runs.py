@@ -25,9 +25,8 @@ from bench.datasets.folder import _by_pattern
 from bench.errors import BenchError, Unsupported
 from bench.records import Target, TaskSpec
 from bench.records.store.runs import newest_run, read_run
-from bench.run.archive import contents
-from bench.run.archive.reading import _contents
-from bench.run.archive.writing import _add, _entry
+from bench.run.archive import tar
+from bench.run.archive.tar import _add, _contents, _entry
 from bench.run.audit.seal import _ssh_keygen
 from bench.run.compare.interleave import _side_of
 from bench.run.environments.create import _ask
@@ -37,8 +36,7 @@ from bench.run.executors import ray, slurm
 from bench.run.executors.local import _refuse_numbers
 from bench.run.planning.prepare import prepare
 from bench.run.predict import weights_info
-from bench.run.predict.models import Overrides, _classes, _trained_weights
-from bench.run.predict.reading import range_of
+from bench.run.predict.models import Overrides, _classes, _trained_weights, range_of
 from bench.run.remote import working
 from bench.run.worker.images import Images
 from bench.run.worker.kept_probabilities import refuse_other_tasks
@@ -147,9 +145,9 @@ def test_drawing_that_takes_too_long_is_ended(tmp_path, monkeypatch):
 
 
 def test_an_archive_of_a_later_version(tmp_path):
-    text = contents.Contents(format=contents.FORMAT + 1, suite="s", run="r", files={}).to_json().encode()
+    text = tar.Contents(format=tar.FORMAT + 1, suite="s", run="r", files={}).to_json().encode()
     with tarfile.open(tmp_path / "a.tar", "w") as archive:
-        archive.addfile(_entry(contents.CONTENTS, len(text)), io.BytesIO(text))
+        archive.addfile(_entry(tar.CONTENTS, len(text)), io.BytesIO(text))
     with tarfile.open(tmp_path / "a.tar") as archive:
         said = refused(_contents, tmp_path / "a.tar", archive)
     assert "is of a later version of segbench (format" in said

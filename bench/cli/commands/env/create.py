@@ -31,7 +31,7 @@ def execute(options: Namespace) -> int:
     """Make it; its interpreter is the answer."""
     from bench.run.environments.create import Options, create
     from bench.run.environments.locks import entries
-    from bench.run.environments.telling import telling
+    from bench.run.environments.uv import telling
 
     environment = environment_of(options)
     asked = Options(

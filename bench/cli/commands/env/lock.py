@@ -20,7 +20,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 def execute(options: Namespace) -> int:
     """Write the lock; its path is the answer."""
     from bench.run.environments.create import lock
-    from bench.run.environments.telling import telling
+    from bench.run.environments.uv import telling
 
     with telling() as tell:
         print(lock(environment_of(options), sources_of(options), tell))

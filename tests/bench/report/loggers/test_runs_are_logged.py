@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
 from bench.cli.main import main
-from bench.errors import BenchError, UsageErrors
 from bench.logger import load_logger, logger_names
 from bench.records.store.layout import file_stem
 from bench.records.store.runs import newest_run
-from bench.run.planning import option_checks
-from bench.suite.lines import SuiteLines
+from bench.run.planning import plugin_checks
 from bench.suite.load import load_suite
 from tests.bench.report.loggers.conftest import NAMES
 
@@ -50,7 +49,7 @@ def test_an_unknown_logger_is_refused_with_the_nearest_before_anything_runs(caps
 def test_a_logger_whose_package_is_missing_is_refused_with_the_command_before_anything_runs(
     capsys, suite, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(option_checks, "find_spec", lambda module: None if module == "wandb" else module)
+    monkeypatch.setattr(plugin_checks, "find_spec", lambda module: None if module == "wandb" else module)
     code, _, err = bench(capsys, "run", suite("wandb"))
     assert code == 2
     assert "loggers[0] (line 12): wandb needs wandb, which" in err
@@ -58,14 +57,11 @@ def test_a_logger_whose_package_is_missing_is_refused_with_the_command_before_an
     assert not (tmp_path / "results").exists()
 
 
-def test_all_packages_that_are_missing_are_in_one_command(monkeypatch, tmp_path):
-    monkeypatch.setattr(option_checks, "find_spec", lambda module: None)
-    usage_errors = UsageErrors()
-    option_checks.check_loggers(["mlflow", "neptune"], tmp_path / "a.yaml", SuiteLines({}), usage_errors)
-    with pytest.raises(
-        BenchError, match=r"pip install mlflow-skinny sqlalchemy alembic(.|\n)*no logger named 'neptune'"
-    ):
-        usage_errors.tell()
+def test_all_packages_that_are_missing_are_in_one_command(capsys, suite, monkeypatch):
+    monkeypatch.setattr(plugin_checks, "find_spec", lambda module: None)
+    code, _, err = bench(capsys, "check", suite("mlflow", "neptune"))
+    assert code == 2
+    assert re.search(r"pip install mlflow-skinny sqlalchemy alembic(.|\n)*no logger named 'neptune'", err)
 
 
 @pytest.mark.slow

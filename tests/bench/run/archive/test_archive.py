@@ -14,7 +14,7 @@ from bench.cli.main import main
 from bench.records.store.files import content_sha256
 from bench.records.store.layout import RunFolder
 from bench.records.store.runs import newest_run
-from bench.run.archive.contents import CONTENTS
+from bench.run.archive.tar import CONTENTS
 from tests.bench.suites import perfect, write_suite
 
 

@@ -6,8 +6,8 @@ import os
 
 import pytest
 
-from bench.run.doctor import devices
-from bench.run.doctor.devices import device_findings, perf, rapl
+from bench.run.doctor import checks as devices
+from bench.run.doctor.checks import device_findings, perf, rapl
 
 
 @pytest.fixture(params=[False, True], ids=["host", "container"])

@@ -11,9 +11,9 @@ from bench.records.store.runs import new_run, read_run
 from bench.records.store.views import RunView
 from bench.report import render
 from bench.report.summary.summarise import summarise
-from bench.run.environments import provenance
+from bench.run.environments import record as provenance
 from bench.run.environments.interpreters import Interpreters
-from bench.run.environments.provenance import provenance_now
+from bench.run.environments.record import provenance_now
 from bench.run.planning.prepare import prepare
 from bench.run.session import RunRecorder
 from tests.bench.suites import perfect, run_suite, write_suite

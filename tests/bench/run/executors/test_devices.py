@@ -7,8 +7,7 @@ import pytest
 from bench.errors import BenchError
 from bench.measure.gpus import Gpu
 from bench.run.executors import devices
-from bench.run.executors.choose import executor_of
-from bench.run.executors.devices import slots_of
+from bench.run.executors.choose import executor_of, slots_of
 
 
 @pytest.fixture(autouse=True)

@@ -18,7 +18,7 @@ from bench.measure.devices import allowed_cores
 from bench.records import Job, Status
 from bench.records.store import layout
 from bench.records.store.runs import new_run, read_job
-from bench.run.executors.devices import slots_of
+from bench.run.executors.choose import slots_of
 from bench.run.executors.local import LocalExecutor
 from bench.run.workers import workers_of
 from tests.bench.run.processes import gone, start, wait_for

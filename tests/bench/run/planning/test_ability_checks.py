@@ -61,7 +61,7 @@ def test_everything_that_is_wrong_is_told_in_one_go(tmp_path):
 
 
 def test_a_metric_that_needs_a_package_which_is_not_there_is_a_usage_error_with_its_line(tmp_path, monkeypatch):
-    monkeypatch.setattr("bench.run.planning.ability_checks.find_spec", lambda name: None)
+    monkeypatch.setattr("bench.run.planning.plugin_checks.find_spec", lambda name: None)
     (told,) = usage_errors_of(tmp_path, "models: [fake/perfect]\nmetrics: [mean_iou, cldice]\n")
     assert "metrics[1] (line 2): cldice needs the package skimage" in told
     assert told.endswith("pip install 'segbench[topology]'")

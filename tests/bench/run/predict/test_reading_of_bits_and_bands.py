@@ -8,7 +8,7 @@ import pytest
 
 from bench.errors import BenchError
 from bench.records import Case, ClassSpec, DatasetSpec
-from bench.run.predict.reading import range_of, reading_of_case
+from bench.run.predict.models import range_of, reading_of_case
 from bench.run.predict.worker.frames import batches
 from bench.run.predict.worker.request import FileReading, FilesRequest, Item
 

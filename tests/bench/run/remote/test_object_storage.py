@@ -18,8 +18,7 @@ from bench.records.names import harness_root
 from bench.records.store.runs import newest_run, read_run
 from bench.run.remote.copies import contents_in, finished_files, object_name, pull, push, runs_in
 from bench.run.remote.stores import Store, split_url, store_at
-from bench.run.remote.working import working_folder
-from bench.run.remote.writers import writing
+from bench.run.remote.working import working_folder, writing
 from tests.bench.run.processes import wait_for
 from tests.bench.suites import perfect, write_suite
 
