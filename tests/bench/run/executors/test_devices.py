@@ -6,7 +6,7 @@ import pytest
 
 from bench.errors import BenchError
 from bench.measure.gpus import Gpu
-from bench.run.executors import devices
+from bench.run.executors import choose as devices
 from bench.run.executors.choose import executor_of, slots_of
 
 
