@@ -14,36 +14,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.metric import Rows
+from bench.metrics import _matching as matches
 from bench.metrics._bootstrap import LeftOut, mean_of_defined
-from bench.metrics._detection_cap import cap_flags
 from bench.metrics._masks import Stack, stacks
-from bench.metrics._matching import (
-    AREA,
-    AREA_RANGES,
-    CLASS,
-    DETECTION,
-    GROUND_TRUTH,
-    IGNORED,
-    IOU_THRESHOLDS,
-    KIND,
-    LEFT_OUT,
-    MATCHED,
-    MAX_DETECTIONS,
-    NUMBER,
-    RANK,
-    SCORE,
-    as_instances,
-    check_columns,
-    match_rows,
-)
-from bench.metrics._object_f1 import image_f1
-from bench.metrics._precision_kernels import precision_within, precision_without
+from bench.metrics._matching import AREA_RANGES, IOU_THRESHOLDS, MAX_DETECTIONS
+from bench.metrics._pooled import OfRows, images_in, require_columns
+from bench.metrics._precision_kernels import precision_without
 from bench.metrics._semantic import build_score, defined
 from bench.records import ClassSpec, Score, TaskKind
 from bench.records.predictions import Instances, Prediction
@@ -67,6 +49,7 @@ class ClassRows(NamedTuple):
     """The rows of one class, detections by falling score.
 
     Attributes:
+        scores: Score of each detection, float64, (D,).
         images: Number of the image of each detection, int64, (D,).
         ranks, matched, ignored: Columns of the stored rows, int64, (D,).
         true_images: Number of the image of each ground truth, int64, (G,).
@@ -74,6 +57,7 @@ class ClassRows(NamedTuple):
         crowd: True for each ground truth that is a crowd, bool, (G,).
     """
 
+    scores: NDArray[np.float64]
     images: NDArray[np.int64]
     ranks: NDArray[np.int64]
     matched: NDArray[np.int64]
@@ -85,14 +69,14 @@ class ClassRows(NamedTuple):
     @classmethod
     def of(cls, rows: NDArray[np.float64], class_id: int) -> ClassRows:
         """Rows of a class among those of all images, shape (rows, 8)."""
-        own = rows[rows[:, CLASS] == class_id]
-        detections, ground_truths = own[own[:, KIND] == DETECTION], own[own[:, KIND] == GROUND_TRUTH]
-        ordered = detections[np.argsort(-detections[:, SCORE], kind="stable")]
-        images, ranks, matched, ignored = (
-            np.ascontiguousarray(ordered[:, column].astype(np.int64)) for column in (NUMBER, RANK, MATCHED, IGNORED)
-        )
-        true_images = ground_truths[:, NUMBER].astype(np.int64)
-        return cls(images, ranks, matched, ignored, true_images, ground_truths[:, AREA], ground_truths[:, IGNORED] > 0)
+        own = rows[rows[:, matches.CLASS] == class_id]
+        detections, true = (own[own[:, matches.KIND] == kind] for kind in (matches.DETECTION, matches.GROUND_TRUTH))
+        ordered = detections[np.argsort(-detections[:, matches.SCORE], kind="stable")]
+        columns = (matches.NUMBER, matches.RANK, matches.MATCHED, matches.IGNORED)
+        images, ranks, matched, ignored = (np.ascontiguousarray(ordered[:, c].astype(np.int64)) for c in columns)
+        true_images, areas = true[:, matches.NUMBER].astype(np.int64), true[:, matches.AREA]
+        crowd = true[:, matches.IGNORED] > 0
+        return cls(ordered[:, matches.SCORE], images, ranks, matched, ignored, true_images, areas, crowd)
 
     def counted_ground_truths(self, area_range: str) -> NDArray[np.bool_]:
         """Return which ground truths count in a range of areas, bool, (G,)."""
@@ -126,26 +110,17 @@ class ClassRows(NamedTuple):
         """AP of the class over each group of images, (G,), nan without a ground truth; see `of_groups`."""
         true_images = self.true_images[self.counted_ground_truths("all")]
         positives = groups[:, true_images].sum(axis=1).astype(np.float64)
-        counted = self.ranks < most
-        matched, ignored = (self.bits(column, "all")[counted] for column in (self.matched, self.ignored))
-        precision = precision_within(matched, ignored, self.images[counted], groups, positives, THRESHOLDS)
+        matched, ignored = (self.bits(column, "all") for column in (self.matched, self.ignored))
+        precision = np.empty((len(groups), THRESHOLDS))
+        for number, group in enumerate(groups):
+            own = np.flatnonzero(group[self.images] & (self.ranks < most))
+            found = precision_without(matched[own], ignored[own], None, positives[number : number + 1], THRESHOLDS)
+            precision[number] = found[0][0]
         return np.asarray(precision.mean(axis=1))
 
 
-def precision_of_rest(rows: NDArray[np.float64], classes: Sequence[ClassSpec], *, seed: int) -> NDArray[np.float64]:
-    """Return mean AP without each unit of images, (units,), nan where no ground truth is left."""
-    check_columns(rows)
-    if not len(rows):
-        return np.empty(0)
-    left_out = LeftOut.of(int(rows[-1, NUMBER]) + 1, seed=seed)
-    per_class = [one.without(left_out) for one in rows_by_class(rows, classes).values()]
-    if not per_class:
-        return np.full(left_out.total, np.nan)
-    return mean_of_defined(np.stack(per_class, axis=1))
-
-
 @dataclass(frozen=True)
-class PrecisionMetric:
+class PrecisionMetric(OfRows):
     """A metric of instances: COCO's average precision over a kind of IoU.
 
     Attributes:
@@ -172,6 +147,7 @@ class PrecisionMetric:
     higher_is_better: bool = True
     most: int = MAX_DETECTIONS
     of_all_classes: bool = False
+    columns: ClassVar[int] = 1 + len(matches.COLUMNS)
 
     @property
     def definition(self) -> str:
@@ -194,20 +170,21 @@ class PrecisionMetric:
 
     def observe(self, target: Prediction, predicted: Prediction, classes: Sequence[ClassSpec]) -> Rows:
         """Return ground truth and matched detections of one image."""
-        ground_truth, every = as_instances(target, predicted, classes)
+        ground_truth, every = matches.as_instances(target, predicted, classes)
         guess = self.counted(every)
         true_masks, masks = stacks(ground_truth, guess)
         ious = self.ious(ground_truth, guess, true_masks, masks)
         true_areas = true_masks.areas.astype(np.float64)
         if ground_truth.areas is not None:
             true_areas = np.where(np.isnan(ground_truth.areas), true_areas, ground_truth.areas)
-        rows = match_rows(ground_truth, guess, ious, (true_areas, masks.areas.astype(np.float64)), most=self.most)
-        rows.table[0, LEFT_OUT - 1] += len(every.scores) - len(guess.scores)
+        areas = true_areas, masks.areas.astype(np.float64)
+        rows = matches.match_rows(ground_truth, guess, ious, areas, most=self.most)
+        rows.table[0, matches.LEFT_OUT - 1] += len(every.scores) - len(guess.scores)
         return rows
 
     def score(self, statistics: NDArray[np.float64], classes: Sequence[ClassSpec], *, seed: int) -> Score:
         """Score the rows of all images, shape (rows, 8): AP, its parts, and each thing class."""
-        check_columns(statistics)
+        require_columns(statistics, self.columns)
         by_class = rows_by_class(statistics, classes)
         every = {c: one.curves(most=self.most) for c, one in by_class.items()}
         per_class = np.full(len(classes), np.nan)
@@ -220,11 +197,11 @@ class PrecisionMetric:
             draws=self.bootstrap(statistics, classes, seed=seed),
             per_class=per_class,
             classes=classes,
-            images=int(statistics[-1, NUMBER]) + 1 if len(statistics) else 0,
+            images=images_in(statistics),
             parts=self.parts(by_class, every, classes),
         )
         usual = self.name.removesuffix(f"_{self.most}")
-        flags = cap_flags(statistics, name=usual, most=self.most, of_all_classes=self.of_all_classes)
+        flags = matches.cap_flags(statistics, name=usual, most=self.most, of_all_classes=self.of_all_classes)
         return score.model_copy(update={"flags": flags})
 
     def parts(
@@ -234,23 +211,24 @@ class PrecisionMetric:
         del classes
         return coco_parts(by_class, every, self.most)
 
-    def bootstrap(
-        self, statistics: NDArray[np.float64], classes: Sequence[ClassSpec], *, seed: int
+    def class_values(
+        self, rows: NDArray[np.float64], classes: Sequence[ClassSpec], left_out: LeftOut
     ) -> NDArray[np.float64]:
-        """Return mean AP without each unit of images, (units,), nan where no ground truth is left."""
-        return precision_of_rest(statistics, classes, seed=seed)
+        """Return the AP of each thing class without each unit of images, (units, things)."""
+        per_class = [one.without(left_out) for one in rows_by_class(rows, classes).values()]
+        return np.stack(per_class, axis=1) if per_class else np.empty((left_out.total, 0))
 
     def per_image(self, statistics: NDArray[np.float64], classes: Sequence[ClassSpec]) -> NDArray[np.float64]:
-        """Return F1 of the objects of each image, (images,): see `_object_f1.py`."""
+        """Return F1 of the objects of each image, (images,): see `_matching.py`."""
         del classes
-        check_columns(statistics)
-        return image_f1(statistics)
+        require_columns(statistics, self.columns)
+        return matches.image_f1(statistics)
 
     def of_groups(
         self, statistics: NDArray[np.float64], classes: Sequence[ClassSpec], groups: NDArray[np.bool_]
     ) -> NDArray[np.float64]:
         """Return AP over each group of images, (G,); `groups` says which images are in each, (G, images)."""
-        check_columns(statistics)
+        require_columns(statistics, self.columns)
         per_class = [one.within(groups, self.most) for one in rows_by_class(statistics, classes).values()]
         return mean_of_defined(np.stack(per_class, axis=1)) if per_class else np.full(len(groups), np.nan)
 
@@ -287,9 +265,9 @@ def coco_parts(
 
 def rows_by_class(rows: NDArray[np.float64], classes: Sequence[ClassSpec]) -> dict[int, ClassRows]:
     """Split rows, shape (rows, 8), by thing class: class id -> its rows, also where there are none."""
-    order = np.argsort(rows[:, CLASS], kind="stable")
+    order = np.argsort(rows[:, matches.CLASS], kind="stable")
     ordered = rows[order]
-    first = np.searchsorted(ordered[:, CLASS], np.arange(len(classes) + 1))
+    first = np.searchsorted(ordered[:, matches.CLASS], np.arange(len(classes) + 1))
     return {
         label: ClassRows.of(ordered[first[label] : first[label + 1]], label)
         for label, spec in enumerate(classes)

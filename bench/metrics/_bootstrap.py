@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -12,9 +11,6 @@ from bench.score.stats.jackknife import MOST_UNITS, estimate, units
 
 DRAWS = MOST_UNITS
 """Most values that a score is computed anew for, each with other images left out."""
-
-_CHUNK_WEIGHTS = 2_000_000
-"""Weights held at once, so that memory does not grow with units × images."""
 
 
 class Interval(NamedTuple):
@@ -53,23 +49,6 @@ class LeftOut(NamedTuple):
         known = self.of_image >= 0
         own = np.bincount(self.of_image[known], weights=of_image[known], minlength=self.total)
         return np.asarray(of_image.sum() - own)
-
-
-def image_weights(images: int, *, seed: int) -> Iterator[NDArray[np.float64]]:
-    """Yield 1 for each image that is kept and 0 for those left out, in chunks of shape (units in chunk, images).
-
-    Each row leaves out one unit: an image, a group of them or a part of all. A single unit cannot be left out, so that
-    all images are kept.
-    """
-    of_image = units(images, seed=seed)
-    count = int(of_image.max()) + 1
-    if count == 1:
-        yield np.ones((1, images))
-        return
-    chunk = max(1, _CHUNK_WEIGHTS // images)
-    for first in range(0, count, chunk):
-        rows = np.arange(first, min(first + chunk, count))
-        yield (of_image[None, :] != rows[:, None]).astype(np.float64)
 
 
 def resampled_sums(statistics: NDArray[np.int64] | NDArray[np.float64], *, seed: int) -> NDArray[np.float64]:

@@ -70,7 +70,7 @@ class SumsMetric(DeclaredMetric):
     observed: Callable[[Prediction, Prediction, Sequence[ClassSpec]], Sums | Rows]
     columns: int
     formula: ClassFormula
-    undefined_because: str
+    undefined_because: str = "no class but the background occurs in any target or prediction"
     over: Literal["pooled", "images"] = "pooled"
     summed: Callable[[NDArray[np.float64], int], Sums] | None = None
     parts: Mapping[str, ClassFormula] = field(default_factory=dict)

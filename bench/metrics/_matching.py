@@ -12,6 +12,11 @@ number of its detections that the cap left out. `matched` and `ignored` hold a b
 thresholds and four ranges of areas (bit 10 * range + threshold); of a ground truth, `ignored` says
 whether it is a crowd.
 
+Single images are listed by the F1 of their objects (van Rijsbergen, Information Retrieval, 1979, §7), since average
+precision needs many images to mean much. COCO counts the 100 surest detections of an image and a class: where an image
+holds more objects, as micrographs and crowds do, even a perfect detector cannot find them all, and the score does not
+say so.
+
 Source: Lin et al., Microsoft COCO, ECCV 2014; cocodataset/cocoapi, `PythonAPI/pycocotools/cocoeval.py`.
 """
 
@@ -24,8 +29,9 @@ from numpy.typing import NDArray
 
 from bench.errors import ShapeError
 from bench.metric import Rows
+from bench.metrics._bootstrap import ratio
 from bench.metrics._pooled import both_of
-from bench.records import ClassSpec
+from bench.records import ClassSpec, Flag
 from bench.records.compiled import compiled, given
 from bench.records.predictions import Instances, Prediction
 
@@ -161,10 +167,82 @@ def _match(
     return used
 
 
-def check_columns(rows: NDArray[np.float64]) -> None:
-    """Raise `ShapeError` if stored rows are not those of this version."""
-    if rows.ndim != 2 or rows.shape[1] != 1 + len(COLUMNS):
-        raise ShapeError(
-            f"the stored matches have shape {rows.shape}; (rows, {1 + len(COLUMNS)}) are expected. Score the run again "
-            "with bench score RUN"
+# --------------------------------------------------------------------------- what rows tell beside precision
+
+TRIED = tuple(round(0.05 * step, 2) for step in range(1, 20))
+"""Scores that are tried by `best_threshold`: 0.05, 0.10, … 0.95."""
+
+
+def best_threshold(rows: NDArray[np.float64]) -> float | None:
+    """Return the score from which detections have the highest F1 at an IoU of 0.5, nearest to 0.5 of equals.
+
+    Args:
+        rows: Rows `mask_matches` of all images, shape (rows, 8).
+
+    Returns:
+        One of `TRIED`; None where no detection matches a ground truth.
+    """
+    kind, scores, matched, ignored = (rows[:, column] for column in (KIND, SCORE, MATCHED, IGNORED))
+    wanted = int(((kind == GROUND_TRUTH) & (ignored == 0)).sum())
+    counts = (kind == DETECTION) & (ignored.astype(np.int64) & 1 == 0)
+    true_positive = counts & (matched.astype(np.int64) & 1 == 1)
+    f1 = {
+        tau: 2 * int((true_positive & (scores >= tau)).sum()) / max(1, int((counts & (scores >= tau)).sum()) + wanted)
+        for tau in TRIED
+    }
+    best = max(TRIED, key=lambda tau: (f1[tau], -abs(tau - 0.5)))
+    return best if f1[best] > 0 else None
+
+
+def image_f1(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return F1 of each image at the model's `best_threshold`, (images,); nan without object and detection."""
+    if not len(rows):
+        return np.empty(0)
+    numbers, kind = rows[:, NUMBER].astype(np.int64), rows[:, KIND]
+    matched, ignored = rows[:, MATCHED].astype(np.int64) & 1, rows[:, IGNORED].astype(np.int64) & 1
+    tau = best_threshold(rows)
+    found = (kind == DETECTION) & (ignored == 0) & (rows[:, SCORE] >= (0.5 if tau is None else tau))
+    objects = (kind == GROUND_TRUTH) & (rows[:, IGNORED] == 0)
+    images = int(numbers.max()) + 1
+    true_positives, detections, wanted = (
+        np.bincount(numbers[chosen], minlength=images) for chosen in (found & (matched == 1), found, objects)
+    )
+    return ratio(2 * true_positives, detections + wanted)
+
+
+def cap_flags(rows: NDArray[np.float64], *, name: str, most: int, of_all_classes: bool) -> tuple[Flag, ...]:
+    """Say how many objects are beyond the cap, and how many detections it left out; nothing where none are.
+
+    Args:
+        rows: Rows of all images, shape (rows, 8).
+        most: Detections that count, of an image and a class.
+        of_all_classes: True if they are counted over all classes of an image.
+    """
+    counted = rows[(rows[:, KIND] == GROUND_TRUTH) & (rows[:, IGNORED] == 0)]
+    places = counted[:, [NUMBER]] if of_all_classes else counted[:, [NUMBER, CLASS]]
+    groups, objects = np.unique(places, axis=0, return_counts=True)
+    crowded = len(np.unique(groups[objects > most, 0]))
+    left_out = rows[rows[:, KIND] == IMAGE, LEFT_OUT]
+    cut = int((left_out > 0).sum())
+    if not crowded and not cut:
+        return ()
+    images, whole = len(left_out), "image" if of_all_classes else "image and class"
+    said = [f"{name} counts the {most} surest detections of an {whole}"]
+    if crowded:
+        share = np.minimum(objects, most).sum() / objects.sum()
+        of_a = "objects" if of_all_classes else "objects of a class"
+        said.append(
+            f"{crowded} of {images} images hold more {of_a} (up to {objects.max()}), so that at most {share:.1%} of "
+            "all can be found"
         )
+    if cut:
+        said.append(f"{int(left_out.sum())} detections in {cut} of {images} images are left out")
+    enough = max(int(objects.max()) if crowded else 0, most + int(left_out.max()) if cut else 0)
+    return (
+        Flag(
+            name="max_detections",
+            seen=f"{said[0]}: {', and '.join(said[1:])}",
+            advice=f"to count more of them, score with metrics: [{{name: {name}, max_detections: {enough}}}], which is "
+            f"called {name}_{enough} and is not comparable with published {name}",
+        ),
+    )

@@ -10,23 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import ShapeError
+from bench.metrics import _surface_metrics as column
 from bench.metrics._bootstrap import mean_of_defined, ratio
 from bench.metrics._masks import intersections, stacks
 from bench.metrics._matching import as_instances
 from bench.metrics._objects import match_objects
 from bench.metrics._semantic import defined
-from bench.metrics._surface_metrics import (
-    BOTH,
-    COUNTED,
-    IN_MILLIMETRES,
-    IN_MM,
-    IN_PIXELS,
-    INVENTED,
-    MISSED,
-    VALUES,
-    SurfaceMetric,
-    ToleranceMetric,
-)
+from bench.metrics._surface_metrics import VALUES, SurfaceMetric, ToleranceMetric, column_mean
 from bench.metrics._surfaces import diagonal, distances_of, step_sizes, surface_points
 from bench.records import ClassSpec, TaskKind
 from bench.records.predictions import INSTANCE_SCORE, Instances, Prediction
@@ -61,32 +51,29 @@ class ObjectDistanceMetric(SurfaceMetric):
         of_true, excused = _matches(true, seen, kept, real)
         for g, d in zip(real.tolist(), of_true.tolist(), strict=True):
             row = table[true.class_ids[g]]
-            row[COUNTED] += 1
+            row[column.COUNTED] += 1
             if d < 0:
-                row[MISSED] += 1
+                row[column.MISSED] += 1
                 row[VALUES : VALUES + len(worst)] += worst
                 continue
             surfaces = mask_surface(true.masks[g]), mask_surface(seen.masks[kept[d]])
             found = distances_of(int(true.class_ids[g]), *surfaces, steps)
             if found is None:
                 raise ShapeError("two matched objects have no pixels")
-            row[BOTH] += 1
+            row[column.BOTH] += 1
             row[VALUES:] += np.tile(self.measures(found, longest), 2)
         for d in np.flatnonzero(~np.isin(np.arange(len(kept)), of_true) & ~excused):
             row = table[seen.class_ids[kept[d]]]
-            row[[COUNTED, INVENTED]] += 1
+            row[[column.COUNTED, column.INVENTED]] += 1
             row[VALUES : VALUES + len(worst)] += worst
-        table[:, IN_MM] = IN_PIXELS if true.spacing is None else IN_MILLIMETRES
+        table[:, column.IN_MM] = column.IN_PIXELS if true.spacing is None else column.IN_MILLIMETRES
         return table
 
     def _dialects(self, statistics: NDArray[np.float64]) -> dict[str, float | None]:
         pooled = statistics.sum(axis=0)
         values = (pooled.shape[-1] - VALUES) // 2
-        matched = ratio(pooled[:, VALUES + values + self.column], pooled[:, BOTH])
-        averages = {
-            name: defined(mean_of_defined(ratio(pooled[:, VALUES + column], pooled[:, COUNTED])))
-            for name, column in self.dialects.items()
-        }
+        matched = ratio(pooled[:, VALUES + values + self.column], pooled[:, column.BOTH])
+        averages = {name: column_mean(pooled, VALUES + place) for name, place in self.dialects.items()}
         return {**averages, "where_both_are": defined(mean_of_defined(matched))}
 
 

@@ -18,8 +18,9 @@ is no true object's, 0 and its area.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +31,7 @@ from bench.metrics._class_sums import ClassFormula, Sums, SumsMetric
 from bench.metrics._masks import intersections, stacks
 from bench.metrics._matching import AREA_RANGES, IOU_THRESHOLDS, as_instances
 from bench.metrics._pooled import require_columns, side_by_side
-from bench.records import ClassSpec, TaskKind
+from bench.records import ClassSpec
 from bench.records.predictions import INSTANCE_SCORE, Instances, Prediction
 
 IMAGE, TRUTH, DETECTION = 0.0, 1.0, 2.0
@@ -139,7 +140,7 @@ def sums_of(rows: NDArray[np.float64], num_classes: int) -> Sums:
     if len(ground_truths) or len(detections):
         at = [(one[:, NUMBER].astype(np.int64), one[:, CLASS].astype(np.int64)) for one in (ground_truths, detections)]
         true_positives = ground_truths[:, IOU, None] >= IOU_THRESHOLDS - 1e-12
-        sized = np.stack([_in_range(ground_truths[:, AREA], name) for name in SIZES], axis=1)
+        sized = np.stack([in_range(ground_truths[:, AREA], name) for name in SIZES], axis=1)
         columns = [
             *true_positives.T, np.ones(len(ground_truths)), np.zeros(len(ground_truths)),
             ground_truths[:, COVERED_IOU], ground_truths[:, SHARED], ground_truths[:, UNION],
@@ -152,7 +153,8 @@ def sums_of(rows: NDArray[np.float64], num_classes: int) -> Sums:
     return sums
 
 
-def _in_range(areas: NDArray[np.float64], name: str) -> NDArray[np.bool_]:
+def in_range(areas: NDArray[np.float64], name: str) -> NDArray[np.bool_]:
+    """Return which areas are of a size, from its lower end on and below the upper one."""
     low, high = AREA_RANGES[name]
     return np.asarray((areas >= low) & (areas < high))
 
@@ -162,14 +164,14 @@ def f1_at(threshold: int) -> ClassFormula:
     return lambda sums: ratio(2 * sums[..., threshold], sums[..., TRUE] + sums[..., SEEN])
 
 
-@dataclass(frozen=True, kw_only=True)
-class ObjectMetric(SumsMetric):
-    """A metric of matched objects: a formula of the sums over them."""
-
-    statistic: str = "objects"
-    observed: Callable[[Prediction, Prediction, Sequence[ClassSpec]], Sums | Rows] = observe_objects
-    columns: int = SUMS
-    undefined_because: str = "no image holds a true or a predicted object"
-    summed: Callable[[NDArray[np.float64], int], Sums] | None = sums_of
-    counts: Mapping[str, int] = field(default_factory=lambda: {"true": TRUE, "predicted": SEEN, "matched": 0})
-    tasks: tuple[TaskKind, ...] = ("instance",)
+object_metric = partial(
+    SumsMetric,
+    statistic="objects",
+    observed=observe_objects,
+    columns=SUMS,
+    undefined_because="no image holds a true or a predicted object",
+    summed=sums_of,
+    counts={"true": TRUE, "predicted": SEEN, "matched": 0},
+    tasks=("instance",),
+)
+"""Makes a metric of matched objects: a formula of the sums over them."""

@@ -121,13 +121,9 @@ def pair_ious(counts: NDArray[np.int64]) -> NDArray[np.float64]:
     return np.asarray(np.where(union > 0, shared / np.maximum(union, 1), 0.0))
 
 
-@dataclass(frozen=True)
-class _Sides:
-    """Classes of both lists as arrays, and which ground truth are crowds."""
-
-    true_class: NDArray[np.int64]
-    crowd: NDArray[np.bool_]
-    predicted_class: NDArray[np.int64]
+def class_ids(panoptic: Panoptic) -> NDArray[np.int64]:
+    """Return the class of each segment of the list, int64, (segments,)."""
+    return np.array([segment.class_id for segment in panoptic.segments], dtype=np.int64)
 
 
 def match(
@@ -147,30 +143,25 @@ def match(
     Returns:
         float64, (K, 4): sum of the IoUs of the matches, matches, false positives, false negatives.
     """
-    sides = _Sides(
-        true_class=np.array([s.class_id for s in target.segments], dtype=np.int64),
-        crowd=np.array([s.crowd for s in target.segments], dtype=np.bool_),
-        predicted_class=np.array([s.class_id for s in predicted.segments], dtype=np.int64),
-    )
-    same_class = sides.true_class[:, None] == sides.predicted_class[None]
-    matched = same_class & ~sides.crowd[:, None] & (ious > 0.5) & (counts[FIRST:, FIRST:] > 0)
-    missed = ~sides.crowd & ~matched.any(axis=1)
-    unmatched = ~matched.any(axis=0) & ~_excused(sides, counts)
+    true_class, predicted_class = class_ids(target), class_ids(predicted)
+    crowd = np.array([segment.crowd for segment in target.segments], dtype=np.bool_)
+    same_class = true_class[:, None] == predicted_class[None]
+    matched = same_class & ~crowd[:, None] & (ious > 0.5) & (counts[FIRST:, FIRST:] > 0)
+    missed = ~crowd & ~matched.any(axis=1)
+    unmatched = ~matched.any(axis=0) & ~_excused(target, predicted_class, counts)
     table = np.zeros((num_classes, 4))
-    table[:, IOU_SUM] = np.bincount(sides.true_class, (ious * matched).sum(axis=1), minlength=num_classes)
-    table[:, TRUE_POSITIVES] = np.bincount(sides.true_class[matched.any(axis=1)], minlength=num_classes)
-    table[:, FALSE_POSITIVES] = np.bincount(sides.predicted_class[unmatched], minlength=num_classes)
-    table[:, FALSE_NEGATIVES] = np.bincount(sides.true_class[missed], minlength=num_classes)
+    table[:, IOU_SUM] = np.bincount(true_class, (ious * matched).sum(axis=1), minlength=num_classes)
+    table[:, TRUE_POSITIVES] = np.bincount(true_class[matched.any(axis=1)], minlength=num_classes)
+    table[:, FALSE_POSITIVES] = np.bincount(predicted_class[unmatched], minlength=num_classes)
+    table[:, FALSE_NEGATIVES] = np.bincount(true_class[missed], minlength=num_classes)
     return table
 
 
-def _excused(sides: _Sides, counts: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Return predictions of which more than half lies on void and on the crowd of their class, (predicted
-    segments,).
-    """
+def _excused(target: Panoptic, predicted_class: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Return predictions of which more than half lies on void and on the crowd of their class, (predictions,)."""
     area = counts[:, FIRST:].sum(axis=0)
-    crowd_of = {int(sides.true_class[row]): FIRST + int(row) for row in np.flatnonzero(sides.crowd)}
-    rows = np.array([crowd_of.get(int(c), UNLISTED) for c in sides.predicted_class], dtype=np.int64)
+    crowd_of = {one.class_id: FIRST + row for row, one in enumerate(target.segments) if one.crowd}
+    rows = np.array([crowd_of.get(int(c), UNLISTED) for c in predicted_class], dtype=np.int64)
     on_crowd = counts[rows, np.arange(FIRST, FIRST + len(rows))]  # no pixel is unlisted
     return np.asarray((counts[VOID, FIRST:] + on_crowd) > 0.5 * area)
 

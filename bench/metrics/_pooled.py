@@ -1,16 +1,16 @@
-"""Metrics whose images can be added: intervals, single images and groups of images follow from one function of sums."""
+"""Two kinds of metrics: those whose images can be added, and those whose rows of objects are gone through anew."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import ShapeError
-from bench.metrics._bootstrap import resampled_sums
+from bench.metrics._bootstrap import LeftOut, mean_of_defined, resampled_sums
 from bench.records import ClassSpec
 from bench.records.predictions import Instances, Panoptic, Prediction, SemanticMap
 
@@ -45,22 +45,53 @@ class OfSums:
         return self.headline(np.tensordot(groups.astype(np.float64), added, axes=1), classes)
 
 
+class OfRows:
+    """A metric of rows of objects, whose value for each class is worked out anew without each unit of images.
+
+    Attributes:
+        columns: Columns of stored rows, of which the first is the number of the image.
+    """
+
+    columns: ClassVar[int]
+
+    def class_values(
+        self, rows: NDArray[np.float64], classes: Sequence[ClassSpec], left_out: LeftOut
+    ) -> NDArray[np.float64]:
+        """Return the value of classes without each unit of images, (units, classes), nan where it is undefined."""
+        raise NotImplementedError
+
+    def bootstrap(
+        self, statistics: NDArray[np.float64], classes: Sequence[ClassSpec], *, seed: int
+    ) -> NDArray[np.float64]:
+        """Return the headline without each unit of images, (units,), nan where no true object is left."""
+        require_columns(statistics, self.columns)
+        if not len(statistics):
+            return np.empty(0)
+        left_out = LeftOut.of(images_in(statistics), seed=seed)
+        return mean_of_defined(self.class_values(statistics, classes, left_out))
+
+
+def images_in(rows: NDArray[np.float64]) -> int:
+    """Return the number of images that stored rows are of; every image has one at least."""
+    return int(rows[-1, 0]) + 1 if len(rows) else 0
+
+
 @dataclass(frozen=True, kw_only=True)
 class DeclaredMetric(OfSums):
     """Holds what every metric that is declared states of itself.
 
     Attributes:
-        version: Raised whenever the definition changes a number.
         label: Heading in tables.
         definition: One line that stands in every record.
         statistic: Name of what is observed of each image.
+        version: Raised whenever the definition changes a number.
     """
 
     name: str
-    version: int
     label: str
     definition: str
     statistic: str
+    version: int = 1
 
 
 def both_of(

@@ -1,6 +1,6 @@
-"""Compiled loops of average precision: over all images but some, and over some of them.
+"""The compiled loop of average precision: of all images, or of all but some.
 
-Both come, for equal detections, to the same bits: precision at the k-th true positive is k over the number of
+Precision at the k-th true positive is k over the number of
 detections so far, is made monotone from the right, and averaged at the points of recall, pycocotools' way.
 """
 
@@ -40,29 +40,6 @@ def precision_without(
     arrays = (np.ascontiguousarray(one, dtype=np.int64) for one in (matched, ignored, units, by_unit, first))
     _without(*arrays, positives, RECALL_POINTS, precision, recall)
     return precision, recall
-
-
-def precision_within(
-    matched: NDArray[np.int64],
-    ignored: NDArray[np.int64],
-    images: NDArray[np.int64],
-    groups: NDArray[np.bool_],
-    positives: NDArray[np.float64],
-    thresholds: int,
-) -> NDArray[np.float64]:
-    """Interpolated precision within each group of images, by threshold, (G, T), nan without positives.
-
-    Args:
-        matched, ignored: Bits of each detection, one for each threshold, by falling score, (D,).
-        images: Image of each detection, (D,).
-        groups: True where an image is in a group, (G, images).
-        positives: True objects in each group, (G,).
-        thresholds: Number of thresholds, T.
-    """
-    precision = np.full((len(positives), thresholds), np.nan)
-    arrays = (np.ascontiguousarray(one, dtype=np.int64) for one in (matched, ignored, images))
-    _within(*arrays, np.ascontiguousarray(groups), positives, RECALL_POINTS, precision)
-    return precision
 
 
 @compiled(
@@ -129,48 +106,3 @@ def _without(
                     break
                 total += envelope[needed[p]]
             precision[u, t], recall[u, t] = total / len(points), right / positives[u]
-
-
-@compiled(
-    f"void(int64[::1], int64[::1], int64[::1], {given('boolean', 2)}, float64[::1], {given('float64')}, "
-    "float64[:, ::1])"
-)
-def _within(
-    matched: NDArray[np.int64],
-    ignored: NDArray[np.int64],
-    images: NDArray[np.int64],
-    groups: NDArray[np.bool_],
-    positives: NDArray[np.float64],
-    points: NDArray[np.float64],
-    precision: NDArray[np.float64],
-) -> None:
-    """Interpolated precision of the detections in each group; rows without positives stay; compiled."""
-    chosen, envelope = np.empty(len(matched), dtype=np.int64), np.empty(len(matched))
-    for g in range(len(positives)):
-        if positives[g] == 0:
-            continue
-        count = 0
-        for d in range(len(matched)):
-            if groups[g, images[d]]:
-                chosen[count] = d
-                count += 1
-        for t in range(precision.shape[1]):
-            seen = right = 0
-            for c in range(count):
-                d = chosen[c]
-                if (ignored[d] >> t) & 1:
-                    continue
-                seen += 1
-                if (matched[d] >> t) & 1:
-                    right += 1
-                    envelope[right - 1] = right / (seen + 2.220446049250313e-16)
-            for k in range(right - 1, 0, -1):
-                envelope[k - 1] = max(envelope[k - 1], envelope[k])
-            total, k = 0.0, 0
-            for p in range(len(points)):
-                while k < right and (k + 1) / positives[g] < points[p]:
-                    k += 1
-                if k >= right:
-                    break
-                total += envelope[k]
-            precision[g, t] = total / len(points)

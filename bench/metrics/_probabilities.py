@@ -95,7 +95,7 @@ def above(levels: Counts) -> Counts:
     return np.flip(np.cumsum(np.flip(levels, axis=-2), axis=-2), axis=-2)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ProbabilityMetric(DeclaredMetric):
     """A metric of semantic segmentation that is a formula of counts by level of probability.
 
@@ -113,8 +113,9 @@ class ProbabilityMetric(DeclaredMetric):
         needs_probabilities: True if a suite needs `keep: probabilities` for it.
     """
 
-    observed: Observe
-    shape: Callable[[int], tuple[int, ...]]
+    statistic: str = CONFIDENCE
+    observed: Observe = confidence_levels
+    shape: Callable[[int], tuple[int, ...]] = lambda _: (LEVELS, 2)
     formula: Callable[[Counts], NDArray[np.float64]]
     undefined_because: str = "every pixel of every target is void"
     per_class: bool = False
@@ -139,11 +140,7 @@ class ProbabilityMetric(DeclaredMetric):
         )
 
     def observe_probabilities(
-        self,
-        target: Prediction,
-        predicted: Prediction,
-        probabilities: ClassProbabilities,
-        classes: Sequence[ClassSpec],
+        self, target: Prediction, predicted: Prediction, probabilities: ClassProbabilities, classes: Sequence[ClassSpec]
     ) -> NDArray[np.int64]:
         """Count the pixels of one image."""
         return self.observed(target, predicted, probabilities, classes)
@@ -179,16 +176,6 @@ class ProbabilityMetric(DeclaredMetric):
         nothing = background_class(classes) if self.foreground else None
         kept = np.array([class_id != nothing for class_id in range(len(classes))])
         return mean_of_defined(np.where(kept, values, np.nan))
-
-
-def of_confidence(_: int) -> tuple[int, ...]:
-    """Return the shape of `confidence_levels`."""
-    return (LEVELS, 2)
-
-
-def of_classes(classes: int) -> tuple[int, ...]:
-    """Return the shape of `probability_levels`."""
-    return (classes, LEVELS, 2)
 
 
 # --------------------------------------------------------------------------- bins

@@ -93,9 +93,29 @@ def class_recall(totals: ClassTotals) -> NDArray[np.float64]:
     return ratio(totals.true_positives, totals.target)
 
 
-def mean_where(values: NDArray[np.float64], chosen: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Average over the chosen classes, an undefined one among them counting as zero."""
-    return mean_of_defined(np.where(chosen, np.nan_to_num(values, nan=0.0), np.nan))
+def among(chosen: NDArray[np.bool_], of_class: TotalsFormula) -> TotalsFormula:
+    """Return the formula of the chosen classes alone, nan for all others; bool, (K,)."""
+    return lambda totals: np.where(chosen, of_class(totals), np.nan)
+
+
+def class_mean(of_class: TotalsFormula) -> TotalsFormula:
+    """Return the mean of a formula over the classes for which it is defined."""
+    return lambda totals: mean_of_defined(of_class(totals))
+
+
+def mean_where(of_class: TotalsFormula, chosen: Callable[[ClassTotals], NDArray[np.bool_]]) -> TotalsFormula:
+    """Return the mean of a formula over chosen classes, an undefined one among them counting as zero."""
+    return lambda totals: mean_of_defined(np.where(chosen(totals), np.nan_to_num(of_class(totals), nan=0.0), np.nan))
+
+
+def micro(of_class: TotalsFormula) -> TotalsFormula:
+    """Return a formula of all classes' counts added up, as if they were one class."""
+
+    def formula(totals: ClassTotals) -> NDArray[np.float64]:
+        counts = (totals.true_positives, totals.target, totals.predicted)
+        return of_class(ClassTotals(*(of_each.sum(axis=-1) for of_each in counts)))
+
+    return formula
 
 
 # --------------------------------------------------------------------------- from counts to a score

@@ -96,7 +96,7 @@ class SurfaceMetric(DeclaredMetric):
             classes=classes,
             images=len(statistics),
             dialects={} if mixed else self._dialects(statistics),
-            parts={} if mixed else {k: _mean(pooled, VALUES + column) for k, column in self.parts.items()},
+            parts={} if mixed else {k: column_mean(pooled, VALUES + column) for k, column in self.parts.items()},
             counts={"volumes": volumes, **counts} if self.by_volume else counts,
             unit=("mm" if (statistics[..., IN_MM] == IN_MILLIMETRES).any() else "px") if self.is_distance else None,
             bounds=(0.0, None) if self.is_distance else (0.0, 1.0),
@@ -109,7 +109,7 @@ class SurfaceMetric(DeclaredMetric):
         by_image = np.where(statistics[..., COUNTED] > 0, statistics[..., value], np.nan)
         pooled = statistics.sum(axis=0)
         return {
-            **{name: _mean(pooled, VALUES + column) for name, column in self.dialects.items()},
+            **{name: column_mean(pooled, VALUES + column) for name, column in self.dialects.items()},
             "where_both_are": defined(both),
             "per_image": defined(mean_of_defined(mean_of_defined(by_image))),
         }
@@ -148,6 +148,8 @@ class ToleranceMetric(SurfaceMetric):
         told: The definition with `{}` in the place of the tolerance.
     """
 
+    worst: Callable[[float], Sequence[float]] = lambda _: (0.0,)
+    is_distance: bool = False
     tolerant: Callable[[float | None], Callable[[Distances, float], Sequence[float]]] = lambda _: lambda *_: ()
     tolerance: float | None = None
     told: str = ""
@@ -181,5 +183,6 @@ def _mixture(statistics: NDArray[np.float64]) -> str:
     return f"{known} of {known + unknown} images have a known spacing; millimetres and pixels have no common mean"
 
 
-def _mean(pooled: NDArray[np.float64], column: int) -> float | None:
+def column_mean(pooled: NDArray[np.float64], column: int) -> float | None:
+    """Return the mean over classes of the mean of a column over images; None where it is undefined."""
     return defined(mean_of_defined(ratio(pooled[:, column], pooled[:, COUNTED])))

@@ -14,13 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.metrics._bootstrap import ratio
-from bench.metrics._probabilities import (
-    POSITIVE,
-    Counts,
-    ProbabilityMetric,
-    above,
-    class_levels,
-)
+from bench.metrics._probabilities import POSITIVE, Counts, ProbabilityMetric, above, class_levels
 from bench.records import ClassSpec, background_class
 from bench.records.predictions import Prediction
 from bench.records.probabilities import LEVELS, ClassProbabilities
@@ -89,7 +83,7 @@ def curve(counts: Sums, classes: Sequence[ClassSpec]) -> list[tuple[float, float
     return found
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ThresholdMetric(ProbabilityMetric):
     """A metric at thresholds.
 
@@ -100,11 +94,7 @@ class ThresholdMetric(ProbabilityMetric):
     levels: tuple[int, ...] = ()
 
     def observe_probabilities(
-        self,
-        target: Prediction,
-        predicted: Prediction,
-        probabilities: ClassProbabilities,
-        classes: Sequence[ClassSpec],
+        self, target: Prediction, predicted: Prediction, probabilities: ClassProbabilities, classes: Sequence[ClassSpec]
     ) -> NDArray[np.int64]:
         """Count what is called at the thresholds, (K, 5)."""
         return self.of_levels(class_levels(target, predicted, probabilities, classes))

@@ -21,37 +21,15 @@ Source:
     Nixon et al., Measuring Calibration in Deep Learning, CVPR Workshops 2019; Nguyen & O'Connor, EMNLP 2015.
 """
 
-from __future__ import annotations
-
-import numpy as np
-from numpy.typing import NDArray
-
-from bench.metrics._probabilities import (
-    CONFIDENCE,
-    Counts,
-    ProbabilityMetric,
-    confidence_levels,
-    equal_mass,
-    of_confidence,
-)
-
-
-def adaptive_calibration_error(counts: Counts) -> NDArray[np.float64]:
-    """Return the mean gap of 15 bins of as many pixels each, (...)."""
-    return equal_mass(counts).gap()
-
+from bench.metrics._probabilities import ProbabilityMetric, equal_mass
 
 METRIC = ProbabilityMetric(
     name="adaptive_ece",
-    version=1,
     label="adaptive ECE",
     definition=(
         "mean over 15 bins of as many pixels each, by the predicted class's probability, of |share right - mean "
         "confidence|, pixels pooled over images, void left out"
     ),
-    statistic=CONFIDENCE,
-    observed=confidence_levels,
-    shape=of_confidence,
-    formula=adaptive_calibration_error,
+    formula=lambda counts: equal_mass(counts).gap(),
     higher_is_better=False,
 )

@@ -24,11 +24,10 @@ Source:
 from __future__ import annotations
 
 from bench.metrics._class_sums import pooled_of, quotient
-from bench.metrics._objects import SHARED_SUM, UNION_SUM, ObjectMetric
+from bench.metrics._objects import SHARED_SUM, UNION_SUM, object_metric
 
-METRIC = ObjectMetric(
+METRIC = object_metric(
     name="aji",
-    version=1,
     label="AJI",
     definition=(
         "mean over images and then thing classes of pixels that true objects share with their detection of the highest "

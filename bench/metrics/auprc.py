@@ -30,15 +30,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.metrics._bootstrap import ratio
-from bench.metrics._probabilities import (
-    PER_CLASS,
-    POSITIVE,
-    Counts,
-    ProbabilityMetric,
-    class_levels,
-    of_classes,
-)
+from bench.metrics._probabilities import PER_CLASS, POSITIVE, Counts, ProbabilityMetric, class_levels
 from bench.records import ClassSpec, background_class
+from bench.records.probabilities import LEVELS
 
 
 def area(counts: Counts) -> NDArray[np.float64]:
@@ -80,7 +74,6 @@ def precision_recall(counts: Counts, classes: Sequence[ClassSpec]) -> list[tuple
 
 METRIC = ProbabilityMetric(
     name="auprc",
-    version=1,
     label="AUPRC",
     definition=(
         "mean over classes in a target without background of the area under precision over recall, one-versus-rest "
@@ -88,7 +81,7 @@ METRIC = ProbabilityMetric(
     ),
     statistic=PER_CLASS,
     observed=class_levels,
-    shape=of_classes,
+    shape=lambda classes: (classes, LEVELS, 2),
     formula=area,
     per_class=True,
     foreground=True,

@@ -54,7 +54,6 @@ def both(sums: Sums) -> NDArray[np.float64]:
 
 METRIC = SumsMetric(
     name="betti_error",
-    version=1,
     label="Betti error",
     definition=(
         "mean over images and then classes without background of |difference in regions| + |difference in holes|, "
@@ -64,7 +63,6 @@ METRIC = SumsMetric(
     observed=betti_differences,
     columns=3,
     formula=both,
-    undefined_because="no class but the background occurs in any target or prediction",
     parts={"b0": quotient(REGIONS, COUNTED), "b1": quotient(HOLES, COUNTED)},
     unit="regions and holes",
     higher_is_better=False,

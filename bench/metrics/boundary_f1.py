@@ -54,14 +54,12 @@ _TOLD = (
 
 METRIC = ToleranceMetric(
     name="boundary_f1",
-    version=1,
     label="BF",
     definition=_TOLD.format("0.75 % of the diagonal"),
     statistic="boundary_f1",
     measures=f1_within(None),
     worst=lambda _: (0.0, 0.0, 0.0),
     parts={"precision": PRECISION, "recall": RECALL},
-    is_distance=False,
     tolerant=f1_within,
     told=_TOLD,
 )

@@ -107,7 +107,6 @@ def observe_boundaries(target: Prediction, predicted: Prediction, classes: Seque
 
 METRIC = SumsMetric(
     name="boundary_iou",
-    version=1,
     label="Boundary IoU",
     definition=(
         "mean over classes of IoU of binary boundaries, d = max(1, round(0.02 diagonal)), pooled over images, "

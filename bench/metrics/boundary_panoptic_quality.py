@@ -57,7 +57,6 @@ def boundary_ious(target: Panoptic, predicted: Panoptic) -> NDArray[np.float64]:
 
 METRIC = QualityMetric(
     name="boundary_panoptic_quality",
-    version=1,
     label="Boundary PQ",
     definition=(
         "panoptic quality with min(IoU, IoU of boundaries) as IoU, d = max(1, round(0.02 diagonal)), void and "

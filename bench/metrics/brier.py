@@ -67,7 +67,6 @@ def brier(sums: Counts) -> NDArray[np.float64]:
 
 METRIC = ProbabilityMetric(
     name="brier",
-    version=1,
     label="Brier",
     definition=(
         "mean over pixels of the squared differences between the probability of each class and its ground truth, "

@@ -32,21 +32,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.metric import Rows
-from bench.metrics._bootstrap import image_weights, mean_of_defined, ratio
+from bench.metrics import _matching as matches
+from bench.metrics._average_precision import ClassRows, rows_by_class
+from bench.metrics._bootstrap import LeftOut, mean_of_defined, ratio
 from bench.metrics._masks import intersections, stacks
-from bench.metrics._matching import (
-    CLASS,
-    COLUMNS,
-    DETECTION,
-    GROUND_TRUTH,
-    IGNORED,
-    KIND,
-    MATCHED,
-    NUMBER,
-    SCORE,
-    as_instances,
-    check_columns,
-)
+from bench.metrics._pooled import OfRows, images_in, side_by_side
 from bench.metrics._semantic import build_score, defined
 from bench.records import ClassSpec, Score, TaskKind
 from bench.records.compiled import compiled
@@ -83,72 +73,50 @@ def judged_rows(target: Instances, predicted: Instances) -> Rows:
         matched |= right.astype(np.int64) << t
         ignored |= left_out.astype(np.int64) << t
     drawn = masks.areas > 0
-    table = np.zeros((1 + len(asked) + int(drawn.sum()), len(COLUMNS)))
-    # Stored columns lack the number of the image, which is put before them.
-    ground_truths, detections = table[1 : 1 + len(asked)], table[1 + len(asked) :]
-    ground_truths[:, KIND - 1], ground_truths[:, CLASS - 1], ground_truths[:, IGNORED - 1] = (
-        GROUND_TRUTH,
-        target.class_ids,
-        ~asked,
-    )
-    detections[:, KIND - 1], detections[:, CLASS - 1] = DETECTION, predicted.class_ids[drawn]
-    detections[:, SCORE - 1] = predicted.scores[drawn]
-    detections[:, MATCHED - 1], detections[:, IGNORED - 1] = matched[drawn], ignored[drawn]
-    return Rows(table)
+    ground_truths = side_by_side(matches.GROUND_TRUTH, target.class_ids, 0, 0, 0, 0, ~asked)
+    detections = side_by_side(matches.DETECTION, predicted.class_ids, predicted.scores, 0, 0, matched, ignored)[drawn]
+    return Rows(np.concatenate([np.zeros((1, len(matches.COLUMNS))), ground_truths, detections]))
 
 
-class _ClassRows:
-    """The rows of one class, detections by falling score."""
-
-    def __init__(self, rows: NDArray[np.float64], class_id: int) -> None:
-        own = rows[rows[:, CLASS] == class_id]
-        detections = own[own[:, KIND] == DETECTION]
-        ordered = detections[np.argsort(-detections[:, SCORE], kind="stable")]
-        self.images = ordered[:, NUMBER].astype(np.int64)
-        scores = ordered[:, SCORE]
-        self.last = np.append(scores[1:] != scores[:-1], True)[: len(scores)]
-        self.matched, self.ignored = (np.ascontiguousarray(ordered[:, c].astype(np.int64)) for c in (MATCHED, IGNORED))
-        asked = own[(own[:, KIND] == GROUND_TRUTH) & (own[:, IGNORED] == 0)]
-        self.true_images = asked[:, NUMBER].astype(np.int64)
-
-    def precision(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
-        """AP at each threshold for weights of the images, (draws, images): (draws, T), nan without a true object."""
-        found = np.full((len(weights), len(THRESHOLDS)), np.nan)
-        positives = weights @ np.bincount(self.true_images, minlength=weights.shape[1]).astype(np.float64)
-        own = np.ascontiguousarray(weights[:, self.images])
-        _average(self.matched, self.ignored, self.last, own, positives, found)
-        return found
+def precision_of(one: ClassRows, left_out: LeftOut) -> NDArray[np.float64]:
+    """Return the AP of a class at each threshold without each unit of images, (units, T), nan without a true object."""
+    true_images = one.true_images[~one.crowd]
+    positives = left_out.sums(np.bincount(true_images, minlength=len(left_out.of_image)).astype(np.float64))
+    last = np.append(one.scores[1:] != one.scores[:-1], True)[: len(one.scores)]
+    found = np.full((left_out.total, len(THRESHOLDS)), np.nan)
+    _average(one.matched, one.ignored, last, left_out.of_image[one.images], positives, found)
+    return found
 
 
-@compiled("void(int64[::1], int64[::1], boolean[::1], float64[:, ::1], float64[::1], float64[:, ::1])")
+@compiled("void(int64[::1], int64[::1], boolean[::1], int64[::1], float64[::1], float64[:, ::1])")
 def _average(
     matched: NDArray[np.int64],
     ignored: NDArray[np.int64],
     last: NDArray[np.bool_],
-    weights: NDArray[np.float64],
+    units: NDArray[np.int64],
     positives: NDArray[np.float64],
     found: NDArray[np.float64],
 ) -> None:
-    """Area under precision over recall by trapezoids, by draw and threshold; compiled."""
-    for b in range(weights.shape[0]):
-        if positives[b] == 0:
+    """Area under precision over recall by trapezoids, without each unit and by threshold; compiled."""
+    for u in range(len(positives)):
+        if positives[u] == 0:
             continue
         for t in range(found.shape[1]):
             right = wrong = area = reached = 0.0
             before = 1.0
             for d in range(len(matched)):
-                if (matched[d] >> t) & 1:
-                    right += weights[b, d]
-                elif not (ignored[d] >> t) & 1:
-                    wrong += weights[b, d]
+                if units[d] != u and (matched[d] >> t) & 1:
+                    right += 1
+                elif units[d] != u and not (ignored[d] >> t) & 1:
+                    wrong += 1
                 if last[d] and right + wrong > 0:
-                    precision, recall = right / (right + wrong), right / positives[b]
+                    precision, recall = right / (right + wrong), right / positives[u]
                     area += (recall - reached) * (precision + before) / 2
                     before, reached = precision, recall
-            found[b, t] = area
+            found[u, t] = area
 
 
-class CityscapesAp:
+class CityscapesAp(OfRows):
     """Cityscapes' average precision of instances."""
 
     name = "cityscapes_ap"
@@ -161,16 +129,16 @@ class CityscapesAp:
         "Cityscapes' AP of masks: mean over IoU above 0.50:0.05:0.95 and classes with a true object of at least 100 "
         "pixels, precision over recall by trapezoids, all detections, void and groups ignored"
     )
+    columns = 1 + len(matches.COLUMNS)
 
     def observe(self, target: Prediction, predicted: Prediction, classes: Sequence[ClassSpec]) -> Rows:
         """Ground truth and judged detections of one image."""
-        return judged_rows(*as_instances(target, predicted, classes))
+        return judged_rows(*matches.as_instances(target, predicted, classes))
 
     def score(self, statistics: NDArray[np.float64], classes: Sequence[ClassSpec], *, seed: int) -> Score:
         """Score of the rows of all images, shape (rows, 8)."""
-        draws = self.bootstrap(statistics, classes, seed=seed)
-        images = int(statistics[-1, NUMBER]) + 1 if len(statistics) else 0
-        at = self._precisions(statistics, classes, np.ones((1, images)))[0]  # (K, T)
+        draws, images = self.bootstrap(statistics, classes, seed=seed), images_in(statistics)
+        at = self._precisions(statistics, classes, LeftOut.nothing(images))[0]  # (K, T)
         per_class = at.mean(axis=1)
         return build_score(
             self,
@@ -183,31 +151,19 @@ class CityscapesAp:
             parts={"AP50": defined(mean_of_defined(at[:, 0]))},
         )
 
-    def bootstrap(
-        self, statistics: NDArray[np.float64], classes: Sequence[ClassSpec], *, seed: int
+    def class_values(
+        self, rows: NDArray[np.float64], classes: Sequence[ClassSpec], left_out: LeftOut
     ) -> NDArray[np.float64]:
-        """Headline for each resample of the images, (draws,), nan where no true object is drawn."""
-        check_columns(statistics)
-        if not len(statistics):
-            return np.empty(0)
-        images = int(statistics[-1, NUMBER]) + 1
-        found = [
-            mean_of_defined(self._precisions(statistics, classes, weights).mean(axis=2))
-            for weights in image_weights(images, seed=seed)
-        ]
-        return np.concatenate(found)
+        """Return the AP of each class without each unit of images, (units, K), nan without a true object."""
+        return np.asarray(self._precisions(rows, classes, left_out).mean(axis=2))
 
     @staticmethod
-    def _precisions(
-        rows: NDArray[np.float64], classes: Sequence[ClassSpec], weights: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
-        """AP by draw, class and threshold, (draws, K, T); nan for stuff and where no object is drawn."""
-        nothing = np.full((len(weights), len(THRESHOLDS)), np.nan)
-        found = [
-            _ClassRows(rows, class_id).precision(weights) if spec.is_thing else nothing
-            for class_id, spec in enumerate(classes)
-        ]
-        return np.stack(found, axis=1)
+    def _precisions(rows: NDArray[np.float64], classes: Sequence[ClassSpec], left_out: LeftOut) -> NDArray[np.float64]:
+        """AP without each unit by class and threshold, (units, K, T); nan for stuff and where no object is left."""
+        found = np.full((left_out.total, len(classes), len(THRESHOLDS)), np.nan)
+        for class_id, one in rows_by_class(rows, classes).items():
+            found[:, class_id] = precision_of(one, left_out)
+        return found
 
 
 METRIC = CityscapesAp()

@@ -55,7 +55,6 @@ CLDICE = f1_of(PRECISION, SENSITIVITY)
 
 METRIC = SumsMetric(
     name="cldice",
-    version=1,
     label="clDice",
     definition=(
         "mean over images and then classes without background of the harmonic mean of the shares of the predicted "
@@ -65,7 +64,6 @@ METRIC = SumsMetric(
     observed=skeleton_sums,
     columns=4,
     formula=CLDICE,
-    undefined_because="no class but the background occurs in any target or prediction",
     over="images",
     parts={"precision": PRECISION, "sensitivity": SENSITIVITY},
     dialects={"pooled": pooled_of(CLDICE)},

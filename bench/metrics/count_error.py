@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.metrics._class_sums import Sums
-from bench.metrics._objects import SEEN, TRUE, ObjectMetric
+from bench.metrics._objects import SEEN, TRUE, object_metric
 
 
 def difference(sums: Sums) -> NDArray[np.float64]:
@@ -34,9 +34,8 @@ def difference(sums: Sums) -> NDArray[np.float64]:
     return np.where(occurs, sums[..., SEEN] - sums[..., TRUE], np.nan)
 
 
-METRIC = ObjectMetric(
+METRIC = object_metric(
     name="count_error",
-    version=1,
     label="count error",
     definition=(
         "mean over images and then thing classes that occur of |detections with a score >= 0.5 - true objects|, lower "

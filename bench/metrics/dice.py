@@ -25,53 +25,31 @@ Source:
     mmsegmentation 1.2.2, `evaluation/metrics/iou_metric.py` (mDice, mFscore with beta = 1).
 """
 
-from __future__ import annotations
-
-import numpy as np
-from numpy.typing import NDArray
-
-from bench.metrics._bootstrap import mean_of_defined, ratio
 from bench.metrics._semantic import (
-    ClassTotals,
     ConfusionMetric,
     Formula,
     class_dice,
+    class_mean,
     mean_where,
+    micro,
     over_dataset,
     per_image,
 )
 
-
-def mean_dice(totals: ClassTotals) -> NDArray[np.float64]:
-    """Return the mean Dice over the classes that occur in a target or a prediction."""
-    return mean_of_defined(class_dice(totals))
-
-
-def present_in_target(totals: ClassTotals) -> NDArray[np.float64]:
-    """Return the mean Dice over the classes that occur in the target."""
-    return mean_where(class_dice(totals), totals.target > 0)
-
-
-def micro_dice(totals: ClassTotals) -> NDArray[np.float64]:
-    """Return Dice of all classes' counts added up."""
-    return ratio(2 * totals.true_positives.sum(axis=-1), (totals.target + totals.predicted).sum(axis=-1))
-
-
 METRIC = ConfusionMetric(
     name="dice",
-    version=1,
     label="Dice",
     definition=(
         "mean over classes that occur of 2 true positives / (true + predicted pixels), counts pooled, void left out"
     ),
     formula=Formula(
-        headline=mean_dice,
+        headline=class_mean(class_dice),
         undefined_because="no class occurs in any target or prediction",
         per_class=class_dice,
         dialects={
-            "present_in_target": over_dataset(present_in_target),
-            "per_image": per_image(mean_dice),
-            "micro": over_dataset(micro_dice),
+            "present_in_target": over_dataset(mean_where(class_dice, lambda totals: totals.target > 0)),
+            "per_image": per_image(class_mean(class_dice)),
+            "micro": over_dataset(micro(class_dice)),
         },
     ),
 )

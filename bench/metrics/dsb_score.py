@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from bench.metrics._bootstrap import ratio
 from bench.metrics._class_sums import Sums, pooled_of
-from bench.metrics._objects import MATCHED, SEEN, TRUE, ObjectMetric
+from bench.metrics._objects import MATCHED, SEEN, TRUE, object_metric
 
 
 def jaccard_of_objects(sums: Sums) -> NDArray[np.float64]:
@@ -36,9 +36,8 @@ def jaccard_of_objects(sums: Sums) -> NDArray[np.float64]:
     return np.asarray(ratio(matched, either).mean(axis=-1))
 
 
-METRIC = ObjectMetric(
+METRIC = object_metric(
     name="dsb_score",
-    version=1,
     label="DSB",
     definition=(
         "mean over images and then thing classes of matches / (matches + false positives + misses), mean over IoU "

@@ -28,27 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.metrics._bootstrap import ratio
-from bench.metrics._probabilities import (
-    ALL,
-    CONFIDENCE,
-    PROBABILITY,
-    RIGHT,
-    Counts,
-    ProbabilityMetric,
-    confidence_levels,
-    equal_width,
-    of_confidence,
-)
-
-
-def calibration_error(counts: Counts) -> NDArray[np.float64]:
-    """Return the mean gap of 15 bins of equal width, (...)."""
-    return equal_width(counts).gap()
-
-
-def largest_gap(counts: Counts) -> NDArray[np.float64]:
-    """Return the largest gap of a bin, (...)."""
-    return equal_width(counts).largest_gap()
+from bench.metrics._probabilities import ALL, PROBABILITY, RIGHT, Counts, ProbabilityMetric, equal_width
 
 
 def mean_confidence(counts: Counts) -> NDArray[np.float64]:
@@ -74,18 +54,14 @@ def reliability(counts: Counts) -> list[tuple[float, float, float]]:
 
 METRIC = ProbabilityMetric(
     name="ece",
-    version=1,
     label="ECE",
     definition=(
         "mean over pixels of |share right - mean confidence| in 15 bins of equal width of the predicted class's "
         "probability, pixels pooled over images, void left out"
     ),
-    statistic=CONFIDENCE,
-    observed=confidence_levels,
-    shape=of_confidence,
-    formula=calibration_error,
+    formula=lambda counts: equal_width(counts).gap(),
     parts={
-        "largest gap": largest_gap,
+        "largest gap": lambda counts: equal_width(counts).largest_gap(),
         "mean confidence": mean_confidence,
         "accuracy": accuracy,
         "overconfidence": lambda counts: mean_confidence(counts) - accuracy(counts),

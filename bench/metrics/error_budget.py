@@ -33,42 +33,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.metric import Rows
+from bench.metrics import _errors as errors
 from bench.metrics._bootstrap import LeftOut, mean_of_defined
-from bench.metrics._errors import (
-    BACKGROUND,
-    BOTH,
-    COLUMNS,
-    DETECTION,
-    DUPLICATE,
-    GONE,
-    KIND,
-    LOCATION,
-    NUMBER,
-    OUTCOME,
-    TRUTH,
-    WRONG_CLASS,
-    Judged,
-    error_rows,
-    judged,
-)
 from bench.metrics._matching import as_instances
-from bench.metrics._pooled import require_columns
+from bench.metrics._pooled import OfRows, images_in
 from bench.metrics._precision_kernels import precision_without
 from bench.metrics._semantic import build_score, defined
 from bench.records import ClassSpec, Score, TaskKind
 from bench.records.predictions import Prediction
 
 KINDS = {
-    "class": WRONG_CLASS,
-    "location": LOCATION,
-    "both": BOTH,
-    "duplicate": DUPLICATE,
-    "background": BACKGROUND,
+    "class": errors.WRONG_CLASS,
+    "location": errors.LOCATION,
+    "both": errors.BOTH,
+    "duplicate": errors.DUPLICATE,
+    "background": errors.BACKGROUND,
 }
 MISSED = "missed"
 
 
-class ErrorBudget:
+class ErrorBudget(OfRows):
     """AP at an IoU of 0.5, and what it would gain without each kind of error."""
 
     name = "error_budget"
@@ -81,21 +65,23 @@ class ErrorBudget:
         "AP of masks at IoU 0.5, 100 detections per image, 101 recall points; parts: its gain with one kind of error "
         "fixed, by TIDE's rules on masks"
     )
+    columns = 1 + len(errors.COLUMNS)
 
     def observe(self, target: Prediction, predicted: Prediction, classes: Sequence[ClassSpec]) -> Rows:
         """Errors of one image."""
-        return error_rows(*as_instances(target, predicted, classes))
+        return errors.error_rows(*as_instances(target, predicted, classes))
 
     def score(self, statistics: NDArray[np.float64], classes: Sequence[ClassSpec], *, seed: int) -> Score:
         """Score of the rows of all images, shape (rows, 6)."""
-        draws = self.bootstrap(statistics, classes, seed=seed)
-        images = int(statistics[-1, NUMBER]) + 1 if len(statistics) else 0
+        draws, images = self.bootstrap(statistics, classes, seed=seed), images_in(statistics)
         every = LeftOut.nothing(images)
-        per_class = class_precision(judged(statistics), classes, every)[0]
-        fixed = {name: judged(statistics, [kind]) for name, kind in KINDS.items()}
-        fixed[MISSED] = judged(statistics, without_missed=True)
-        wrong, missed = (statistics[statistics[:, KIND] == kind, OUTCOME] for kind in (DETECTION, TRUTH))
+        per_class = self.class_values(statistics, classes, every)[0]
+        fixed = {name: errors.judged(statistics, [kind]) for name, kind in KINDS.items()}
+        fixed[MISSED] = errors.judged(statistics, without_missed=True)
+        of_kind = [statistics[statistics[:, errors.KIND] == kind] for kind in (errors.DETECTION, errors.TRUTH)]
+        wrong, missed = (rows[:, errors.OUTCOME] for rows in of_kind)
         counts = {name: int((wrong == kind).sum()) for name, kind in KINDS.items()}
+        counts[MISSED] = int((missed == errors.GONE).sum())
         return build_score(
             self,
             value=defined(mean_of_defined(per_class)),
@@ -107,7 +93,7 @@ class ErrorBudget:
             parts={
                 name: self._gain(per_class, class_precision(state, classes, every)[0]) for name, state in fixed.items()
             },
-            counts={f"{name} errors": n for name, n in (counts | {MISSED: int((missed == GONE).sum())}).items()},
+            counts={f"{name} errors": count for name, count in counts.items()},
         )
 
     @staticmethod
@@ -116,18 +102,14 @@ class ErrorBudget:
         asked = ~np.isnan(before)
         return defined(mean_of_defined(np.where(asked, np.nan_to_num(after) - before, np.nan)))
 
-    def bootstrap(
-        self, statistics: NDArray[np.float64], classes: Sequence[ClassSpec], *, seed: int
+    def class_values(
+        self, rows: NDArray[np.float64], classes: Sequence[ClassSpec], left_out: LeftOut
     ) -> NDArray[np.float64]:
-        """Headline without each unit of images, (units,), nan where no true object is left."""
-        require_columns(statistics, 1 + len(COLUMNS))
-        if not len(statistics):
-            return np.empty(0)
-        left_out = LeftOut.of(int(statistics[-1, NUMBER]) + 1, seed=seed)
-        return mean_of_defined(class_precision(judged(statistics), classes, left_out))
+        """Return the AP of each class without each unit of images, (units, K), nan without a true object."""
+        return class_precision(errors.judged(rows), classes, left_out)
 
 
-def class_precision(state: Judged, classes: Sequence[ClassSpec], left_out: LeftOut) -> NDArray[np.float64]:
+def class_precision(state: errors.Judged, classes: Sequence[ClassSpec], left_out: LeftOut) -> NDArray[np.float64]:
     """AP at an IoU of 0.5 without each unit of images, by class, (units, K); nan for stuff and without objects."""
     found = np.full((left_out.total, len(classes)), np.nan)
     for class_id, spec in enumerate(classes):

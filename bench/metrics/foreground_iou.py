@@ -34,53 +34,40 @@ from bench.metrics._semantic import (
     ClassTotals,
     ConfusionMetric,
     Formula,
-    TotalsFormula,
     class_iou,
+    class_mean,
     over_dataset,
     per_image,
 )
 from bench.records import ClassSpec, background_class
 
 
-def foreground_class(classes: Sequence[ClassSpec]) -> int | None:
-    """Return the id of the foreground of a two-class label space, None for another number of classes."""
+def formula(classes: Sequence[ClassSpec]) -> Formula:
+    """Return the formula for a label space; it is never defined for another number of classes than two."""
     if len(classes) != 2:
-        return None
-    return 0 if background_class(classes) == 1 else 1
-
-
-def foreground_iou(class_id: int) -> TotalsFormula:
-    """Return the IoU of one class as a function of totals."""
-    return lambda totals: class_iou(totals)[..., class_id]
-
-
-def _formula(classes: Sequence[ClassSpec]) -> Formula:
-    class_id = foreground_class(classes)
-    if class_id is None:
         return Formula(
-            headline=_never_defined,
+            headline=lambda totals: np.full(totals.true_positives.shape[:-1], np.nan),
             undefined_because=f"needs exactly two classes, one of them background; there are {len(classes)}",
         )
-    iou = foreground_iou(class_id)
+    class_id = 0 if background_class(classes) == 1 else 1
+
+    def iou(totals: ClassTotals) -> NDArray[np.float64]:
+        return class_iou(totals)[..., class_id]
+
     return Formula(
         headline=iou,
         undefined_because=f"class {classes[class_id].name!r} occurs in no target and no prediction",
         dialects={
             "per_image": per_image(iou),
             "per_image_absent_is_one": lambda images: mean_of_defined(np.nan_to_num(iou(images), nan=1.0)),
-            "mean_with_background": over_dataset(lambda totals: mean_of_defined(class_iou(totals))),
+            "mean_with_background": over_dataset(class_mean(class_iou)),
         },
     )
 
 
-def _never_defined(totals: ClassTotals) -> NDArray[np.float64]:
-    return np.full(totals.true_positives.shape[:-1], np.nan)
-
-
 METRIC = ConfusionMetric(
     name="foreground_iou",
-    version=1,
     label="IoU fg",
     definition="true positives / union of the class that is not background, counts pooled over images, void left out",
-    formula=_formula,
+    formula=formula,
 )

@@ -24,32 +24,22 @@ Source:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from bench.metrics._bootstrap import mean_of_defined
-from bench.metrics._foreground import foreground_formula
-from bench.metrics._semantic import ConfusionMetric, Formula, class_dice
-from bench.records import ClassSpec
+from bench.metrics._semantic import ConfusionMetric, TotalsFormula, class_dice
+from bench.metrics.foreground_mean_iou import foreground_formula
 
 
-def formula(classes: Sequence[ClassSpec]) -> Formula:
-    """Return the formula for a label space."""
-    return foreground_formula(
-        classes,
-        class_dice,
-        lambda of_objects: {
-            "classes_of_images": lambda images: mean_of_defined(mean_of_defined(of_objects(images), axis=0))
-        },
-    )
+def over_images(of_class: TotalsFormula) -> TotalsFormula:
+    """Return the mean over images of each class, then over classes."""
+    return lambda images: mean_of_defined(mean_of_defined(of_class(images), axis=0))
 
 
 METRIC = ConfusionMetric(
     name="foreground_mean_dice",
-    version=1,
     label="Dice fg",
     definition=(
         "mean over classes other than the background that occur of 2 true positives / (true + predicted pixels), "
         "counts pooled over images, void left out"
     ),
-    formula=formula,
+    formula=lambda classes: foreground_formula(classes, class_dice, classes_of_images=over_images),
 )

@@ -23,25 +23,53 @@ Source:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from bench.metrics._foreground import foreground_formula
-from bench.metrics._semantic import ConfusionMetric, Formula, class_iou
-from bench.records import ClassSpec
+import numpy as np
+
+from bench.metrics._semantic import (
+    ConfusionMetric,
+    Formula,
+    TotalsFormula,
+    among,
+    class_iou,
+    class_mean,
+    over_dataset,
+    per_image,
+)
+from bench.records import ClassSpec, background_class
 
 
-def formula(classes: Sequence[ClassSpec]) -> Formula:
-    """Return the formula for a label space."""
-    return foreground_formula(classes, class_iou)
+def foreground_formula(
+    classes: Sequence[ClassSpec], of_class: TotalsFormula, **further: Callable[[TotalsFormula], TotalsFormula]
+) -> Formula:
+    """Return the mean over the classes other than the background; over every class where none of them is it.
+
+    Args:
+        classes: The label space.
+        of_class: Formula that returns the score of each class.
+        further: Dialects beside `with_background` and `per_image`, made of the scores without the background.
+    """
+    background = background_class(classes)
+    of_objects = among(np.array([class_id != background for class_id in range(len(classes))]), of_class)
+    return Formula(
+        headline=class_mean(of_objects),
+        undefined_because="no class but the background occurs in any target or prediction",
+        per_class=of_objects,
+        dialects={
+            "with_background": over_dataset(class_mean(of_class)),
+            "per_image": per_image(class_mean(of_objects)),
+            **{name: dialect(of_objects) for name, dialect in further.items()},
+        },
+    )
 
 
 METRIC = ConfusionMetric(
     name="foreground_mean_iou",
-    version=1,
     label="mIoU fg",
     definition=(
         "mean over classes other than the background that occur of true positives / union, counts pooled over "
         "images, void left out"
     ),
-    formula=formula,
+    formula=lambda classes: foreground_formula(classes, class_iou),
 )

@@ -19,18 +19,11 @@ Source:
     Long, Shelhamer & Darrell, Fully Convolutional Networks, CVPR 2015, §5 (f.w. IU).
 """
 
-from __future__ import annotations
-
-from bench.metrics._semantic import (
-    ConfusionMetric,
-    Formula,
-    class_iou,
-)
+from bench.metrics._semantic import ConfusionMetric, Formula, class_iou
 from bench.metrics.mean_iou import frequency_weighted
 
 METRIC = ConfusionMetric(
     name="frequency_weighted_iou",
-    version=1,
     label="fwIoU",
     definition="IoU of each class weighted with its share of the true pixels, counts pooled over images, void left out",
     formula=Formula(

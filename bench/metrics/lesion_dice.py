@@ -27,29 +27,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.metrics._bootstrap import ratio
-from bench.metrics._class_sums import Sums, SumsMetric, pooled_of
-from bench.metrics._lesions import COLUMNS, COUNTS, DICE, FALSE, NONE, STATISTIC, TRUE, lesion_sums
+from bench.metrics._class_sums import Sums, pooled_of
+from bench.metrics.lesion_f1 import DICE, FALSE, TRUE, lesion_metric
 
 
 def mean_lesion_dice(sums: Sums) -> NDArray[np.float64]:
-    """Sum of the Dice coefficients over true lesions and false regions."""
+    """Return the sum of the Dice coefficients over true lesions and false regions."""
     return ratio(sums[..., DICE], sums[..., TRUE] + sums[..., FALSE])
 
 
-METRIC = SumsMetric(
+METRIC = lesion_metric(
     name="lesion_dice",
-    version=1,
     label="lesion Dice",
     definition=(
         "mean over images and then classes without background of the sum over true lesions of Dice with all predicted "
         "regions that touch them / (true lesions + predicted regions without a true pixel), 8-connectivity"
     ),
-    statistic=STATISTIC,
-    observed=lesion_sums,
-    columns=COLUMNS,
     formula=mean_lesion_dice,
-    undefined_because=NONE,
     over="images",
     dialects={"pooled": pooled_of(mean_lesion_dice)},
-    counts=COUNTS,
 )

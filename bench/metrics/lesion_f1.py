@@ -25,35 +25,69 @@ Source:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
+
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.metrics._bootstrap import ratio
 from bench.metrics._class_sums import Sums, SumsMetric, f1_of, per_image_of, quotient
-from bench.metrics._lesions import COLUMNS, COUNTS, FALSE, FOUND, NONE, SEEN, STATISTIC, TRUE, lesion_sums
+from bench.metrics._regions import class_masks, components
+from bench.records import ClassSpec
+from bench.records.predictions import Prediction
+
+TRUE, FOUND, SEEN, FALSE, DICE = range(5)
+"""Columns: true lesions, those with a predicted pixel in them, predicted regions, those without a true pixel, and the
+sum of the true lesions' Dice coefficients."""
+
+
+def lesion_sums(target: Prediction, predicted: Prediction, classes: Sequence[ClassSpec]) -> Sums:
+    """Count the lesions of one image by class, float64, (K, 5)."""
+    sums = np.zeros((len(classes), 5))
+    for one in class_masks(target, predicted, classes):
+        (true_count, true), (seen_count, seen) = components(one.true), components(one.seen)
+        pairs = true.astype(np.int64) * (seen_count + 1) + seen
+        shared = np.bincount(pairs.ravel(), minlength=(true_count + 1) * (seen_count + 1))
+        sums[one.class_id] = _of_pairs(shared.reshape(true_count + 1, seen_count + 1))
+    return sums
+
+
+def _of_pairs(shared: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Columns of a class from the pixels that each true lesion (row) shares with each region; 0 is neither."""
+    touching = shared[1:, 1:] > 0
+    overlap = shared[1:, 1:].sum(axis=1)
+    seen_area = (touching * shared[:, 1:].sum(axis=0)[None]).sum(axis=1)
+    dice = ratio(2 * overlap, shared[1:].sum(axis=1) + seen_area)
+    found, false = np.asarray(touching.any(axis=1)), np.asarray(~touching.any(axis=0))
+    return np.array([len(found), found.sum(), len(false), false.sum(), dice.sum()], dtype=np.float64)
 
 
 def precision(sums: Sums) -> NDArray[np.float64]:
-    """Predicted regions that hold a true pixel over all of them."""
+    """Return the predicted regions that hold a true pixel over all of them."""
     return ratio(sums[..., SEEN] - sums[..., FALSE], sums[..., SEEN])
 
 
-RECALL = quotient(FOUND, TRUE)
+lesion_metric = partial(
+    SumsMetric,
+    statistic="lesions",
+    observed=lesion_sums,
+    columns=5,
+    counts={"true": TRUE, "found": FOUND, "predicted": SEEN, "false": FALSE},
+)
+"""Makes a metric that is a formula of these sums."""
 
-METRIC = SumsMetric(
+RECALL = quotient(FOUND, TRUE)
+F1 = f1_of(precision, RECALL)
+
+METRIC = lesion_metric(
     name="lesion_f1",
-    version=1,
     label="lesion F1",
     definition=(
         "mean over classes without background of the harmonic mean of true lesions with a predicted pixel / true "
         "lesions and predicted regions with a true pixel / predicted regions, counts pooled over images, 8-connectivity"
     ),
-    statistic=STATISTIC,
-    observed=lesion_sums,
-    columns=COLUMNS,
-    formula=f1_of(precision, RECALL),
-    undefined_because=NONE,
+    formula=F1,
     parts={"precision": precision, "recall": RECALL},
-    dialects={"per_image": per_image_of(f1_of(precision, RECALL))},
-    counts=COUNTS,
+    dialects={"per_image": per_image_of(F1)},
 )

@@ -38,7 +38,7 @@ from numpy.typing import NDArray
 
 from bench.metrics._average_precision import PrecisionMetric
 from bench.metrics._masks import Stack, intersections
-from bench.metrics._object_f1 import best_threshold
+from bench.metrics._matching import best_threshold
 from bench.records.predictions import Instances
 
 __all__ = ["METRIC", "best_threshold", "mask_ious"]

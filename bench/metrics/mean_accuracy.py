@@ -22,25 +22,16 @@ Source:
     mmsegmentation 1.2.2, `evaluation/metrics/iou_metric.py` (mAcc).
 """
 
-from __future__ import annotations
-
-from bench.metrics._semantic import (
-    ConfusionMetric,
-    Formula,
-    class_recall,
-    per_image,
-)
-from bench.metrics.recall import mean_recall
+from bench.metrics._semantic import ConfusionMetric, Formula, class_mean, class_recall, per_image
 
 METRIC = ConfusionMetric(
     name="mean_accuracy",
-    version=1,
     label="mAcc",
     definition="mean over classes in a target of the share of their pixels that are right, counts pooled over images",
     formula=Formula(
-        headline=mean_recall,
+        headline=class_mean(class_recall),
         undefined_because="every pixel of every target is void",
         per_class=class_recall,
-        dialects={"per_image": per_image(mean_recall)},
+        dialects={"per_image": per_image(class_mean(class_recall))},
     ),
 )

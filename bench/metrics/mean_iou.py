@@ -36,41 +36,24 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.metrics._bootstrap import mean_of_defined, ratio
+from bench.metrics._bootstrap import ratio
 from bench.metrics._semantic import (
     ClassTotals,
     ConfusionMetric,
     Formula,
+    TotalsFormula,
     class_iou,
+    class_mean,
     mean_where,
+    micro,
     over_dataset,
     per_image,
 )
 
 
-def mean_iou(totals: ClassTotals) -> NDArray[np.float64]:
-    """Return the mean IoU over the classes with a union."""
-    return mean_of_defined(class_iou(totals))
-
-
-def present_in_target(totals: ClassTotals) -> NDArray[np.float64]:
-    """Return the mean IoU over the classes that occur in the target."""
-    return mean_where(class_iou(totals), totals.target > 0)
-
-
-def absent_is_one(totals: ClassTotals) -> NDArray[np.float64]:
-    """Return the mean IoU over all classes, 1 for those that occur nowhere."""
-    return np.asarray(np.nan_to_num(class_iou(totals), nan=1.0).mean(axis=-1))
-
-
-def absent_is_zero(totals: ClassTotals) -> NDArray[np.float64]:
-    """Return the mean IoU over all classes, 0 for those that occur nowhere."""
-    return np.asarray(np.nan_to_num(class_iou(totals), nan=0.0).mean(axis=-1))
-
-
-def micro_iou(totals: ClassTotals) -> NDArray[np.float64]:
-    """Return the sum of intersections over sum of unions."""
-    return ratio(totals.true_positives.sum(axis=-1), totals.union.sum(axis=-1))
+def absent_is(value: float) -> TotalsFormula:
+    """Return the mean IoU over all classes, with a value for those that occur nowhere."""
+    return lambda totals: np.asarray(np.nan_to_num(class_iou(totals), nan=value).mean(axis=-1))
 
 
 def frequency_weighted(totals: ClassTotals) -> NDArray[np.float64]:
@@ -81,19 +64,18 @@ def frequency_weighted(totals: ClassTotals) -> NDArray[np.float64]:
 
 METRIC = ConfusionMetric(
     name="mean_iou",
-    version=1,
     label="mIoU",
     definition="mean over classes with a union > 0 of true positives / union, counts pooled over images, void left out",
     formula=Formula(
-        headline=mean_iou,
+        headline=class_mean(class_iou),
         undefined_because="no class occurs in any target or prediction",
         per_class=class_iou,
         dialects={
-            "present_in_target": over_dataset(present_in_target),
-            "absent_is_one": over_dataset(absent_is_one),
-            "absent_is_zero": over_dataset(absent_is_zero),
-            "per_image": per_image(mean_iou),
-            "micro": over_dataset(micro_iou),
+            "present_in_target": over_dataset(mean_where(class_iou, lambda totals: totals.target > 0)),
+            "absent_is_one": over_dataset(absent_is(1.0)),
+            "absent_is_zero": over_dataset(absent_is(0.0)),
+            "per_image": per_image(class_mean(class_iou)),
+            "micro": over_dataset(micro(class_iou)),
             "frequency_weighted": over_dataset(frequency_weighted),
         },
     ),

@@ -58,13 +58,10 @@ _TOLD = (
 
 METRIC = ToleranceMetric(
     name="nsd",
-    version=1,
     label="NSD",
     definition=_TOLD.format("2 mm, or pixels where the spacing is not known,"),
     statistic="nsd",
     measures=share_within(None),
-    worst=lambda _: (0.0,),
-    is_distance=False,
     tolerant=share_within,
     told=_TOLD,
 )

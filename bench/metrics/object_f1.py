@@ -32,26 +32,10 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.metrics import _objects as matched
 from bench.metrics._bootstrap import ratio
 from bench.metrics._class_sums import ClassFormula, Sums, per_image_of, quotient
-from bench.metrics._objects import (
-    AREA,
-    CLASS,
-    IMAGE,
-    IOU,
-    KIND,
-    MATCHED,
-    MATCHED_BY_SIZE,
-    NUMBER,
-    SCORE,
-    SEEN,
-    SIZES,
-    TRUE,
-    TRUE_BY_SIZE,
-    TRUTH,
-    ObjectMetric,
-    f1_at,
-)
+from bench.metrics._objects import SEEN, TRUE, f1_at
 from bench.records import ClassSpec
 
 AT_50, AT_75, AT_90 = 0, 5, 8
@@ -60,12 +44,12 @@ AT_50, AT_75, AT_90 = 0, 5, 8
 
 def mean_f1(sums: Sums) -> NDArray[np.float64]:
     """Mean of F1 over the ten thresholds."""
-    return ratio(2 * sums[..., MATCHED].mean(axis=-1), sums[..., TRUE] + sums[..., SEEN])
+    return ratio(2 * sums[..., matched.MATCHED].mean(axis=-1), sums[..., TRUE] + sums[..., SEEN])
 
 
 def recall_of(size: int) -> ClassFormula:
     """Return the recall of true objects of a size, by its number."""
-    return lambda sums: ratio(sums[..., MATCHED_BY_SIZE][..., size], sums[..., TRUE_BY_SIZE][..., size])
+    return lambda sums: ratio(sums[..., matched.MATCHED_BY_SIZE][..., size], sums[..., matched.TRUE_BY_SIZE][..., size])
 
 
 def objects(
@@ -77,24 +61,21 @@ def objects(
     without one; `iou` that with the match, 0 without one.
     """
     for row in rows:
-        if row[KIND] == IMAGE:
+        if row[matched.KIND] == matched.IMAGE:
             continue
-        is_true, iou = bool(row[KIND] == TRUTH), float(row[IOU])
-        yield (
-            int(row[NUMBER]),
-            {
-                "what": "ground truth" if is_true else "prediction",
-                "class": classes[int(row[CLASS])].name,
-                "area": float(row[AREA]),
-                "score": None if is_true and not iou else float(row[SCORE]),
-                "iou": iou,
-            },
-        )
+        is_true, iou = bool(row[matched.KIND] == matched.TRUTH), float(row[matched.IOU])
+        found: dict[str, str | float | None] = {
+            "what": "ground truth" if is_true else "prediction",
+            "class": classes[int(row[matched.CLASS])].name,
+            "area": float(row[matched.AREA]),
+            "score": None if is_true and not iou else float(row[matched.SCORE]),
+            "iou": iou,
+        }
+        yield int(row[matched.NUMBER]), found
 
 
-METRIC = ObjectMetric(
+METRIC = matched.object_metric(
     name="object_f1",
-    version=1,
     label="object F1",
     definition=(
         "mean over thing classes of 2 matches with IoU >= 0.5 / (true objects + detections with a score >= 0.5), "
@@ -107,7 +88,7 @@ METRIC = ObjectMetric(
         "F1_75": f1_at(AT_75),
         "F1_90": f1_at(AT_90),
         "F1_50_95": mean_f1,
-        **{f"recall_{name}": recall_of(number) for number, name in enumerate(SIZES)},
+        **{f"recall_{name}": recall_of(number) for number, name in enumerate(matched.SIZES)},
     },
     dialects={
         "per_image": per_image_of(f1_at(AT_50)),

@@ -31,7 +31,6 @@ _TOLD = (
 
 METRIC = ObjectToleranceMetric(
     name="object_nsd",
-    version=1,
     label="object NSD",
     definition=_TOLD.format("2 mm, or pixels where the spacing is not known,"),
     statistic="object_nsd",

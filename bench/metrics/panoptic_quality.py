@@ -31,7 +31,6 @@ from bench.metrics._panoptic import QualityMetric
 
 METRIC = QualityMetric(
     name="panoptic_quality",
-    version=1,
     label="PQ",
     definition=(
         "mean over classes that occur of sum of IoU of matches / (matches + half of false positives and "

@@ -19,23 +19,15 @@ Source:
     Long, Shelhamer & Darrell, Fully Convolutional Networks, CVPR 2015, §5 (pixel accuracy).
 """
 
-from __future__ import annotations
-
-from bench.metrics._semantic import (
-    ConfusionMetric,
-    Formula,
-    per_image,
-)
-from bench.metrics.recall import micro_recall
+from bench.metrics._semantic import ConfusionMetric, Formula, class_recall, micro, per_image
 
 METRIC = ConfusionMetric(
     name="pixel_accuracy",
-    version=1,
     label="aAcc",
     definition="right pixels / pixels that are not void, pooled over all images",
     formula=Formula(
-        headline=micro_recall,
+        headline=micro(class_recall),
         undefined_because="every pixel of every target is void",
-        dialects={"per_image": per_image(micro_recall)},
+        dialects={"per_image": per_image(micro(class_recall))},
     ),
 )

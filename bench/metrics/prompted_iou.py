@@ -35,6 +35,7 @@ from numpy.typing import NDArray
 from bench.errors import ShapeError
 from bench.metric import Rows
 from bench.metrics._bootstrap import mean_of_defined, ratio
+from bench.metrics._objects import SIZES, in_range
 from bench.metrics._pooled import OfSums, require_columns
 from bench.metrics._semantic import build_score, defined
 from bench.records import ClassSpec, Score, TaskKind
@@ -44,9 +45,6 @@ NUMBER, IOU, AREA = range(3)
 """Columns of stored rows: number of the image, IoU of an object, its area in pixels.
 
 An image without objects has one row, whose IoU is nan."""
-
-AREA_RANGES = {"small": (0.0, 32.0**2), "medium": (32.0**2, 96.0**2), "large": (96.0**2, np.inf)}
-"""Pixels of the original image, from the first and below the second."""
 
 
 class PromptedIou(OfSums):
@@ -88,7 +86,7 @@ class PromptedIou(OfSums):
         """Return the score of the rows of all images, shape (rows, 3)."""
         sums = self.addends(statistics, classes)
         ious, areas = statistics[:, IOU], statistics[:, AREA]
-        within = {name: (areas >= low) & (areas < high) for name, (low, high) in AREA_RANGES.items()}
+        within = {name: in_range(areas, name) for name in SIZES}
         return build_score(
             self,
             value=defined(mean_of_defined(ious)),

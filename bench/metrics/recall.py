@@ -20,51 +20,21 @@ Source:
     mmsegmentation 1.2.2, `evaluation/metrics/iou_metric.py` (mRecall).
 """
 
-from __future__ import annotations
-
-import numpy as np
-from numpy.typing import NDArray
-
-from bench.metrics._bootstrap import mean_of_defined, ratio
-from bench.metrics._semantic import (
-    ClassTotals,
-    ConfusionMetric,
-    Formula,
-    class_recall,
-    mean_where,
-    over_dataset,
-)
-
-
-def mean_recall(totals: ClassTotals) -> NDArray[np.float64]:
-    """Return the mean recall over the classes that are true somewhere."""
-    return mean_of_defined(class_recall(totals))
-
-
-def never_true_is_zero(totals: ClassTotals) -> NDArray[np.float64]:
-    """Return the mean recall over the classes that occur, 0 for those that are never true."""
-    return mean_where(class_recall(totals), totals.union > 0)
-
-
-def micro_recall(totals: ClassTotals) -> NDArray[np.float64]:
-    """Return the share of all true pixels that are right."""
-    return ratio(totals.true_positives.sum(axis=-1), totals.target.sum(axis=-1))
-
+from bench.metrics._semantic import ConfusionMetric, Formula, class_mean, class_recall, mean_where, micro, over_dataset
 
 METRIC = ConfusionMetric(
     name="recall",
-    version=1,
     label="Recall",
     definition=(
         "mean over classes in a target of true positives / true pixels, counts pooled over images, void left out"
     ),
     formula=Formula(
-        headline=mean_recall,
+        headline=class_mean(class_recall),
         undefined_because="every pixel of every target is void",
         per_class=class_recall,
         dialects={
-            "never_true_is_zero": over_dataset(never_true_is_zero),
-            "micro": over_dataset(micro_recall),
+            "never_true_is_zero": over_dataset(mean_where(class_recall, lambda totals: totals.union > 0)),
+            "micro": over_dataset(micro(class_recall)),
         },
     ),
 )

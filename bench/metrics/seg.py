@@ -22,11 +22,10 @@ Source:
 from __future__ import annotations
 
 from bench.metrics._class_sums import per_image_of, quotient
-from bench.metrics._objects import COVERED, TRUE, ObjectMetric
+from bench.metrics._objects import COVERED, TRUE, object_metric
 
-METRIC = ObjectMetric(
+METRIC = object_metric(
     name="seg",
-    version=1,
     label="SEG",
     definition=(
         "mean over thing classes of the mean over true objects of IoU with the detection (score >= 0.5) that covers "

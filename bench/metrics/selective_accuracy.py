@@ -30,15 +30,7 @@ from functools import partial
 
 import numpy as np
 
-from bench.metrics._probabilities import (
-    CONFIDENCE,
-    Counts,
-    ProbabilityMetric,
-    confidence_levels,
-    of_confidence,
-    right_among,
-    risk_area,
-)
+from bench.metrics._probabilities import Counts, ProbabilityMetric, right_among, risk_area
 
 COVERAGE = 0.8
 _DEFINITION = (
@@ -47,7 +39,7 @@ _DEFINITION = (
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SelectiveAccuracy(ProbabilityMetric):
     """Accuracy at a coverage."""
 
@@ -75,12 +67,8 @@ def risk_coverage(counts: Counts) -> list[tuple[float, float]]:
 
 METRIC = SelectiveAccuracy(
     name="selective_accuracy",
-    version=1,
     label=f"accuracy of the surest {100 * COVERAGE:g} %",
     definition=_DEFINITION.format(100 * COVERAGE),
-    statistic=CONFIDENCE,
-    observed=confidence_levels,
-    shape=of_confidence,
     formula=partial(right_among, share=COVERAGE),
     parts={"at full coverage": partial(right_among, share=1.0), "AURC": risk_area},
 )

@@ -30,7 +30,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from bench.metrics._class_sums import Sums, SumsMetric, quotient
-from bench.metrics._panoptic import FIRST, VOID, as_panoptic, count_pairs
+from bench.metrics._panoptic import FIRST, VOID, as_panoptic, class_ids, count_pairs
+from bench.metrics._pooled import side_by_side
 from bench.records import ClassSpec
 from bench.records.predictions import Prediction
 
@@ -42,8 +43,7 @@ def split_merge_sums(target: Prediction, predicted: Prediction, classes: Sequenc
     """Count the segments of one image by class, float64, (K, 4)."""
     true_map, seen_map = as_panoptic(target, predicted)
     counts = count_pairs(true_map, seen_map)
-    true_class = np.array([segment.class_id for segment in true_map.segments], dtype=np.int64)
-    seen_class = np.array([segment.class_id for segment in seen_map.segments], dtype=np.int64)
+    true_class, seen_class = class_ids(true_map), class_ids(seen_map)
     asked = np.array([not s.crowd and classes[s.class_id].is_thing for s in true_map.segments], dtype=np.bool_)
     shared = np.where(true_class[:, None] == seen_class[None], counts[FIRST:, FIRST:], 0) * asked[:, None]
     judged = counts[:, FIRST:].sum(axis=0) - counts[VOID, FIRST:]
@@ -52,14 +52,11 @@ def split_merge_sums(target: Prediction, predicted: Prediction, classes: Sequenc
     split = belongs.sum(axis=1) > 1
     merged = (lies_in & (lies_in.sum(axis=0) > 1)[None]).any(axis=1)
     columns = [asked, asked & ~split & ~merged, split, merged]
-    return np.stack([np.bincount(true_class[one], minlength=len(classes)) for one in columns], axis=1).astype(
-        np.float64
-    )
+    return side_by_side(*(np.bincount(true_class[one], minlength=len(classes)) for one in columns))
 
 
 METRIC = SumsMetric(
     name="split_merge",
-    version=1,
     label="segments kept whole",
     definition=(
         "mean over thing classes of the share of true segments that are neither split (two predictions lie in it to "

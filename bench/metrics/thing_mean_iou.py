@@ -28,37 +28,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
-from bench.metrics._bootstrap import mean_of_defined
-from bench.metrics._semantic import (
-    ClassTotals,
-    ConfusionMetric,
-    Formula,
-    class_iou,
-)
+from bench.metrics._semantic import ConfusionMetric, Formula, among, class_iou, class_mean
 from bench.records import ClassSpec
 
 
 def formula(classes: Sequence[ClassSpec]) -> Formula:
     """Return the formula for a label space."""
     things = np.array([spec.is_thing for spec in classes])
-
-    def thing_iou(totals: ClassTotals) -> NDArray[np.float64]:
-        return np.where(things, class_iou(totals), np.nan)
-
-    return Formula(
-        headline=lambda totals: mean_of_defined(thing_iou(totals)),
-        undefined_because="no thing class occurs in any target or prediction"
-        if things.any()
-        else "the label space has no thing classes",
-        per_class=thing_iou,
-    )
+    nowhere, none = "no thing class occurs in any target or prediction", "the label space has no thing classes"
+    thing_iou = among(things, class_iou)
+    return Formula(class_mean(thing_iou), nowhere if things.any() else none, per_class=thing_iou)
 
 
 METRIC = ConfusionMetric(
     name="thing_mean_iou",
-    version=1,
     label="thing mIoU",
     definition=(
         "mean over thing classes with a union > 0 of true positives / union, counts pooled over images, stuff "

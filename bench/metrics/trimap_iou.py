@@ -30,8 +30,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.metrics._bootstrap import mean_of_defined
-from bench.metrics._semantic import ClassTotals, ConfusionMetric, Formula, as_label_maps, class_iou
+from bench.metrics._semantic import ConfusionMetric, Formula, as_label_maps, class_iou, class_mean
 from bench.records import ClassSpec, void_of
 from bench.records.predictions import Prediction, SemanticMap
 
@@ -80,17 +79,12 @@ class TrimapMetric(ConfusionMetric):
         )
 
 
-def _mean(totals: ClassTotals) -> NDArray[np.float64]:
-    return mean_of_defined(class_iou(totals))
-
-
 METRIC = TrimapMetric(
     name="trimap_iou",
-    version=1,
     label="trimap IoU",
     definition=_DEFINITION.format(WIDTH),
     formula=Formula(
-        headline=_mean,
+        headline=class_mean(class_iou),
         undefined_because="no class occurs in a band along an outline",
         per_class=class_iou,
     ),

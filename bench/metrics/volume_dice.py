@@ -76,7 +76,6 @@ class VolumeSumsMetric(SumsMetric):
 
 METRIC = VolumeSumsMetric(
     name="volume_dice",
-    version=1,
     label="Dice 3D",
     definition=(
         "mean over volumes and then classes without background of 2 true positives / (true + predicted voxels), void "

@@ -30,13 +30,10 @@ _TOLD = (
 
 METRIC = ToleranceMetric(
     name="volume_nsd",
-    version=1,
     label="NSD 3D",
     definition=_TOLD.format("2 mm, or voxels where the spacing is not known,"),
     statistic="volume_nsd",
     measures=share_within(None),
-    worst=lambda _: (0.0,),
-    is_distance=False,
     by_volume=True,
     tolerant=share_within,
     told=_TOLD,

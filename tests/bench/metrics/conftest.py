@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from bench.metrics._bootstrap import LeftOut
 from bench.records import ClassSpec
 from bench.records.predictions import SemanticMap
 
@@ -58,3 +59,14 @@ def _random_images(seed: int, images: int, num_classes: int) -> list[tuple[Seman
 def random_images() -> Callable[[int, int, int], list[tuple[SemanticMap, SemanticMap]]]:
     """(target, predicted) pairs of 9 × 7 pixels: (seed, images, classes)."""
     return _random_images
+
+
+@pytest.fixture
+def kept_images() -> Callable[[int, int], NDArray[np.float64]]:
+    """1 for each image that is kept without a unit, 0 for those left out, (units, images): (images, seed)."""
+
+    def weights(images: int, seed: int) -> NDArray[np.float64]:
+        left_out = LeftOut.of(images, seed=seed)
+        return (left_out.of_image[None] != np.arange(left_out.total)[:, None]).astype(np.float64)
+
+    return weights

@@ -8,17 +8,16 @@ import numpy as np
 import pytest
 
 from bench.metric import load_metric
-from bench.metrics._bootstrap import DRAWS, image_weights, left_out_interval, mean_of_defined, ratio, resampled_sums
+from bench.metrics._bootstrap import DRAWS, left_out_interval, mean_of_defined, ratio, resampled_sums
 from bench.score.stats.jackknife import left_out_together
 
 
-def test_every_image_is_left_out_once():
-    weights = np.concatenate(list(image_weights(37, seed=0)))
-    np.testing.assert_array_equal(weights, 1 - np.eye(37))
+def test_every_image_is_left_out_once(kept_images):
+    np.testing.assert_array_equal(kept_images(37, 0), 1 - np.eye(37))
 
 
-def test_many_images_are_left_out_in_parts_of_nearly_one_size_that_repeat_with_their_seed():
-    weights, again, other = (np.concatenate(list(image_weights(1203, seed=seed))) for seed in (0, 0, 1))
+def test_many_images_are_left_out_in_parts_of_nearly_one_size_that_repeat_with_their_seed(kept_images):
+    weights, again, other = (kept_images(1203, seed) for seed in (0, 0, 1))
     assert weights.shape == (DRAWS, 1203)
     assert ((weights == 0).sum(axis=0) == 1).all()
     assert set((weights == 0).sum(axis=1)) == {2, 3}
@@ -26,29 +25,21 @@ def test_many_images_are_left_out_in_parts_of_nearly_one_size_that_repeat_with_t
     assert (weights != other).any()
 
 
-def test_images_of_a_group_are_left_out_together():
+def test_images_of_a_group_are_left_out_together(kept_images):
     with left_out_together(["b", "a", "b", "c"]):
-        weights = np.concatenate(list(image_weights(4, seed=0)))
+        weights = kept_images(4, 0)
         sums = resampled_sums(np.array([1, 10, 100, 1000]), seed=0)
     assert weights.tolist() == [[1, 0, 1, 1], [0, 1, 0, 1], [1, 1, 1, 0]]
     assert sums.tolist() == [1101, 1010, 111]
 
 
-def test_weighted_sums_equal_summing_the_images_that_are_kept():
+def test_weighted_sums_equal_summing_the_images_that_are_kept(kept_images):
     random = np.random.default_rng(0)
     for images in (6, 700):
         statistics = random.integers(0, 100, (images, 2, 3))
-        weights = np.concatenate(list(image_weights(images, seed=5)))
+        weights = kept_images(images, 5)
         sums = resampled_sums(statistics, seed=5)
         np.testing.assert_array_equal(sums, np.einsum("un,nij->uij", weights, statistics))
-
-
-def test_chunks_do_not_change_what_is_left_out(monkeypatch):
-    whole = np.concatenate(list(image_weights(11, seed=3)))
-    monkeypatch.setattr("bench.metrics._bootstrap._CHUNK_WEIGHTS", 44)
-    parts = list(image_weights(11, seed=3))
-    assert len(parts) > 1
-    np.testing.assert_array_equal(np.concatenate(parts), whole)
 
 
 def test_the_interval_of_a_pixel_share_covers_the_true_value_about_19_times_in_20(classes):
@@ -121,10 +112,10 @@ def test_a_single_image_has_a_score_but_no_interval(random_images, classes):
     assert (score.low, score.high) == (None, None)
 
 
-def test_values_are_the_headline_of_the_images_that_are_kept(random_images, classes):
+def test_values_are_the_headline_of_the_images_that_are_kept(random_images, classes, kept_images):
     metric = load_metric("mean_iou")
     counts = np.stack([metric.observe(t, p, classes(4)) for t, p in random_images(0, 5, 4)])
-    weights = np.concatenate(list(image_weights(5, seed=9))).astype(int)
+    weights = kept_images(5, 9).astype(int)
     draws = metric.bootstrap(counts, classes(4), seed=9)
     for row, value in zip(weights[:10], draws[:10], strict=True):
         assert value == pytest.approx(metric.score(np.repeat(counts, row, axis=0), classes(4), seed=0).value)

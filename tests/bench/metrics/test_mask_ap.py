@@ -10,7 +10,7 @@ import pytest
 from bench.errors import ShapeError
 from bench.metric import load_metric
 from bench.metrics._average_precision import ClassRows
-from bench.metrics._bootstrap import LeftOut, image_weights
+from bench.metrics._bootstrap import LeftOut
 from bench.metrics.mask_ap import best_threshold
 from bench.records import ClassSpec
 from bench.records.predictions import Instances, SemanticMap
@@ -187,13 +187,13 @@ def test_the_interval_is_over_images_and_the_draw_of_every_image_once_is_the_hea
     assert found.low < found.value < found.high
 
 
-def test_a_draw_is_what_pycocotools_gives_for_the_drawn_images():
+def test_a_draw_is_what_pycocotools_gives_for_the_drawn_images(kept_images):
     # Without equal scores in different images the copies of a detection follow one another, and the order among
     # copies changes no envelope: whole blocks, as here, and one copy after the other give the same AP.
     random = np.random.default_rng(5)
     pairs = [random_pair(random, size=(30, 30), ties=False) for _ in range(6)]
     draws = METRIC.bootstrap(collected(pairs), CLASSES, seed=7)
-    weights = np.concatenate(list(image_weights(len(pairs), seed=7)))
+    weights = kept_images(len(pairs), 7)
     for draw in range(6):
         drawn = [pair for pair, times in zip(pairs, weights[draw].astype(int), strict=True) for _ in range(times)]
         expected = coco_oracle.figures(coco_oracle.evaluate(drawn, THINGS))["AP"]

@@ -7,7 +7,6 @@ import pytest
 
 from bench.errors import ShapeError
 from bench.metric import load_metric, metric_names
-from bench.metrics._bootstrap import image_weights
 from bench.records import ClassSpec
 from bench.records.predictions import PromptedMasks, SemanticMap
 
@@ -106,11 +105,11 @@ def test_scores_agree_with_loops_over_pixels(seed):
     assert score(pairs).dialects["per_image"] == pytest.approx(np.mean([np.mean(image) for image in ious if image]))
 
 
-def test_draws_agree_with_pooling_the_objects_of_the_drawn_images_one_by_one():
+def test_draws_agree_with_pooling_the_objects_of_the_drawn_images_one_by_one(kept_images):
     pairs = random_pairs(3)
     rows = rows_of(pairs)
     draws = METRIC.bootstrap(rows, CLASSES, seed=5)
-    weights = np.concatenate(list(image_weights(len(pairs), seed=5)))
+    weights = kept_images(len(pairs), 5)
     assert draws.shape == (len(pairs),)
     for draw, weight in zip(draws[:50], weights[:50], strict=True):
         drawn = [
