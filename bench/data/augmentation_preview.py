@@ -21,7 +21,7 @@ from bench.dataset import Dataset
 from bench.errors import BenchError, DatasetError
 from bench.records import Case, Recipe, Target
 from bench.records.names import harness_root, python_path
-from bench.records.preview import PreviewRequest
+from bench.records.recipe import PreviewRequest
 from bench.records.store.files import write_record
 from bench.records.store.layout import plain_name
 from bench.report.draw.contact_sheet import PictureRow, Tile, picture_sheet

@@ -28,8 +28,7 @@ from bench.measure.sweep import measure_rate
 from bench.measure.under_load import UnderLoad, Wait, watched
 from bench.records import Throughput
 from bench.records.throughput import Offline, Served, ServerTrial, Streamed
-from bench.score.stats.early_stopping import allowed_over, tail_latency
-from bench.score.stats.percentiles import as_fraction, samples_needed
+from bench.score.stats.percentiles import allowed_over, as_fraction, samples_needed, tail_latency
 
 SINGLE_STREAM_PERCENTILE = 90.0
 MULTI_STREAM_PERCENTILE = 99.0

@@ -13,7 +13,10 @@ from bench.records.base import Size as Size
 from bench.records.base import Spacing as Spacing
 from bench.records.base import as_json_dict as as_json_dict
 from bench.records.base import digest as digest
+from bench.records.base import label_dtype as label_dtype
 from bench.records.base import read_record as read_record
+from bench.records.base import void_id as void_id
+from bench.records.base import void_of as void_of
 from bench.records.case import EXPORTED_RUNTIMES as EXPORTED_RUNTIMES
 from bench.records.case import Case as Case
 from bench.records.case import ClassSpec as ClassSpec
@@ -37,9 +40,6 @@ from bench.records.job import Job as Job
 from bench.records.job import JobFacts as JobFacts
 from bench.records.job import Outcome as Outcome
 from bench.records.job import Status as Status
-from bench.records.label_ids import label_dtype as label_dtype
-from bench.records.label_ids import void_id as void_id
-from bench.records.label_ids import void_of as void_of
 from bench.records.labels import Labels as Labels
 from bench.records.labels import Unmapped as Unmapped
 from bench.records.passes import Cost as Cost

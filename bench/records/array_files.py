@@ -1,4 +1,4 @@
-"""Opens arrays that others stored, and zip archives, without taking more memory than files of their size stand for.
+"""Opens arrays that others stored, and archives, without taking more memory than files of their size stand for.
 
 A zip archive of some kilobytes may hold gigabytes of zeros. What it says of its members is held against its own size
 before anything is unpacked; Python's reader gives no more than that.
@@ -10,6 +10,7 @@ import io
 import math
 import os
 import struct
+import tarfile
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -187,3 +188,28 @@ def mapped_array(path: Path) -> NDArray[Any]:
     require_file(path)
     mapped: NDArray[Any] = np.lib.format.open_memmap(path, mode="r")
     return mapped
+
+
+LONGEST_HEADER = 2**20
+"""Bytes of an extended header or a long name; paths and times come to some hundreds."""
+EXTENDED = (
+    tarfile.XHDTYPE,
+    tarfile.XGLTYPE,
+    tarfile.SOLARIS_XHDTYPE,
+    tarfile.GNUTYPE_LONGNAME,
+    tarfile.GNUTYPE_LONGLINK,
+)
+
+
+class BoundedTarInfo(tarfile.TarInfo):
+    """An entry whose extended headers are read only up to `LONGEST_HEADER`; `tarfile.open(tarinfo=BoundedTarInfo)`.
+
+    Python reads such headers into memory whole, and a packed archive of some megabytes can hold gigabytes of them.
+    """
+
+    def _proc_member(self, archive: tarfile.TarFile) -> Any:
+        if self.type in EXTENDED and self.size > LONGEST_HEADER:
+            raise tarfile.ReadError(f"an extended header claims {self.size} bytes, more than {LONGEST_HEADER}")
+        if self.type == tarfile.GNUTYPE_SPARSE:
+            raise tarfile.ReadError("it holds a sparse file, of which holes are not stored; pack it without -S")
+        return super()._proc_member(archive)  # type: ignore[misc]  # no part of its documented interface, but stable

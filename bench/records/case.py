@@ -6,12 +6,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any, Literal
 
-from pydantic import (
-    Field,
-    JsonValue,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, JsonValue, field_validator, model_validator
 
 from bench.records.base import Record, Size, SparseRecord, held_once
 from bench.records.labels import Labels, Unmapped

@@ -314,3 +314,20 @@ def texts_of_lengths(lengths: NDArray[np.int64], ends: NDArray[np.int64]) -> lis
     text = codes.astype(np.uint8).tobytes().decode("ascii")
     text_ends = np.concatenate([[0], stops])[ends].tolist()
     return [text[start:end] for start, end in pairwise([0, *text_ends])]
+
+
+def run_lengths(mask: NDArray[np.bool_]) -> list[int]:
+    """Return COCO run lengths of a mask: column-major, the first run counts zeros.
+
+    >>> run_lengths(np.array([[False, True], [True, True]]))
+    [1, 3]
+    """
+    lengths: list[int] = MaskRuns.of_masks(mask[None]).lengths()[0].tolist()
+    return lengths
+
+
+def mask_from_run_lengths(runs: list[int], size: Size) -> NDArray[np.bool_]:
+    """Return the mask of COCO run lengths, bool, shape `size`, C order; raises `ValueError` if they do not fill it."""
+    lengths = np.array(runs, dtype=np.int64)
+    mask: NDArray[np.bool_] = MaskRuns.of_lengths(lengths, np.array([len(runs)]), size).drawn()[0]
+    return mask

@@ -17,14 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import ShapeError
-from bench.records import Size, Spacing, label_dtype, void_id
+from bench.records import Size, Spacing, TaskKind, label_dtype, void_id
 from bench.records.damage import content_of, json_of, quick_json, quick_json_of
 from bench.records.instances import EncodedInstances as EncodedInstances
 from bench.records.instances import Instances as Instances
 from bench.records.instances import array_hash
-from bench.records.mask_runs import MaskRuns
+from bench.records.mask_runs import MaskRuns, mask_from_run_lengths, run_lengths
 from bench.records.png import read_png, rgb_of_ids, write_png
-from bench.records.run_lengths import mask_from_run_lengths, run_lengths
 
 RgbImage: TypeAlias = NDArray[np.uint8]
 """A decoded image: uint8, shape (H, W, 3), RGB."""
@@ -116,7 +115,7 @@ class PromptedMasks:
 
 Prediction: TypeAlias = SemanticMap | Instances | Panoptic | PromptedMasks
 
-_FORMS: dict[str, type[Prediction]] = {
+FORMS: dict[TaskKind, type[Prediction]] = {
     "semantic": SemanticMap,
     "instance": Instances,
     "panoptic": Panoptic,
@@ -128,7 +127,7 @@ _FORMS: dict[str, type[Prediction]] = {
 def check_prediction(
     prediction: object,
     *,
-    kind: str,
+    kind: TaskKind,
     num_classes: int,
     size: Size,
     image_id: str,
@@ -151,14 +150,11 @@ def check_prediction(
     Raises:
         ShapeError: Naming the model, the image, what came and what was expected.
     """
-    expected = EncodedInstances if encoded and kind == "instance" else _FORMS[kind]
+    expected = EncodedInstances if encoded and kind == "instance" else FORMS[kind]
     where = f"{model} returned for image {image_id!r}, which is {tuple(size)},"
     # By exact type: a subclass may compute what it seems to hold.
     if type(prediction) is not expected or not isinstance(prediction, Prediction):
-        raise ShapeError(
-            f"{where} a {type(prediction).__name__}; a {kind} model must return {expected.__name__}. "
-            "See adapters/README.md, rule 3."
-        )
+        raise _refusal(where, f"a {type(prediction).__name__}; a {kind} model must return {expected.__name__}", rule=3)
     if isinstance(prediction, SemanticMap):
         _check_labels(prediction, num_classes, size, where)
     elif isinstance(prediction, Instances):
@@ -172,15 +168,17 @@ def check_prediction(
     return prediction
 
 
+def _refusal(where: str, told: str, rule: int = 5) -> ShapeError:
+    return ShapeError(f"{where} {told}. See adapters/README.md, rule {rule}.")
+
+
 def _check_labels(prediction: SemanticMap, num_classes: int, size: Size, where: str) -> None:
     void = void_id(num_classes)
     _check_array(prediction.labels, label_dtype(num_classes), tuple(size), "labels", where)
     unknown = prediction.labels[(prediction.labels >= num_classes) & (prediction.labels != void)]
     if unknown.size:
-        raise ShapeError(
-            f"{where} class id {int(unknown[0])}; valid ids are 0..{num_classes - 1} and {void} "
-            "for no class. See adapters/README.md, rule 5."
-        )
+        valid = f"0..{num_classes - 1} and {void} for no class"
+        raise _refusal(where, f"class id {int(unknown[0])}; valid ids are {valid}")
 
 
 def _check_instances(prediction: Instances, num_classes: int, size: Size, where: str) -> None:
@@ -204,28 +202,22 @@ def _check_panoptic(prediction: Panoptic, num_classes: int, size: Size, where: s
     present = {int(i) for i in np.unique(prediction.segment_ids)} - {0}
     listed = {segment.id for segment in prediction.segments}
     if present != listed:
-        raise ShapeError(
-            f"{where} segment ids {sorted(present ^ listed)[:5]} that are in the map or in the list but not in "
-            "both. See adapters/README.md, rule 5."
-        )
+        strange = sorted(present ^ listed)[:5]
+        raise _refusal(where, f"segment ids {strange} that are in the map or in the list but not in both")
 
 
 def _check_array(array: object, dtype: type[np.generic], shape: tuple[int, ...], name: str, where: str) -> None:
     if type(array) is not np.ndarray:
-        raise ShapeError(
-            f"{where} {name} as {type(array).__name__}; a host NumPy array is expected. See adapters/README.md, rule 3."
-        )
+        raise _refusal(where, f"{name} as {type(array).__name__}; a host NumPy array is expected", rule=3)
     if array.shape != shape or array.dtype != dtype:
-        raise ShapeError(
-            f"{where} {name} of shape {array.shape} and dtype {array.dtype}; expected {shape} and "
-            f"{np.dtype(dtype)}. postprocess() must return masks at the original size. See adapters/README.md, rule 4."
-        )
+        found = f"{name} of shape {array.shape} and dtype {array.dtype}; expected {shape} and {np.dtype(dtype)}"
+        raise _refusal(where, f"{found}. postprocess() must return masks at the original size", rule=4)
 
 
 def _check_scores(scores: NDArray[np.float64], count: int, where: str) -> None:
     _check_array(scores, np.float64, (count,), "scores", where)
     if not ((scores >= 0) & (scores <= 1)).all():  # nan is neither
-        raise ShapeError(f"{where} scores outside 0-1. See adapters/README.md, rule 5.")
+        raise _refusal(where, "scores outside 0-1")
 
 
 LARGEST_SEGMENT_ID = 2**24 - 1
@@ -234,34 +226,31 @@ LARGEST_SEGMENT_ID = 2**24 - 1
 
 def _check_segments(segments: object, where: str) -> None:
     """Every segment has an id that the map can hold, once, and a class, a flag and a score of their types."""
-    rule = "See adapters/README.md, rule 5."
     if not isinstance(segments, tuple):
-        raise ShapeError(f"{where} segments as {type(segments).__name__}; a tuple is expected. {rule}")
+        raise _refusal(where, f"segments as {type(segments).__name__}; a tuple is expected")
     seen: set[int] = set()
     for segment in segments:
         if not isinstance(segment, Segment):
-            raise ShapeError(f"{where} a {type(segment).__name__} in its segments; Segment is expected. {rule}")
+            raise _refusal(where, f"a {type(segment).__name__} in its segments; Segment is expected")
         if type(segment.id) is not int or not 1 <= segment.id <= LARGEST_SEGMENT_ID:
-            raise ShapeError(f"{where} segment id {segment.id!r}; whole numbers 1..{LARGEST_SEGMENT_ID} fit. {rule}")
+            raise _refusal(where, f"segment id {segment.id!r}; whole numbers 1..{LARGEST_SEGMENT_ID} fit")
         if segment.id in seen:
-            raise ShapeError(f"{where} two segments of id {segment.id}. {rule}")
+            raise _refusal(where, f"two segments of id {segment.id}")
         if type(segment.class_id) is not int or not -(2**31) <= segment.class_id < 2**31:
-            raise ShapeError(f"{where} class id {segment.class_id!r}; a whole number is expected. {rule}")
+            raise _refusal(where, f"class id {segment.class_id!r}; a whole number is expected")
         if type(segment.crowd) is not bool:
-            raise ShapeError(f"{where} crowd {segment.crowd!r}; true or false is expected. {rule}")
+            raise _refusal(where, f"crowd {segment.crowd!r}; true or false is expected")
         score = segment.score
         # A comparison with nan is never true.
         if score is not None and not (type(score) in (int, float) and 0 <= score <= 1):
-            raise ShapeError(f"{where} a segment's score {score!r}; None or a number within 0-1 is expected. {rule}")
+            raise _refusal(where, f"a segment's score {score!r}; None or a number within 0-1 is expected")
         seen.add(segment.id)
 
 
 def _check_ids(class_ids: NDArray[np.int64], num_classes: int, where: str) -> None:
     bad = class_ids[(class_ids < 0) | (class_ids >= num_classes)]
     if bad.size:
-        raise ShapeError(
-            f"{where} class id {int(bad[0])}; valid ids are 0..{num_classes - 1}. See adapters/README.md, rule 5."
-        )
+        raise _refusal(where, f"class id {int(bad[0])}; valid ids are 0..{num_classes - 1}")
 
 
 # --------------------------------------------------------------------------- on disk
@@ -280,10 +269,8 @@ def save_prediction(prediction: Prediction, folder: Path, stem: str) -> None:
         write_png(folder / f"{stem}.png", prediction.labels)
     elif isinstance(prediction, Panoptic):
         write_png(folder / f"{stem}.png", rgb_of_ids(prediction.segment_ids))
-        segments = [
-            {"id": s.id, "class_id": s.class_id, "crowd": s.crowd, "score": s.score} for s in prediction.segments
-        ]
-        (folder / f"{stem}.json").write_text(json.dumps({"segments": segments}), encoding="utf-8")
+        text = json.dumps({"segments": [vars(segment) for segment in prediction.segments]})
+        (folder / f"{stem}.json").write_text(text, encoding="utf-8")
     elif isinstance(prediction, PromptedMasks):
         entries = [
             {"score": float(s), "counts": run_lengths(m)}

@@ -1,4 +1,4 @@
-"""Describes how a model is trained: the budget, the augmentation, and the recipe that has both."""
+"""Describes how a model is trained: the budget, the augmentation, the recipe that has both, and previews of it."""
 
 from __future__ import annotations
 
@@ -150,3 +150,22 @@ class Recipe(Record):
         if self.frozen_backbone_fraction and self.devices > 1:
             raise ValueError("frozen_backbone_fraction needs devices: 1")
         return self
+
+
+class PreviewRequest(Record):
+    """Draw changed copies of training images. Paths are relative to the request's own folder.
+
+    Attributes:
+        recipe: Its `image_size`, `flip`, `augmentation` and `seed` are followed.
+        count: Images to change.
+        draws: Changed copies of each.
+        images: NPZ file with `image_0`, `labels_0`, …: uint8, (H, W, 3) and (H, W).
+        out: NPZ file to write: `image_0_0`, `labels_0_0`, … at the training size, by image and
+            draw; draw 0 is the unchanged one.
+    """
+
+    recipe: Recipe
+    count: int = Field(ge=1)
+    draws: int = Field(ge=1)
+    images: str
+    out: str

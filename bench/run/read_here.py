@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from bench.records.freed_memory import give_back_freed_memory
+from bench.records.compiled import give_back_freed_memory
 from bench.run.process import ProcessEnd, WorkerStopper, kernel_oom_kills, process_end
 from bench.run.worker.process import do_here
 from bench.run.worker.progress import STOPPED

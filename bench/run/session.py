@@ -9,7 +9,7 @@ from typing import Protocol
 
 from bench.measure.phases import during
 from bench.records import Job
-from bench.records.freed_memory import give_back_freed_memory
+from bench.records.compiled import give_back_freed_memory
 from bench.records.store import layout
 from bench.records.store.files import write_atomically, write_record
 from bench.records.store.layout import RunFolder

@@ -17,16 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.metric import CONFUSION
-from bench.metrics import (
-    class_dice,
-    class_iou,
-    class_recall,
-    class_totals,
-    defined,
-    mask_ap,
-    mean_of_defined,
-    ratio,
-)
+from bench.metrics import class_dice, class_iou, class_recall, class_totals, defined, mask_ap, mean_of_defined, ratio
 from bench.records import ClassSpec
 from bench.records.store.statistics import Statistics
 

@@ -14,7 +14,7 @@ from bench.dataset import Dataset
 from bench.errors import BenchError, ShapeError, did_you_mean
 from bench.metric import load_metric
 from bench.records import DatasetSpec, Score, Size, TaskKind, TaskSpec, label_dtype
-from bench.records.predictions import Instances, Panoptic, Prediction, PromptedMasks, SemanticMap
+from bench.records.predictions import FORMS, Prediction, SemanticMap
 from bench.records.probabilities import ClassProbabilities, quantised
 from bench.score.scoring import observe_all, score_metric
 
@@ -22,12 +22,7 @@ Predicted: TypeAlias = Prediction | ClassProbabilities | NDArray[Any]
 """A prediction, a label map as an array of class ids, (H, W), whose void is 255 or, of many classes, 65535, or
 probabilities as an array of floats, (K, H, W), of which the highest names the class."""
 
-_KIND_OF: dict[type, TaskKind] = {
-    SemanticMap: "semantic",
-    Instances: "instance",
-    Panoptic: "panoptic",
-    PromptedMasks: "prompted",
-}
+_KIND_OF: dict[type[Prediction], TaskKind] = {form: kind for kind, form in FORMS.items()}
 
 _USUAL: dict[TaskKind, tuple[str, ...]] = {
     "semantic": ("mean_iou", "pixel_accuracy"),
@@ -104,44 +99,45 @@ def _asked(predictions: Mapping[str, Predicted], dataset: Dataset, split: str) -
     return ids
 
 
-def _is_probabilities(predicted: Predicted) -> bool:
-    return isinstance(predicted, np.ndarray) and predicted.ndim == 3 and np.issubdtype(predicted.dtype, np.floating)
+def _maps(predicted: Predicted) -> NDArray[Any] | None:
+    """Return the map of each class of an image that is predicted by probabilities, (K, H, W); None of other forms."""
+    if isinstance(predicted, ClassProbabilities):
+        return predicted.levels
+    if isinstance(predicted, np.ndarray) and predicted.ndim == 3 and np.issubdtype(predicted.dtype, np.floating):
+        return predicted
+    return None
 
 
 def _as_probabilities(predicted: Predicted, image_id: str, classes: int) -> ClassProbabilities | None:
     """Return the probabilities of an image, None where it is predicted without."""
     if isinstance(predicted, ClassProbabilities):
         return predicted
-    if not _is_probabilities(predicted):
+    maps = _maps(predicted)
+    if maps is None:
         return None
-    assert isinstance(predicted, np.ndarray)  # see _is_probabilities
-    size = Size(*predicted.shape[1:])
-    return quantised(predicted, num_classes=classes, size=size, image_id=image_id, model="score()")
+    return quantised(maps, num_classes=classes, size=Size(*maps.shape[1:]), image_id=image_id, model="score()")
 
 
 def _as_prediction(predicted: Predicted, image_id: str, classes: int) -> Prediction:
-    if isinstance(predicted, ClassProbabilities):
-        return _as_prediction(predicted.levels.argmax(axis=0), image_id, classes)
-    if isinstance(predicted, np.ndarray) and _is_probabilities(predicted):
-        return _as_prediction(predicted.argmax(axis=0), image_id, classes)
-    if not isinstance(predicted, np.ndarray):
-        if not isinstance(predicted, tuple(_KIND_OF)):
+    maps = _maps(predicted)
+    labels = predicted if maps is None else maps.argmax(axis=0)
+    if not isinstance(labels, np.ndarray):
+        if not isinstance(labels, Prediction):
             raise ShapeError(
                 f"image {image_id!r}: a prediction is a label map as a NumPy array, or one of "
-                f"{', '.join(kind.__name__ for kind in _KIND_OF)}, not {type(predicted).__name__}"
+                f"{', '.join(kind.__name__ for kind in _KIND_OF)}, not {type(labels).__name__}"
             )
-        return predicted
-    if predicted.ndim != 2 or not np.issubdtype(predicted.dtype, np.integer):
+        return labels
+    if labels.ndim != 2 or not np.issubdtype(labels.dtype, np.integer):
         raise ShapeError(
-            f"image {image_id!r}: a label map has shape (H, W) and whole numbers, not {predicted.shape} and "
-            f"{predicted.dtype}"
+            f"image {image_id!r}: a label map has shape (H, W) and whole numbers, not {labels.shape} and {labels.dtype}"
         )
     dtype = label_dtype(classes)
     void = np.iinfo(dtype).max
-    known = (predicted >= 0) & (predicted < classes)
-    if not (known | (predicted == void)).all():
-        wrong = int(predicted[~known & (predicted != void)][0])
+    known = (labels >= 0) & (labels < classes)
+    if not (known | (labels == void)).all():
+        wrong = int(labels[~known & (labels != void)][0])
         raise ShapeError(
             f"image {image_id!r}: class id {wrong}; valid ids are 0..{classes - 1} and {void} for no class"
         )
-    return SemanticMap(predicted.astype(dtype))
+    return SemanticMap(labels.astype(dtype))

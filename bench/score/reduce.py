@@ -5,6 +5,10 @@ does; an instance prediction says it after two choices, the score from which an 
 what lies elsewhere. Every rule is stated in the definition of each score made by it. Nothing is
 invented: where nothing is predicted, the semantic map names no class, unless the label space has a
 class for pixels in no object.
+
+A data set of objects alone says nothing about the pixels outside them. A map painted from its objects is void there, so
+that a semantic metric would forgive every false positive that lies in no true object: such a metric is refused unless
+the data set says what outside is.
 """
 
 from __future__ import annotations
@@ -16,7 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.formats.rasters import instances_from_panoptic
+from bench.dataset import Dataset
 from bench.errors import BenchError
+from bench.metric import Metric
 from bench.records import ClassSpec, TaskKind, background_class, label_dtype, void_id, void_of
 from bench.records.predictions import (
     INSTANCE_SCORE,
@@ -128,3 +134,32 @@ def painted(instances: Instances, num_classes: int = 0) -> Painting:
         labels[instances.masks[index]] = instances.class_ids[index]
         scores[instances.masks[index]] = instances.scores[index]
     return Painting(labels, scores)
+
+
+# --------------------------------------------------------------------------- what a metric is computed in
+
+
+def scored_as(metric: Metric, native: TaskKind) -> TaskKind | None:
+    """Return the form a native prediction is scored in: its own, else the first of the metric's it can be reduced
+    to.
+    """
+    if native in metric.tasks:
+        return native
+    return next((kind for kind in metric.tasks if reaches(native, kind)), None)
+
+
+def is_complete(dataset: Dataset, kind: TaskKind) -> bool:
+    """Return whether a data set's ground truth is complete in a form; masks of prompts need its objects."""
+    return ("instance" if kind == "prompted" else kind) in dataset.tasks
+
+
+def incomplete(metrics: Sequence[Metric], native: TaskKind, dataset: Dataset) -> dict[TaskKind, list[str]]:
+    """Return form -> names of the metrics that would be computed in it, where the ground truth is not complete in
+    it.
+    """
+    found: dict[TaskKind, list[str]] = {}
+    for metric in metrics:
+        kind = scored_as(metric, native)
+        if kind is not None and kind != native and not is_complete(dataset, kind):
+            found.setdefault(kind, []).append(metric.name)
+    return found

@@ -23,13 +23,11 @@ from bench.records.run_kernels import read_many
 from bench.records.store.layout import PREDICTION_INDEX
 from bench.records.store.prediction_index import AlteredPrediction, load_verified, read_index
 from bench.records.store.statistics import Collector, Statistics
-from bench.score.completeness import is_complete, scored_as
-from bench.score.few_images import few_images
 from bench.score.probabilities import KeptProbabilities, add_probabilities
-from bench.score.reduce import REDUCED_BY, RULES, reduced, semantic_from
+from bench.score.reduce import REDUCED_BY, RULES, is_complete, reduced, scored_as, semantic_from
 from bench.score.stats.jackknife import left_out_together
 from bench.score.thresholds import ThresholdCounts
-from bench.score.unseen_classes import ShownClasses, unseen_flag
+from bench.score.unseen_classes import ShownClasses, few_images, unseen_flag
 from bench.score.volumes import Volumes, places_of
 
 FEDERATED = (
@@ -269,16 +267,14 @@ def score_metric(metric: Metric, task: TaskSpec, observed: ObservedCase, images:
     groups = statistics.groups_of(statistics.image_ids)
     with left_out_together(groups):
         score = metric.score(statistics.arrays[metric.statistic], task.classes, seed=seed)
-    score = score.model_copy(update={"groups": len(set(groups)) or None})
     flag = unseen_flag(score, task.classes, None if observed.shown is None else observed.shown.of(kind))
-    if flag is not None:
-        score = score.model_copy(update={"flags": (*score.flags, flag)})
+    definition, oracle = score.definition, None
     if kind == "instance" and observed.federated:
-        rule = FEDERATED.format(observed.federated, images)
-        score = score.model_copy(update={"definition": f"{score.definition}; {rule}"})
-    if kind == task.kind:
-        return score
-    score = score.model_copy(update={"definition": f"{score.definition}{REDUCED_BY}{RULES[task.kind, kind]}"})
-    if observed.thresholds is None or metric.statistic != CONFUSION:
-        return score
-    return score.model_copy(update={"oracle": observed.thresholds.best(metric)})
+        definition += f"; {FEDERATED.format(observed.federated, images)}"
+    if kind != task.kind:
+        definition += f"{REDUCED_BY}{RULES[task.kind, kind]}"
+        if observed.thresholds is not None and metric.statistic == CONFUSION:
+            oracle = observed.thresholds.best(metric)
+    flags = score.flags if flag is None else (*score.flags, flag)
+    known = {"groups": len(set(groups)) or None, "flags": flags, "definition": definition, "oracle": oracle}
+    return score.model_copy(update=known)

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
-from bench.records.run_lengths import run_lengths
+from bench.records.mask_runs import run_lengths
 
 ROUNDS, MASKS, SIZE, GOAL = 9, 40, (480, 640), 3.0
 

@@ -18,7 +18,7 @@ from adapters._torch.training.augment import augment_of, epoch_flips, mirror
 from bench.errors import BenchError
 from bench.records import Recipe, read_record
 from bench.records.predictions import LabelMap, RgbImage
-from bench.records.preview import PreviewRequest
+from bench.records.recipe import PreviewRequest
 
 FILL = (0.5, 0.5, 0.5)
 """This colour fills what comes from outside; a training takes its network's own mean colour, which is near."""

@@ -38,9 +38,9 @@ from bench.data.formats.outlines import outlines
 from bench.dataset import Dataset, GroundTruth
 from bench.errors import DatasetError
 from bench.records import IGNORE_LABEL, ClassSpec
+from bench.records.mask_runs import run_lengths
 from bench.records.png import rgb_of_ids
 from bench.records.predictions import LabelMap, Panoptic
-from bench.records.run_lengths import run_lengths
 
 LOSS = (
     JPEG_LOSS,

@@ -28,8 +28,7 @@ from rich.filesize import decimal
 
 from bench.data.progress import Advance
 from bench.errors import BenchError
-from bench.records.array_files import LONGEST_REASON
-from bench.records.tar_files import BoundedTarInfo
+from bench.records.array_files import LONGEST_REASON, BoundedTarInfo
 
 MOST_GROWTH = 32
 """An archive may hold at most this many times its own size."""

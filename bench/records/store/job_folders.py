@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from pathlib import Path
 
+from bench.records.names import listed_in
 from bench.records.protocol import JobKind
 from bench.records.store.files import State, file_state
 from bench.records.store.layout import KEY_CHARACTERS, RunFolder
@@ -21,13 +22,14 @@ class JobFolders:
         self.run = run
         self._of_key: dict[tuple[str, str], dict[str, None]] = {}
         self._of_case: dict[str, dict[str, None]] = {}
-        if run.jobs.is_dir():
-            for name in sorted(path.name for path in run.jobs.iterdir()):
-                self._take(name)
+        for name in listed_in(run.jobs):
+            self.add(run.jobs / name)
 
     def add(self, folder: Path) -> None:
         """Take a folder in, whether it is there already or will be."""
-        self._take(folder.name)
+        stem, _, key = folder.name.rpartition("-")
+        self._of_key.setdefault((folder.name.partition("-")[0], key), {})[folder.name] = None
+        self._of_case.setdefault(stem, {})[folder.name] = None
 
     def of_key(self, kind: JobKind, key: str) -> list[Path]:
         """Return the folders of a kind of job whose names say this key, by name; some may be gone."""
@@ -37,11 +39,6 @@ class JobFolders:
         """Return the folders whose names say this job of a case, or of one whose name begins alike, under any key."""
         stem = self.run.job(kind, case_id, replicate, "").name.rpartition("-")[0]
         return [self.run.jobs / name for name in self._of_case.get(stem, ())]
-
-    def _take(self, name: str) -> None:
-        stem, _, key = name.rpartition("-")
-        self._of_key.setdefault((name.partition("-")[0], key), {})[name] = None
-        self._of_case.setdefault(stem, {})[name] = None
 
 
 def job_folders(run: RunFolder) -> JobFolders:

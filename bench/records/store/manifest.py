@@ -15,14 +15,7 @@ from typing import NamedTuple
 
 from bench.records.damage import content_of
 from bench.records.store import layout
-from bench.records.store.files import (
-    State,
-    content_sha256,
-    file_state,
-    opened_to_append,
-    sha256_of,
-    write_atomically,
-)
+from bench.records.store.files import State, content_sha256, file_state, opened_to_append, sha256_of, write_atomically
 from bench.records.store.layout import RunFolder
 
 LEFT_OUT = (layout.WORKER_LOG, layout.PROGRESS, layout.PRUNING)

@@ -56,34 +56,24 @@ class Statistics:
 
     def of_images(self, image_ids: Sequence[str]) -> Statistics:
         """Return the statistics of some of the images alone, in the order given."""
-        number_of = {image_id: number for number, image_id in enumerate(self.image_ids)}
-        kept = np.array([number_of[image_id] for image_id in image_ids], dtype=np.int64)
-        place = np.full(len(self.image_ids), -1, dtype=np.int64)
-        place[kept] = np.arange(len(kept))
-        arrays = {}
-        for name, array in self.arrays.items():
-            if name not in self.tables:
-                arrays[name] = array[kept]
-                continue
-            renumbered = array.copy()
-            renumbered[:, 0] = place[array[:, 0].astype(np.int64)]
-            rows = renumbered[renumbered[:, 0] >= 0]
-            arrays[name] = rows[np.argsort(rows[:, 0], kind="stable")]
+        arrays = {name: self.in_order_of(image_ids, name) for name in self.arrays}
         return Statistics(tuple(image_ids), arrays, self.tables, self.groups_of(image_ids))
 
     def in_order_of(self, image_ids: Sequence[str], name: str) -> Observed:
-        """Return a statistic with its images in another order; the ids must be the same."""
+        """Return a statistic of some of the images, or of all in another order."""
         array = self.arrays[name]
         if tuple(image_ids) == self.image_ids:
             return array
         number_of = {image_id: number for number, image_id in enumerate(self.image_ids)}
-        order = np.array([number_of[image_id] for image_id in image_ids], dtype=np.int64)
+        kept = np.array([number_of[image_id] for image_id in image_ids], dtype=np.int64)
         if name not in self.tables:
-            return array[order]
-        place = np.argsort(order)  # old number -> new number
+            return array[kept]
+        place = np.full(len(self.image_ids), -1, dtype=np.int64)  # old number -> new number
+        place[kept] = np.arange(len(kept))
         renumbered = array.copy()
         renumbered[:, 0] = place[array[:, 0].astype(np.int64)]
-        return renumbered[np.argsort(renumbered[:, 0], kind="stable")]
+        rows = renumbered[renumbered[:, 0] >= 0]
+        return rows[np.argsort(rows[:, 0], kind="stable")]
 
 
 class _Table:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from bench.data.labels.dataset import open_labelled
 from bench.errors import BenchError
-from bench.records.freed_memory import give_back_freed_memory
+from bench.records.compiled import give_back_freed_memory
 from bench.records.store import layout
 from bench.records.store.views import CaseView, RunView
 from bench.report.draw.accuracy_latency import AccuracyPoint, accuracy_latency

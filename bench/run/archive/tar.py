@@ -23,13 +23,13 @@ from pydantic import Field, ValidationError
 
 from bench.errors import BenchError
 from bench.records import Record
+from bench.records.array_files import BoundedTarInfo
 from bench.records.store import layout
 from bench.records.store.files import content_sha256, whole_file
 from bench.records.store.layout import RunFolder
 from bench.records.store.manifest import damages_of
 from bench.records.store.runs import locked, read_run
 from bench.records.store.views import RunView
-from bench.records.tar_files import BoundedTarInfo
 
 CONTENTS = "segbench-run.json"
 """The first member of an archive has this name; those of the run follow in the order of their names."""

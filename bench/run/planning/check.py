@@ -31,7 +31,7 @@ from bench.run.planning.plugin_checks import check_abilities, check_loggers, che
 from bench.run.planning.probability_checks import check_probabilities
 from bench.run.planning.search_checks import check_searches
 from bench.run.planning.shift_checks import check_shifts
-from bench.score.completeness import incomplete
+from bench.score.reduce import incomplete
 from bench.suite.expand import dataset_spec, expand
 from bench.suite.load import SuiteLines
 from bench.suite.model_configs import is_fetched, model_config_files, weights_named_by

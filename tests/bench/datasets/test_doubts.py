@@ -14,7 +14,7 @@ from bench.data.formats.by_name import open_dataset
 from bench.data.formats.doubts import Doubt, together
 from bench.data.opening import Choice
 from bench.errors import DatasetError
-from bench.records.run_lengths import run_lengths
+from bench.records.mask_runs import run_lengths
 from bench.run.planning.data_checks import sampled
 from tests.bench.datasets.coco_projects import LAYOUT, SIZE, each_annotation, each_image, project, rectangle
 

@@ -10,7 +10,7 @@ import pytest
 
 from bench.measure.scenarios import offline, serve, server, stream
 from bench.records import Throughput
-from bench.score.stats.early_stopping import allowed_over
+from bench.score.stats.percentiles import allowed_over
 from tests.bench.measure.scripted import ScriptedClock
 from tests.bench.measure.simulated import MS, loaded
 

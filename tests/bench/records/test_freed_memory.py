@@ -10,7 +10,7 @@ import pytest
 SCRIPT = """
 import numba, numpy as np
 from pathlib import Path
-from bench.records.freed_memory import give_back_freed_memory
+from bench.records.compiled import give_back_freed_memory
 def resident_of_compiler():
     found, ours = 0, False
     for line in Path("/proc/self/smaps").read_text().splitlines():

@@ -13,9 +13,8 @@ from pycocotools import mask as coco_mask
 
 from bench.records import Size
 from bench.records.instances import EncodedInstances, Instances
-from bench.records.mask_runs import MaskRuns, lengths_of_texts, texts_of_lengths
+from bench.records.mask_runs import MaskRuns, lengths_of_texts, run_lengths, texts_of_lengths
 from bench.records.predictions import load_prediction, save_prediction
-from bench.records.run_lengths import run_lengths
 from bench.records.store.prediction_index import AlteredPrediction, load_verified
 
 STACKS = arrays(bool, st.tuples(st.integers(0, 4), st.integers(1, 7), st.integers(1, 8)))

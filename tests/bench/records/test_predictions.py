@@ -11,6 +11,7 @@ from pycocotools import mask as coco_mask
 
 from bench.errors import ShapeError
 from bench.records import Size
+from bench.records.mask_runs import mask_from_run_lengths, run_lengths
 from bench.records.predictions import (
     Instances,
     Panoptic,
@@ -20,7 +21,6 @@ from bench.records.predictions import (
     load_prediction,
     save_prediction,
 )
-from bench.records.run_lengths import mask_from_run_lengths, run_lengths
 
 
 def check(prediction, kind="semantic"):

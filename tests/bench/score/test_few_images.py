@@ -7,7 +7,7 @@ import numpy as np
 from bench.metrics.panoptic_quality import METRIC
 from bench.records import ClassSpec
 from bench.records.store.statistics import Statistics
-from bench.score.few_images import SEGMENTS, few_images
+from bench.score.unseen_classes import SEGMENTS, few_images
 
 CLASSES = tuple(ClassSpec(name=name, colour=(0, 0, 0)) for name in ("often", "rare", "invented"))
 

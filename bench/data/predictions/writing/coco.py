@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from bench.data.formats.rasters import text_of_run_lengths
 from bench.data.predictions.writing.predicted import Predicted
 from bench.records import TaskKind
+from bench.records.mask_runs import run_lengths
 from bench.records.predictions import Instances
-from bench.records.run_lengths import run_lengths
 
 KIND: TaskKind = "instance"
 

@@ -23,9 +23,9 @@ from bench.data.formats.tint import mixed, palette_of, rims
 from bench.errors import BenchError
 from bench.records import ClassSpec, background_class
 from bench.records.colours import object_colours
+from bench.records.mask_runs import run_lengths
 from bench.records.png import encode_png, rgb_of_ids
 from bench.records.predictions import Instances, LabelMap, Panoptic, Prediction, RgbImage, SemanticMap
-from bench.records.run_lengths import run_lengths
 from bench.records.store.files import write_atomically
 from bench.run.predict.worker.request import SHOW_FROM, OverlayForm
 

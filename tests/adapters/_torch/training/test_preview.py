@@ -14,7 +14,7 @@ from adapters._torch.training import preview
 from adapters._torch.training.augment import Augmenter
 from bench.errors import Unsupported
 from bench.records import Augmentation, Size
-from bench.records.preview import PreviewRequest
+from bench.records.recipe import PreviewRequest
 from tests.bench.builders import make_recipe
 
 COUNT, DRAWS = 8, 6

@@ -13,7 +13,7 @@ from bench.data.formats.rasters import (
     stacked,
 )
 from bench.records import Size
-from bench.records.run_lengths import run_lengths
+from bench.records.mask_runs import run_lengths
 
 coco = pytest.importorskip("pycocotools.mask", reason="pycocotools is not installed (extra: dev)")
 

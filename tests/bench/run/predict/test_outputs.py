@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from bench.records import ClassSpec
+from bench.records.mask_runs import run_lengths
 from bench.records.predictions import Instances, Panoptic, Segment, SemanticMap
-from bench.records.run_lengths import run_lengths
 from bench.run.predict.worker.outputs import compressed, overlay
 
 CLASSES = (

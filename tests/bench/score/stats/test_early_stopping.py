@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from bench.errors import BenchError
-from bench.score.stats.early_stopping import allowed_over, tail_latency
-from bench.score.stats.percentiles import samples_needed
+from bench.score.stats.percentiles import allowed_over, samples_needed, tail_latency
 
 KNOWN = [
     # percentile, and the fewest queries with 0, 1 and 5 over it at a confidence of 99 %; 64 and 662 are
