@@ -17,7 +17,7 @@ from rich.console import Console
 from bench.data.finding import Finding
 from bench.data.formats.bands import all_of_few_bits
 from bench.data.formats.contents import alike_names, many_unseen
-from bench.data.formats.leftovers import unread
+from bench.data.formats.folder_pairs import unread
 from bench.data.formats.orientation import contradicted
 from bench.data.info import published_counts
 from bench.data.inspection import INSPECTION_VERSION, inspect, mask_files

@@ -18,7 +18,7 @@ from bench.data.formats.image_files import MASK_SUFFIXES, glance
 from bench.data.formats.image_headers import header_of, read_bytes
 from bench.data.formats.label_tables import runs_of
 from bench.data.formats.on_disk import Entry, OnDisk
-from bench.data.formats.poses import pose_contrasts
+from bench.data.formats.orientation import pose_contrasts
 from bench.data.labels.dataset import on_disk
 from bench.data.scan import Row
 from bench.dataset import Dataset, GroundTruth

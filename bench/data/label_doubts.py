@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.finding import Finding
-from bench.data.formats.poses import better_pose
+from bench.data.formats.orientation import better_pose
 from bench.data.labels.dataset import on_disk
 from bench.data.scan import Listed, Row
 from bench.dataset import Dataset

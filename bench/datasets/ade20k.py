@@ -12,14 +12,10 @@ Expected: 20,210 train, 2,000 val.
 
 from __future__ import annotations
 
-from functools import partial
-
 from bench.data.formats.file_names import files_under
-from bench.data.formats.label_tables import ground_truth_of_values, named_classes, read_table
+from bench.data.formats.label_tables import named_classes, read_table, value_reader
 from bench.data.formats.on_disk import Description, Entry, OnDisk, missing, require_files, require_folder, root_of
-from bench.data.formats.published_names import require_published_names
-from bench.data.formats.sources import Archive, Part, Preparation
-from bench.dataset import GroundTruth
+from bench.data.formats.sources import Archive, Part, Preparation, require_published_names
 from bench.records import IGNORE_LABEL, ClassSpec, Record, TaskKind
 
 SOURCE = "ADE20K SceneParse150 (Zhou et al., CVPR 2017), http://sceneparsing.csail.mit.edu"
@@ -28,16 +24,8 @@ TASKS: tuple[TaskKind, ...] = ("semantic",)
 EXPECTED = {"train": 20210, "val": 2000}
 FOLDERS = {"train": "training", "val": "validation"}
 ADDRESS = "http://data.csail.mit.edu/places/ADEchallenge/ADEChallengeData2016.zip"
-PREPARE = Preparation(
-    parts=(
-        Part(
-            name="ade20k",
-            what="images and masks of SceneParse150",
-            archives=(Archive(ADDRESS, "md5:7328b3957e407ddae1d3cbf487f149ef"),),
-        ),
-    ),
-    root="ADEChallengeData2016",
-)
+ARCHIVE = Archive(ADDRESS, "md5:7328b3957e407ddae1d3cbf487f149ef")
+PREPARE = Preparation((Part("ade20k", "images and masks of SceneParse150", (ARCHIVE,)),), root="ADEChallengeData2016")
 OBTAIN = (
     "Fetch it with: bench data prepare ade20k --out data/ade20k, which tells the option root. By hand: unpack "
     f"{ADDRESS} into data/; root is the folder ADEChallengeData2016 in it."
@@ -66,14 +54,7 @@ def open_dataset(options: Options) -> OnDisk:
     if not splits:
         raise missing("ade20k", root / "images" / "training", "images/training and images/validation", OBTAIN)
     classes = classes_without_files(options)
-    description = Description(
-        name="ade20k",
-        classes=classes,
-        tasks=TASKS,
-        source=SOURCE,
-        licence=LICENCE,
-        splits=splits,
-    )
+    description = Description("ade20k", classes, TASKS, SOURCE, LICENCE, splits)
 
     def entries(split: str) -> list[Entry]:
         masks = root / "annotations" / FOLDERS[split]
@@ -93,19 +74,15 @@ def open_dataset(options: Options) -> OnDisk:
             )
         return require_files("ade20k", found, f"a mask in {masks}", OBTAIN)
 
-    return OnDisk(description, entries, partial(_ground_truth, len(classes)))
+    instead = (
+        "; SceneParse150 has grey masks. It was converted, or is of the full ADE20K, which has other classes. Restore "
+        "it from ADEChallengeData2016.zip."
+    )
+    class_of = {0: IGNORE_LABEL, **{class_id + 1: class_id for class_id in range(len(classes))}}
+    known = f"SceneParse150 has 0 (void) and 1 to {len(classes)}. Restore the file from its source."
+    return OnDisk(description, entries, value_reader(class_of, known=known, instead=instead))
 
 
 def classes_without_files(options: Options) -> tuple[ClassSpec, ...]:  # noqa: ARG001 - the contract
     """Return the label space; no file decides it."""
     return named_classes([row["name"] for row in read_table("ade20k")])
-
-
-def _ground_truth(num_classes: int, entry: Entry) -> GroundTruth:
-    instead = (
-        "; SceneParse150 has grey masks. It was converted, or is of the full ADE20K, which has other classes. Restore "
-        "it from ADEChallengeData2016.zip."
-    )
-    class_of = {0: IGNORE_LABEL, **{value: value - 1 for value in range(1, num_classes + 1)}}
-    known = f"SceneParse150 has 0 (void) and 1 to {num_classes}. Restore the file from its source."
-    return ground_truth_of_values(entry.ground_truths[0], class_of, known=known, instead=instead)

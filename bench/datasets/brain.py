@@ -58,11 +58,7 @@ class Options(Record):
 
 
 def open_dataset(options: Options) -> Brain:
-    """Return the data set; finds its files, reads none.
-
-    Raises:
-        DatasetError: If nilearn or nibabel is not installed, with the command that installs them.
-    """
+    """Return the data set; finds its files, reads none; raises `DatasetError` with how to install what is missing."""
     if importlib.util.find_spec("nibabel") is None:
         raise DatasetError(f"brain: needs nibabel to read NIfTI files. Install it with: {FIX}")
     found = importlib.util.find_spec("nilearn")

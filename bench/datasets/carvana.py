@@ -17,10 +17,9 @@ from collections import defaultdict
 from pydantic import Field
 
 from bench.data.formats.file_names import files_under, masks_by_stem
-from bench.data.formats.label_tables import ground_truth_of_values, named_classes
+from bench.data.formats.label_tables import named_classes, value_reader
 from bench.data.formats.on_disk import Description, Entry, OnDisk, missing, require_files, require_folder, root_of
 from bench.data.formats.splits import by_fraction, group_keys
-from bench.dataset import GroundTruth
 from bench.records import ClassSpec, Record, TaskKind
 
 SOURCE = "Carvana Image Masking Challenge, https://www.kaggle.com/c/carvana-image-masking-challenge"
@@ -64,23 +63,14 @@ def open_dataset(options: Options) -> OnDisk:
     for path, split, car in zip(files, splits, cars, strict=True):
         default = root / "train_masks" / f"{path.stem}{ENDING}.gif"
         entries[split].append(Entry(path.stem, path, (masks.get(f"{path.stem}{ENDING}", default),), group=car))
-    description = Description(
-        name="carvana",
-        classes=classes_without_files(options),
-        tasks=TASKS,
-        source=SOURCE,
-        licence=LICENCE,
-        splits=tuple(options.fractions),
-    )
-    return OnDisk(description, lambda split: require_files("carvana", entries[split], "a mask", OBTAIN), _ground_truth)
+    classes = classes_without_files(options)
+    description = Description("carvana", classes, TASKS, SOURCE, LICENCE, tuple(options.fractions))
+    instead = "; a mask of Carvana holds 0 and 1. Restore it from train_masks.zip."
+    known = "Carvana has 0 (background) and 1 or 255 (car). Restore the file from train_masks.zip."
+    ground_truth = value_reader({0: 0, 1: 1, 255: 1}, known=known, instead=instead)
+    return OnDisk(description, lambda split: require_files("carvana", entries[split], "a mask", OBTAIN), ground_truth)
 
 
 def classes_without_files(options: Options) -> tuple[ClassSpec, ...]:  # noqa: ARG001 - the contract
     """Return the label space; no file decides it."""
     return named_classes(["background", "car"], things=["car"])
-
-
-def _ground_truth(entry: Entry) -> GroundTruth:
-    instead = "; a mask of Carvana holds 0 and 1. Restore it from train_masks.zip."
-    known = "Carvana has 0 (background) and 1 or 255 (car). Restore the file from train_masks.zip."
-    return ground_truth_of_values(entry.ground_truths[0], {0: 0, 1: 1, 255: 1}, known=known, instead=instead)

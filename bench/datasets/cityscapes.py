@@ -26,7 +26,7 @@ Expected: 2,975 train, 500 val, 1,525 test. The ground truth of test is not publ
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -36,23 +36,21 @@ from numpy.typing import NDArray
 
 from bench.data.formats.file_names import files_under
 from bench.data.formats.image_files import read_mask
-from bench.data.formats.label_tables import ground_truth_of_values, map_values, read_table, rgb_of
+from bench.data.formats.label_tables import map_values, read_table, rgb_of, value_reader
 from bench.data.formats.on_disk import Description, Entry, OnDisk, missing, require_folder, root_of
 from bench.data.formats.rasters import instances_from_panoptic
 from bench.dataset import GroundTruth
 from bench.errors import DatasetError
 from bench.records import IGNORE_LABEL, ClassSpec, Record, TaskKind
-from bench.records.predictions import Instances, Panoptic, Segment, SemanticMap
+from bench.records.predictions import Panoptic, Segment, SemanticMap
 
 SOURCE = "Cityscapes, fine annotations (Cordts et al., CVPR 2016), https://www.cityscapes-dataset.com"
 LICENCE = "registration; non-commercial research and teaching; no redistribution"
 TASKS: tuple[TaskKind, ...] = ("semantic", "instance", "panoptic")
 EXPECTED = {"train": 2975, "val": 500, "test": 1525}
 SPLITS = tuple(EXPECTED)
-COMPANIONS = tuple(
-    f"*_gtFine_{kind}"
-    for kind in ("color.png", "polygons.json", "labelIds.png", "instanceIds.png", "labelTrainIds.png")
-)
+KINDS = ("color.png", "polygons.json", "labelIds.png", "instanceIds.png", "labelTrainIds.png")
+COMPANIONS = tuple(f"*_gtFine_{kind}" for kind in KINDS)
 IMAGE_ENDING, LABELS_ENDING = "_leftImg8bit.png", "_gtFine_{}.png"
 PER_LABEL = 1000
 UNLABELED_SEGMENT = 999
@@ -101,22 +99,20 @@ def open_dataset(options: Options) -> OnDisk:
     labels = label_space(options.labels)
     train_ids_alone = _has_train_ids_alone(root, options)
     description = Description(
-        name="cityscapes",
-        classes=labels.classes,
-        tasks=("semantic",) if train_ids_alone else TASKS,
-        source=SOURCE,
-        licence=LICENCE,
-        splits=splits,
-        decisive=[options.labels, "train ids"] if train_ids_alone else options.labels,
-        inferred=("ground truth is read from _labelTrainIds.png: there are no instances",) if train_ids_alone else (),
-        companions=COMPANIONS,
+        "cityscapes", labels.classes, TASKS, SOURCE, LICENCE, splits, decisive=options.labels, companions=COMPANIONS
     )
-    kinds = ("labelTrainIds",) if train_ids_alone else ("labelIds", "instanceIds")
-    return OnDisk(
+    if not train_ids_alone:
+        return OnDisk(description, partial(_entries, root, ("labelIds", "instanceIds")), partial(_ground_truth, labels))
+    description = replace(
         description,
-        partial(_entries, root, kinds),
-        _semantic_ground_truth if train_ids_alone else partial(_ground_truth, labels),
+        tasks=("semantic",),
+        decisive=[options.labels, "train ids"],
+        inferred=("ground truth is read from _labelTrainIds.png: there are no instances",),
     )
+    known = "Train ids are 0 to 18, and 255 for void. Make them again with createTrainIdLabelImgs.py."
+    class_of = {**{number: number for number in range(19)}, IGNORE_LABEL: IGNORE_LABEL}
+    ground_truth = value_reader(class_of, known=known, instead=CONVERTED)
+    return OnDisk(description, partial(_entries, root, ("labelTrainIds",)), ground_truth)
 
 
 def _has_train_ids_alone(root: Path, options: Options) -> bool:
@@ -177,47 +173,32 @@ def _entries(root: Path, kinds: Sequence[str], split: str) -> list[Entry]:
         entries.append(Entry(stem, path, ground_truths, group=drive))
     absent = [path for entry in entries for path in entry.ground_truths if not path.is_file()]
     if absent:
-        raise missing(
-            "cityscapes",
-            absent[0],
-            f"{' and '.join(kinds)} for each of the {len(files)} images of {split}; {len(absent)} files are missing",
-            OBTAIN,
-        )
+        told = f"{' and '.join(kinds)} for each of the {len(files)} images of {split}; {len(absent)} files are missing"
+        raise missing("cityscapes", absent[0], told, OBTAIN)
     return entries
-
-
-def _semantic_ground_truth(entry: Entry) -> GroundTruth:
-    known = "Train ids are 0 to 18, and 255 for void. Make them again with createTrainIdLabelImgs.py."
-    class_of = {**{number: number for number in range(19)}, IGNORE_LABEL: IGNORE_LABEL}
-    return ground_truth_of_values(entry.ground_truths[0], class_of, known=known, instead=CONVERTED)
 
 
 def _ground_truth(labels: Labels, entry: Entry) -> GroundTruth:
     semantic, values = (read_mask(path).values(path, CONVERTED) for path in entry.ground_truths)
     known = f"Cityscapes has the labels 0 to {max(labels.class_of)}. Restore the file from gtFine_trainvaltest.zip."
-    instances, panoptic = _objects(values, labels, entry.ground_truths[1], known)
-    return GroundTruth(
-        semantic=SemanticMap(map_values(semantic, labels.class_of, file=entry.ground_truths[0], known=known)),
-        instances=instances,
-        panoptic=panoptic,
-    )
+    panoptic = _segments(values, labels, entry.ground_truths[1], known)
+    instances = instances_from_panoptic(panoptic, labels.classes).changed(void=panoptic.segment_ids == 0)
+    semantic_map = SemanticMap(map_values(semantic, labels.class_of, file=entry.ground_truths[0], known=known))
+    return GroundTruth(semantic_map, instances, panoptic)
 
 
-def _objects(values: NDArray[Any], labels: Labels, file: Path, known: str) -> tuple[Instances, Panoptic]:
+def _segments(values: NDArray[Any], labels: Labels, file: Path, known: str) -> Panoptic:
     found, position = np.unique(values, return_inverse=True)
     label_of = np.where(found >= PER_LABEL, found // PER_LABEL, found)
     class_of = map_values(label_of, labels.class_of, file=file, known=known)
     segment_of = np.zeros(len(found), dtype=np.int32)
     segments: dict[tuple[object, ...], Segment] = {}
-    for index, (value, label, class_id) in enumerate(
-        zip(found.tolist(), label_of.tolist(), class_of.tolist(), strict=True)
-    ):
+    rows = zip(found.tolist(), label_of.tolist(), class_of.tolist(), strict=True)
+    for index, (value, label, class_id) in enumerate(rows):
         if class_id == IGNORE_LABEL:
             continue
         crowd = label in labels.has_instances and value < PER_LABEL
         key = (class_id, value) if value >= PER_LABEL else (class_id, crowd)
         segment = segments.setdefault(key, Segment(value or UNLABELED_SEGMENT, class_id, crowd))
         segment_of[index] = segment.id
-    ids = segment_of[position].reshape(values.shape)
-    panoptic = Panoptic(ids, tuple(segments.values()))
-    return instances_from_panoptic(panoptic, labels.classes).changed(void=ids == 0), panoptic
+    return Panoptic(segment_of[position].reshape(values.shape), tuple(segments.values()))

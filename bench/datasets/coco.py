@@ -33,17 +33,20 @@ from pathlib import Path, PurePath
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field, JsonValue
 
-from bench.data.formats.coco_checks import Crowds, WithoutMask, checked_objects, exporter_roots, used_categories
 from bench.data.formats.coco_classes import (
     NOT_ASKED_FOR,
+    Crowds,
+    WithoutMask,
     background_spec,
+    checked_objects,
     class_table,
     classes_of,
+    exporter_roots,
     ids_of_classes,
     note_of_other_ids,
+    used_categories,
 )
 from bench.data.formats.coco_documents import CocoAnnotation
 from bench.data.formats.coco_doubts import ORDER_OPTION, doubts_of
@@ -62,11 +65,10 @@ from bench.data.formats.coco_source import PREPARE as PREPARE
 from bench.data.formats.coco_stuff import Folders, open_stuff_maps, used_classes
 from bench.data.formats.doubts import Doubt
 from bench.data.formats.entries import Entry, EntryTable
-from bench.data.formats.file_names import ids_of_names, names_in
-from bench.data.formats.image_places import ImagePlaces, refuse_one_file_twice
-from bench.data.formats.on_disk import Description, OnDisk, lies_there, root_of
-from bench.data.formats.rasters import painted
-from bench.data.formats.segments import read_segment_map
+from bench.data.formats.file_names import ImagePlaces, ids_of_names, names_in, refuse_one_file_twice
+from bench.data.formats.home import lies_there
+from bench.data.formats.on_disk import Description, OnDisk, root_of
+from bench.data.formats.rasters import painted, read_segment_map
 from bench.data.labels.spaces import label_space
 from bench.dataset import GroundTruth, PaintedGroundTruth
 from bench.errors import DatasetError
@@ -80,11 +82,7 @@ LICENCE = "annotations CC BY 4.0; images under Flickr's terms of use; other proj
 TASKS: tuple[TaskKind, ...] = ("semantic", "instance", "panoptic")
 EXPECTED = {"train": 118287, "val": 5000}
 STUFF_MAPS = "stuffthingmaps/{split}2017"
-TASKS_OF: dict[str, tuple[TaskKind, ...]] = {
-    "instances": ("instance",),
-    "panoptic": TASKS,
-    "stuff": ("semantic",),
-}
+TASKS_OF = {"instances": TASKS[1:2], "panoptic": TASKS, "stuff": TASKS[:1]}
 
 
 class Options(Record):
@@ -124,16 +122,10 @@ class Options(Record):
 
 
 def open_dataset(options: Options) -> OnDisk:
-    """Return the data set; reads the smallest annotation file for its categories.
-
-    Raises:
-        DatasetError: If there is no annotation file, or a class is asked for that it does not have.
-    """
+    """Return the data set; reads the smallest file for its categories; raises `DatasetError` for what is missing."""
     if options.truth == "stuff_maps":
-        places = {
-            split: Folders(_place(options, options.images, split), _place(options, options.maps or STUFF_MAPS, split))
-            for split in options.splits
-        }
+        maps = options.maps or STUFF_MAPS
+        places = {s: Folders(_place(options, options.images, s), _place(options, maps, s)) for s in options.splits}
         return open_stuff_maps(places, classes=options.classes, images_per_split=options.images_per_split)
     files = {split: _place(options, options.annotations, split) for split in options.splits}
     found = {split: file for split, file in files.items() if lies_there(file)}
@@ -142,15 +134,8 @@ def open_dataset(options: Options) -> OnDisk:
         raise no_annotations(root_of(options.root), first, options.splits, OBTAIN)
     reader = _Reader(options, found)
     with_background = options.truth == "instances" and options.background is not None
-    description = Description(
-        name="coco",
-        classes=reader.classes,
-        tasks=("semantic", "instance") if with_background else TASKS_OF[options.truth],
-        source=SOURCE,
-        licence=LICENCE,
-        splits=tuple(found),
-        decisive=_decisive(options),
-    )
+    tasks = TASKS[:2] if with_background else TASKS_OF[options.truth]
+    description = Description("coco", reader.classes, tasks, SOURCE, LICENCE, tuple(found), _decisive(options))
     read = {"instances": reader.instances_of, "panoptic": reader.panoptic_of, "stuff": reader.stuff_of}
     doubts = reader.doubts if options.truth == "instances" else None
     return OnDisk(description, reader.entries, read[options.truth], reader.notes, doubts=doubts)
@@ -189,6 +174,7 @@ class _Reader:
     def __init__(self, options: Options, files: Mapping[str, Path]) -> None:
         self._options, self._files = options, files
         self._by_rows = options.run_lengths == "rows"
+        self._split_of: dict[Path, str] = {file: split for split, file in files.items()}
         self._index = lru_cache(maxsize=None)(self._read_index)
         self._first: CocoIndex | None = None
         self._renumbered: dict[str, list[str]] = {}
@@ -196,12 +182,14 @@ class _Reader:
         self._table = lru_cache(maxsize=None)(lambda s: class_table(self._index(s), self._class_ids(files[s])))
         self._notes: dict[str, list[str]] = {}
         self._last: tuple[str, list[CocoAnnotation], MaskRuns] | None = None
-        smallest = self._index(min(files, key=lambda split: (files[split].stat().st_size, split)))
-        self._roots = exporter_roots(smallest.categories, used_categories(smallest))
-        self._names = smallest.names_of_categories
-        self.classes = self._label_space(smallest)
-        self._first = smallest
-        self._split_of: dict[Path, str] = {file: split for split, file in files.items()}
+        first = self._index(min(files, key=lambda split: (files[split].stat().st_size, split)))
+        self._roots = exporter_roots(first.categories, used_categories(first))
+        self._names, self._first = first.names_of_categories, first
+        things = {"instances": True, "stuff": False}.get(options.truth)
+        background = options.background if options.truth == "instances" else None
+        self.classes = classes_of(
+            first, roots=self._roots, wanted=options.classes, all_things=things, background=background
+        )
 
     def notes(self, split: str) -> tuple[str, ...]:
         """Return what was read otherwise than it is written, once `entries` has listed the split."""
@@ -210,22 +198,16 @@ class _Reader:
     def entries(self, split: str) -> EntryTable:
         """Images of a split, in the order of their ids."""
         index, options = self._index(split), self._options
-        kept = np.flatnonzero(self._kept(index))[: options.images_per_split]
+        used = np.arange(len(index)) if options.truth == "instances" else np.flatnonzero(index.counts() > 0)
+        kept = used[: options.images_per_split]
         if not len(kept):
             raise DatasetError(f"coco: {index.state.file} lists no image that has a ground truth. Add images to it.")
         names = [name.decode() for name in index.names[kept].tolist()]
         notes = self._notes[split] = [*self._renumbered.get(split, ()), *self._checked(index)]
         folder = _place(options, options.images, split)
         places = ImagePlaces([folder, root_of(options.root)])
-        absent: list[int] = []
-        elsewhere: dict[str, Path] = {}
-        for position, name in enumerate(names):
-            if not places.has(name):
-                found = places.find(name)
-                if found is None:
-                    absent.append(position)
-                else:
-                    elsewhere[name] = found
+        elsewhere = {name: places.find(name) for name in names if not places.has(name)}
+        absent = [position for position, name in enumerate(names) if elsewhere.get(name, folder) is None]
         if absent and (options.missing_images is None or len(absent) == len(kept)):
             usual = (options.images, options.annotations) == (Options().images, Options().annotations)
             lost = [names[position] for position in absent]
@@ -233,31 +215,33 @@ class _Reader:
         if absent:
             notes.append(f"{index.state.file.name}: {len(absent)} of {len(kept)} images are not on disk and left out")
             kept = np.delete(kept, absent)
-            names = [name.decode() for name in index.names[kept].tolist()]
-        if elsewhere:
+            names = [name for name in names if elsewhere.get(name, folder) is not None]
+        if any(elsewhere.values()):
             of_name = {name: str(elsewhere.get(name) or f"{folder}/{name}") for name in names}
             refuse_one_file_twice(of_name, str(index.state.file))
         notes += places.notes(index.state.file.name)
         ids = self._ids(split, names)
+        beside = self._files[split].with_suffix("")
+        maps = beside if options.maps is None else _place(options, options.maps, split)
 
         def entry(at: int) -> Entry:
             image = int(kept[at])
             name = index.names[image].decode()
             ground_truths: tuple[Path, ...] = (index.state.file,)
             if options.truth == "panoptic":
-                ground_truths += (self._maps(split) / (index.maps[image].decode() or PurePath(name).stem + ".png"),)
+                ground_truths += (maps / (index.maps[image].decode() or PurePath(name).stem + ".png"),)
             return Entry(ids[at], elsewhere.get(name) or Path(folder, name), ground_truths, index.key(image))
 
         return EntryTable(ids, entry)
 
     def _checked(self, index: CocoIndex) -> list[str]:
         """Notes on the annotations; raises `DatasetError` for what an option has to settle."""
-        if self._options.truth != "instances":
+        options = self._options
+        if options.truth != "instances":
             return []
         class_of = self._class_ids(index.state.file)
         used = np.array([class_of.get(row["id"]) is not None for row in index.categories], dtype=np.bool_)
         chosen = np.append(used, True)[index.category]  # of no category: -1 takes the appended one
-        options = self._options
         notes = checked_objects(index, chosen, without_mask=options.without_mask, crowds=options.crowds)
         if self._roots:
             names = ", ".join(repr(self._names[i]) for i in sorted(self._roots))
@@ -356,19 +340,7 @@ class _Reader:
             taken |= mask
             class_id = self._class_id(annotation.get("category_id"), index)
             labels[mask] = IGNORE_LABEL if class_id is None else class_id
-        return GroundTruth(semantic=SemanticMap(labels))
-
-    def _kept(self, index: CocoIndex) -> NDArray[np.bool_]:
-        """Return which images are used, bool, (I,)."""
-        if self._options.truth != "instances":
-            return index.counts() > 0
-        return np.ones(len(index), dtype=np.bool_)
-
-    def _maps(self, split: str) -> Path:
-        """Folder of the panoptic PNGs."""
-        if self._options.maps is None:
-            return self._files[split].with_suffix("")
-        return _place(self._options, self._options.maps, split)
+        return GroundTruth(SemanticMap(labels))
 
     def _index_of(self, entry: Entry) -> CocoIndex:
         return self._index(self._split_of[entry.ground_truths[0]])
@@ -392,9 +364,3 @@ class _Reader:
         if self._first is not None and index.names_of_categories != self._names:
             self._renumbered[split] = [note_of_other_ids(index, self._first)]
         return index
-
-    def _label_space(self, index: CocoIndex) -> tuple[ClassSpec, ...]:
-        options = self._options
-        things = {"instances": True, "stuff": False}.get(options.truth)
-        background = options.background if options.truth == "instances" else None
-        return classes_of(index, roots=self._roots, wanted=options.classes, all_things=things, background=background)

@@ -24,11 +24,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data.formats.boxes import box_around, edge_doubts
-from bench.data.formats.doubts import Doubt
+from bench.data.formats.doubts import Doubt, box_around, edge_doubts
 from bench.data.formats.drawn_shapes import Shape, ShapeClasses, ShapeOptions, shape_classes
-from bench.data.formats.file_names import id_of
-from bench.data.formats.image_places import ImagePlaces, refuse_one_file_twice
+from bench.data.formats.file_names import ImagePlaces, id_of, refuse_one_file_twice
 from bench.data.formats.on_disk import Description, Entry, OnDisk, missing, root_of
 from bench.data.formats.polygons import polygon_mask
 from bench.data.formats.typed import CVAT_IMAGE, CVAT_SHAPE, CvatImage, CvatShape, as_typed
@@ -55,11 +53,7 @@ class Options(ShapeOptions):
 
 
 def open_dataset(options: Options) -> OnDisk:
-    """Return the data set; reads the XML.
-
-    Raises:
-        DatasetError: If the XML or images are missing.
-    """
+    """Return the data set; reads the XML; raises `DatasetError` if it or images are missing."""
     root = root_of(options.root)
     file = root / options.file
     if not file.is_file():
@@ -83,25 +77,15 @@ def open_dataset(options: Options) -> OnDisk:
         rows[image_id] = row
         entries.setdefault(subset.lower(), []).append(Entry(image_id, image, (file,), key=image_id))
     if not entries:
-        video = (
-            " It is 'CVAT for video 1.1', whose tracks name no image files." if tree.find("track") is not None else ""
-        )
-        raise DatasetError(f"{file} names no images.{video} {OBTAIN}")
+        video = " It is 'CVAT for video 1.1', whose tracks name no image files."
+        raise DatasetError(f"{file} names no images.{'' if tree.find('track') is None else video} {OBTAIN}")
     refuse_one_file_twice({entry.key: entry.image for listed in entries.values() for entry in listed}, str(file))
+    source, notes = f"CVAT annotations in the folder {root.name}", tuple(places.notes(file.name))
     description = Description(
-        name="cvat",
-        classes=space.classes,
-        tasks=TASKS,
-        source=f"CVAT annotations in the folder {root.name}",
-        licence=LICENCE,
-        splits=tuple(entries),
-        decisive=[options.background, list(options.void), list(options.ignore_labels)],
-        notes=tuple(places.notes(file.name)),
+        "cvat", space.classes, TASKS, source, LICENCE, tuple(entries), decisive=options.decisive, notes=notes
     )
-    doubts = partial(_doubts, options, rows)
-    return OnDisk(
-        description, lambda split: entries[split], partial(_ground_truth, options, space, rows), doubts=doubts
-    )
+    ground_truth, doubts = partial(_ground_truth, options, space, rows), partial(_doubts, options, rows)
+    return OnDisk(description, lambda split: entries[split], ground_truth, doubts=doubts)
 
 
 def _label_space(tree: ElementTree.Element, file: Path, options: Options) -> ShapeClasses:

@@ -34,20 +34,22 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import JsonValue
 
 from bench.data.formats.by_name import open_dataset as open_by_name
+from bench.data.formats.coco_classes import background_spec
 from bench.data.formats.coco_doubts import doubts_of
 from bench.data.formats.coco_rows import name_bytes
 from bench.data.formats.detectron2_config import KNOWN, builtin, config_names, folder_of_builtins, one_dataset
 from bench.data.formats.documents import read_yaml
 from bench.data.formats.doubts import Doubt
 from bench.data.formats.file_names import id_of
-from bench.data.formats.index_cache import Tables, remembered
+from bench.data.formats.home import lies_there
+from bench.data.formats.index_cache import Tables, column_of, remembered
 from bench.data.formats.json_stream import FileState, JsonStream
 from bench.data.formats.label_tables import MAX_CLASSES, ground_truth_of_values, palette_colour
-from bench.data.formats.on_disk import Description, Entry, OnDisk, lies_there, missing, root_of
-from bench.data.formats.rasters import SegmentationError, painted, segmentation_masks, stacked
-from bench.data.formats.segments import read_segment_map
+from bench.data.formats.on_disk import Description, Entry, OnDisk, missing, root_of
+from bench.data.formats.rasters import SegmentationError, painted, read_segment_map, segmentation_masks, stacked
 from bench.data.formats.typed import DETECTRON2, DETECTRON2_METADATA, as_typed
 from bench.dataset import Dataset, GroundTruth
 from bench.errors import DatasetError
@@ -58,16 +60,13 @@ TASKS: tuple[TaskKind, ...] = ("semantic", "instance", "panoptic")
 SOURCE = "dataset dicts of Detectron2, https://detectron2.readthedocs.io"
 LICENCE = "your own, or that of the data set named"
 KIND = "detectron2_1"
+"""Raise the number when the tables change."""
 XYWH_ABS = 1
 """Detectron2's number of the form of boxes that COCO has."""
-"""Raise the number when the tables change."""
 OBTAIN = "Write the list of dicts of each split there, and metadata.json beside them."
 GroundTruthKind = Literal["instances", "semantic", "panoptic"]
-TASKS_OF: dict[GroundTruthKind, tuple[TaskKind, ...]] = {
-    "instances": ("instance",),
-    "semantic": ("semantic",),
-    "panoptic": TASKS,
-}
+TASKS_OF: dict[GroundTruthKind, tuple[TaskKind, ...]]
+TASKS_OF = {"instances": ("instance",), "semantic": ("semantic",), "panoptic": TASKS}
 FIELD_OF: dict[GroundTruthKind, str] = {
     "panoptic": "pan_seg_file_name",
     "instances": "annotations",
@@ -101,11 +100,7 @@ class Options(Record):
 
 
 def open_dataset(options: Options) -> Dataset:
-    """Return the data set; indexes the dicts of the first split that there is.
-
-    Raises:
-        DatasetError: If files are missing or in no such format, or the config names what is not known.
-    """
+    """Return the data set; indexes the dicts of one split; raises `DatasetError` for files or names it cannot read."""
     if options.config is None:
         return _open_dicts(options, options.splits)
     file = root_of(options.config)
@@ -137,15 +132,9 @@ def _open_dicts(options: Options, splits: Sequence[str]) -> OnDisk:
     metadata = _metadata(root_of(options.root) / options.metadata, ground_truth, options.background)
     reader = _Reader(root_of(options.root), files, ground_truth, metadata)
     with_background = ground_truth == "instances" and options.background is not None
-    description = Description(
-        name="detectron2",
-        classes=metadata.classes,
-        tasks=("semantic", "instance") if with_background else TASKS_OF[ground_truth],
-        source=SOURCE,
-        licence=LICENCE,
-        splits=tuple(files),
-        decisive=[ground_truth, options.background, metadata.ignored, metadata.joint],
-    )
+    tasks = TASKS[:2] if with_background else TASKS_OF[ground_truth]
+    decisive: list[JsonValue] = [ground_truth, options.background, metadata.ignored, metadata.joint]
+    description = Description("detectron2", metadata.classes, tasks, SOURCE, LICENCE, tuple(files), decisive)
     read = {"instances": reader.instances, "semantic": reader.semantic, "panoptic": reader.panoptic}
     doubts = reader.doubts if ground_truth == "instances" else None
     return OnDisk(description, reader.entries, read[ground_truth], doubts=doubts)
@@ -176,15 +165,14 @@ def _metadata(file: Path, ground_truth: GroundTruthKind, background: str | None)
     if not file.is_file():
         raise missing("detectron2", file, "metadata with thing_classes or stuff_classes", OBTAIN)
     document = read_yaml(file)  # of which JSON is a part
-    lists = {"thing_classes": [], "stuff_classes": []} if not isinstance(document, dict) else document
+    lists = document if isinstance(document, dict) else {}
     typed = as_typed(DETECTRON2_METADATA, lists, str(file), "Fix the metadata.")
     things, stuff = (_names(lists, key, file) for key in ("thing_classes", "stuff_classes"))
     joint = bool(things) and things == stuff
     names = {"instances": things, "semantic": stuff, "panoptic": things if joint else [*things, *stuff]}[ground_truth]
     if not names or len(set(names)) != len(names) or len(names) >= MAX_CLASSES:
-        needed = {"instances": "thing_classes", "semantic": "stuff_classes"}.get(
-            ground_truth, "thing_classes, stuff_classes"
-        )
+        lists_of = {"instances": "thing_classes", "semantic": "stuff_classes"}
+        needed = lists_of.get(ground_truth, "thing_classes, stuff_classes")
         raise DatasetError(
             f"{file}: {ground_truth} dicts need a list of different names in {needed}, fewer than {MAX_CLASSES}."
         )
@@ -200,20 +188,12 @@ def _metadata(file: Path, ground_truth: GroundTruthKind, background: str | None)
     colours = [*(typed.get("thing_colors") or ()), *(() if joint else typed.get("stuff_colors") or ())]
     if ground_truth == "semantic":
         colours = list(typed.get("stuff_colors") or ())
-    shown = colours if len(colours) >= len(names) else _palette(len(names))
-    classes = [
-        ClassSpec(name=name, is_thing=index in thing_ids, colour=shown[index]) for index, name in enumerate(names)
-    ]
+    shown = colours if len(colours) >= len(names) else [palette_colour(index + 1) for index in range(len(names))]
+    classes = tuple(ClassSpec(name=name, is_thing=n in thing_ids, colour=shown[n]) for n, name in enumerate(names))
+    ignored, background_id = typed.get("ignore_label", IGNORE_LABEL), IGNORE_LABEL
     if ground_truth == "instances" and background is not None:
-        classes.append(ClassSpec(name=background, colour=(0, 0, 0), is_background=True))
-    return Metadata(
-        file=file,
-        classes=tuple(classes),
-        things=len(things),
-        joint=joint,
-        ignored=typed.get("ignore_label", IGNORE_LABEL),
-        background=len(names) if ground_truth == "instances" and background is not None else IGNORE_LABEL,
-    )
+        classes, background_id = (*classes, background_spec(background)), len(names)
+    return Metadata(file, classes, len(things), joint, ignored, background_id)
 
 
 def _names(document: Mapping[str, Any], key: str, file: Path) -> list[str]:
@@ -221,10 +201,6 @@ def _names(document: Mapping[str, Any], key: str, file: Path) -> list[str]:
     if not isinstance(names, list):
         raise DatasetError(f"{file}: {key} must be a list of names.")
     return [str(name) for name in names]
-
-
-def _palette(count: int) -> list[tuple[int, int, int]]:
-    return [palette_colour(index + 1) for index in range(count)]
 
 
 def _first_ground_truth(file: Path) -> GroundTruthKind:
@@ -259,7 +235,8 @@ class _Reader:
                         "truth needs. Add it, or ask for another ground truth."
                     )
                 ground_truths += (self._root / map_name,)
-            entries.append(Entry(id_of(self._below_root(image)), image, ground_truths, str(row)))
+            below = image.relative_to(self._root) if image.is_relative_to(self._root) else PurePath(image.name)
+            entries.append(Entry(id_of(below), image, ground_truths, str(row)))
         if not entries:
             raise DatasetError(f"{file} has no dataset dict. Write those of the split to it.")
         if not entries[0].image.is_file():
@@ -351,10 +328,6 @@ class _Reader:
         as_typed(DETECTRON2, record, where, "Fix the dict.")
         return record, where
 
-    def _below_root(self, image: Path) -> PurePath:
-        """Return the path that makes the id: below the root, or the name alone for files elsewhere."""
-        return image.relative_to(self._root) if image.is_relative_to(self._root) else PurePath(image.name)
-
 
 def _size(record: Mapping[str, Any], entry: Entry) -> Size:
     height, width = record.get("height"), record.get("width")
@@ -383,8 +356,6 @@ def _read(state: FileState) -> Tables:
             for column, name in zip(texts, ("file_name", FIELD_OF["semantic"], FIELD_OF["panoptic"]), strict=True):
                 texts[column].append(name_bytes(row.get(name), f"{state.file}: dict {number}: {name}"))
             places.append((placed.offset, placed.length))
-    columns: dict[str, NDArray[Any]] = {
-        name: np.array(values, dtype=f"S{max(map(len, values), default=0) or 1}") for name, values in texts.items()
-    }
+    columns: dict[str, NDArray[Any]] = {name: column_of(values) for name, values in texts.items()}
     where = np.array(places, dtype=np.int64).reshape(-1, 2)
     return {**columns, "offset": where[:, 0].copy(), "length": where[:, 1].copy()}

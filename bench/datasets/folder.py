@@ -66,11 +66,18 @@ from bench.data.formats.documents import read_lines
 from bench.data.formats.entries import Entry, EntryTable, LazySequence
 from bench.data.formats.file_names import files_below, id_of_name, same_text, stem_of
 from bench.data.formats.folder_pairs import paired
-from bench.data.formats.folder_reading import decisive, declared_bands, folder_table, labelled
+from bench.data.formats.home import lies_there
 from bench.data.formats.image_files import IMAGE_SUFFIXES
-from bench.data.formats.on_disk import Description, OnDisk, lies_there, missing, require_folder, root_of
-from bench.data.formats.pattern_folder import in_no_list, open_patterns
-from bench.data.formats.pattern_options import PatternOptions
+from bench.data.formats.on_disk import Description, OnDisk, missing, require_folder, root_of
+from bench.data.formats.pattern_folder import (
+    decisive,
+    declared_bands,
+    folder_table,
+    in_no_list,
+    labelled,
+    open_patterns,
+)
+from bench.data.formats.pattern_ground_truth import PatternOptions
 from bench.data.formats.patterns import is_pattern
 from bench.data.formats.splits import USUAL_ORDER, FractionOptions, by_fraction, compiled, group_keys, in_usual_order
 from bench.errors import DatasetError
@@ -100,11 +107,7 @@ class Options(PatternOptions, FractionOptions):
 
 
 def open_dataset(options: Options) -> OnDisk:
-    """Return the data set; lists the files, and reads the masks only if there is no classes.yaml.
-
-    Raises:
-        DatasetError: If folders, images or masks are missing, or the options do not split the images.
-    """
+    """Return the data set; lists files, reads masks without classes.yaml; raises `DatasetError` for what is missing."""
     root = root_of(options.root)
     if is_pattern(options.images) or is_pattern(options.masks):
         return open_patterns(options, partial(_splits, root=root, options=options))
@@ -114,39 +117,33 @@ def open_dataset(options: Options) -> OnDisk:
     files = files_below(images, others=True)
     names = files.names
     if not names:
-        raise missing(
-            "folder", images, f"images ({', '.join(s[1:] for s in IMAGE_SUFFIXES)})", files.describe_others() + OBTAIN
-        )
+        suffixes = ", ".join(suffix[1:] for suffix in IMAGE_SUFFIXES)
+        raise missing("folder", images, f"images ({suffixes})", files.describe_others() + OBTAIN)
     pairs = paired(files, masks, options.mask_suffix, lossy=options.binary is not None)
     of_masks = LazySequence(len(names), lambda position: masks / pairs.masks[position])
     table = folder_table(options, root / options.classes, of_masks, masks)
     groups = None if options.group is None else group_keys(names, options.group, where="folder")
     splits = _splits(names, root, options)
-    entries = _tables(images, names, of_masks, splits, groups)
-    reading = declared_bands(options, entries)
-    description = Description(
-        name="folder",
-        classes=table.classes,
-        tasks=TASKS,
-        source=f"images and masks in the folder {root.name}",
-        licence=LICENCE,
-        splits=in_usual_order(entries),
-        decisive=[*decisive(table), *([] if reading is None else [reading.describe()])],
-        inferred=tuple(filter(None, [table.inferred, "" if reading is None else reading.describe()])),
-        notes=(*pairs.notes, *in_no_list(names, splits)),
-        bands=reading,
-    )
-    return OnDisk(description, lambda split: entries[split], partial(labelled, table))
-
-
-def _tables(
-    images: Path, names: Sequence[str], masks: Sequence[Path], splits: Sequence[str | None], groups: list[str] | None
-) -> dict[str, EntryTable]:
     positions: dict[str, list[int]] = defaultdict(list)
     for position, split in enumerate(splits):
         if split is not None:
             positions[split].append(position)
-    return {split: _table(images, names, masks, groups, chosen) for split, chosen in positions.items()}
+    entries = {split: _table(images, names, of_masks, groups, chosen) for split, chosen in positions.items()}
+    reading = declared_bands(options, entries)
+    told = () if reading is None else (reading.describe(),)
+    description = Description(
+        "folder",
+        table.classes,
+        TASKS,
+        f"images and masks in the folder {root.name}",
+        LICENCE,
+        in_usual_order(entries),
+        decisive=[*decisive(table), *told],
+        inferred=(*filter(None, [table.inferred]), *told),
+        notes=(*pairs.notes, *in_no_list(names, splits)),
+        bands=reading,
+    )
+    return OnDisk(description, lambda split: entries[split], partial(labelled, table))
 
 
 def _table(
@@ -202,12 +199,9 @@ def _by_list(names: Sequence[str], root: Path, images: str) -> list[str | None]:
                 "image has that name. Remove the file if there is no such split."
             )
         for line in lines:
-            index = None
-            for form in (line, line.replace("\\", "/"), line.split()[0]):  # on Windows; or with a column of masks
-                name = same_text(form).removeprefix("./").removeprefix(f"{images}/")
-                index = position.get(name)
-                if index is not None:
-                    break
+            forms = (line, line.replace("\\", "/"), line.split()[0])  # on Windows; or with a column of masks
+            known = (position.get(same_text(one).removeprefix("./").removeprefix(f"{images}/")) for one in forms)
+            index = next((one for one in known if one is not None), None)
             if index is None:
                 raise DatasetError(f"{file} names {line!r}, but there is no such image below {root / images}.")
             if splits[index] not in (None, file.stem):
@@ -238,10 +232,7 @@ def _by_pattern(names: Sequence[str], patterns: dict[str, str]) -> list[str | No
     lost = [name for name, split in zip(names, splits, strict=True) if split is None]
     empty = sorted(set(patterns) - set(splits) - {None})
     if lost or empty:
-        what = (
-            f"{len(lost)} images match no pattern, for example {lost[0]!r}"
-            if lost
-            else f"no image falls to {empty[0]!r}"
-        )
+        of_none = f"{len(lost)} images match no pattern, for example {lost[0]!r}" if lost else ""
+        what = of_none or f"no image falls to {empty[0]!r}"
         raise DatasetError(f"folder: {what}. The first pattern that is found decides; they are {patterns}.")
     return list(splits)

@@ -19,14 +19,15 @@ them is refused. Masks hold values of classes; `void` is not scored. Where objec
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, JsonValue
 
 from bench.data.formats.documents import read_json
 from bench.data.formats.hf_tables import Tables, class_names, find_tables, item_of, kind_of, read_row
@@ -85,11 +86,7 @@ class _Columns:
 
 
 def open_dataset(options: Options) -> OnDisk:
-    """Return the data set; reads the headers of its files.
-
-    Raises:
-        DatasetError: If there are none, or columns or classes are not clear.
-    """
+    """Return the data set; reads headers; raises `DatasetError` without files, or for unclear columns or classes."""
     root = require_folder("huggingface", root_of(options.root), "parquet files", OBTAIN)
     tables = find_tables(root)
     columns = _columns(tables.features, options, root)
@@ -102,29 +99,23 @@ def open_dataset(options: Options) -> OnDisk:
                 listed.append(Entry(image_id, table.file, (table.file,), key=f"{part}:{row}"))
     named = _named(tables, columns, options, root)
     classes, class_of = _label_space(named, columns, options)
-    read = (
-        _Mask(columns, class_of, root)
-        if columns.mask is not None
-        else _Objects(columns, tables, classes, class_of, root)
-    )
-    what = f"masks of the column {columns.mask}" if columns.mask else f"objects of the column {columns.objects}"
+    ground_truth: Callable[[Entry], GroundTruth] = _Objects(columns, tables, classes, class_of, root).ground_truth
+    what, tasks = f"objects of the column {columns.objects}", TASKS
+    if columns.mask is not None:
+        ground_truth = partial(_of_mask, columns.mask, class_of, root)
+        what, tasks = f"masks of the column {columns.mask}", TASKS[:1]
+    values: JsonValue = [[value, class_id] for value, class_id in class_of.items()]
     description = Description(
-        name="huggingface",
-        classes=classes,
-        tasks=("semantic",) if columns.mask is not None else TASKS,
-        source=f"Hugging Face data set in the folder {root.name}",
-        licence=LICENCE,
-        splits=in_usual_order(entries),
-        decisive=[
-            columns.image,
-            columns.mask,
-            columns.objects,
-            [[v, c] for v, c in class_of.items()],
-            options.background,
-        ],
+        "huggingface",
+        classes,
+        tasks,
+        f"Hugging Face data set in the folder {root.name}",
+        LICENCE,
+        in_usual_order(entries),
+        decisive=[columns.image, columns.mask, columns.objects, values, options.background],
         inferred=(f"images are the column {columns.image}, ground truth the {what}",),
     )
-    return OnDisk(description, lambda split: entries[split], read.ground_truth, pictures=_Rows(columns.image, root))
+    return OnDisk(description, lambda split: entries[split], ground_truth, pictures=_Rows(columns.image, root))
 
 
 def _columns(features: Mapping[str, Any], options: Options, root: Path) -> _Columns:
@@ -167,12 +158,13 @@ def _may_be_mask(feature: Any) -> bool:
 
 def _object_parts(feature: Any) -> tuple[str, str] | None:
     """Return names of the fields of the class and of the geometry of a list of objects; None where it is none."""
-    fields = item_of(feature) if item_of(feature) is not None else feature
+    item = item_of(feature)
+    fields = feature if item is None else item
     if kind_of(fields) != "struct":
         return None
     label = next((name for name, one in fields.items() if class_names(one)), None)
     geometry = next((n for n in ("segmentation", "segmentations", "polygons", "polygon") if n in fields), None)
-    images = (name for name, one in fields.items() if kind_of(one) == "Image" or kind_of(item_of(one)) == "Image")
+    images = (name for name, one in fields.items() if "Image" in (kind_of(one), kind_of(item_of(one))))
     geometry = geometry or next(images, None)
     return None if label is None or geometry is None else (label, geometry)
 
@@ -254,11 +246,7 @@ def _cell(entry: Entry, column: str) -> Any:
 
 
 def content_of(cell: Any, file: Path, root: Path) -> bytes:
-    """Return the content of an image of a table: its bytes, or those of the file that its path names.
-
-    Raises:
-        DatasetError: If there is neither.
-    """
+    """Return an image in a table: its bytes, or the file that its path names; raises `DatasetError` for neither."""
     if isinstance(cell, dict) and cell.get("bytes"):
         return bytes(cell["bytes"])
     path = str(cell.get("path") or "") if isinstance(cell, dict) else ""
@@ -287,18 +275,10 @@ def mask_pixels(cell: Any, file: Path, root: Path) -> NDArray[Any]:
     return pixels
 
 
-@dataclass(frozen=True)
-class _Mask:
-    """Reads the mask of a row."""
-
-    columns: _Columns
-    class_of: Mapping[int, int]
-    root: Path
-
-    def ground_truth(self, entry: Entry) -> GroundTruth:
-        pixels = mask_pixels(_cell(entry, self.columns.mask or ""), _where(entry).parent, self.root)
-        known = f"The classes have {', '.join(map(str, list(self.class_of)[:20]))}. Set the options classes and void."
-        return GroundTruth(SemanticMap(map_values(pixels, self.class_of, file=_where(entry), known=known)))
+def _of_mask(column: str, class_of: Mapping[int, int], root: Path, entry: Entry) -> GroundTruth:
+    pixels = mask_pixels(_cell(entry, column), entry.image, root)
+    known = f"The classes have {', '.join(map(str, list(class_of)[:20]))}. Set the options classes and void."
+    return GroundTruth(SemanticMap(map_values(pixels, class_of, file=_where(entry), known=known)))
 
 
 @dataclass(frozen=True)
@@ -337,9 +317,8 @@ class _Objects:
         try:
             return list(segmentation_masks(list(geometries), size))
         except SegmentationError as error:
-            raise DatasetError(
-                f"{_where(entry)}: object {error.position} cannot be drawn: {error}.", kind="mask"
-            ) from None
+            told = f"{_where(entry)}: object {error.position} cannot be drawn: {error}."
+            raise DatasetError(told, kind="mask") from None
 
 
 def _rows_of(cell: Any, label: str, geometry: str) -> Iterator[tuple[int, Any]]:

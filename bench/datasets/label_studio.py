@@ -29,10 +29,9 @@ from typing import Any, Literal
 
 from bench.data.formats.doubts import Doubt
 from bench.data.formats.drawn_shapes import Shape, ShapeClasses, ShapeOptions, classes_in_use
-from bench.data.formats.file_names import files_under, id_of
+from bench.data.formats.file_names import ImagePlaces, files_under, id_of
 from bench.data.formats.image_files import read_mask
 from bench.data.formats.image_headers import image_size
-from bench.data.formats.image_places import ImagePlaces
 from bench.data.formats.label_studio_tasks import (
     PngName,
     Region,
@@ -81,11 +80,7 @@ class Options(ShapeOptions, FractionOptions):
 
 
 def open_dataset(options: Options) -> OnDisk:
-    """Return the data set; reads the JSON.
-
-    Raises:
-        DatasetError: If it is none of Label Studio's, images are missing, or an option has to say what counts.
-    """
+    """Return the data set; reads the JSON; raises `DatasetError` if it is none, lacks images, or needs an option."""
     root = require_folder("label_studio", root_of(options.root), "a JSON and images", OBTAIN)
     file = _file(root, options)
     listed = read_tasks(file, options.annotation)
@@ -99,39 +94,30 @@ def open_dataset(options: Options) -> OnDisk:
     if options.coordinates == "pixels":
         tasks = [replace(task, regions=in_percent(task.regions, image_size(images[task.number]))) for task in tasks]
     names = [images[task.number].relative_to(root).as_posix() for task in tasks]
-    keys = names if options.group is None else group_keys(names, options.group, where="label_studio")
+    keys = group_keys(names, options.group, where="label_studio")
     entries: dict[str, list[Entry]] = {split: [] for split in options.fractions}
     dealt = by_fraction(keys, options.fractions, seed=options.seed, where="label_studio")
     for task, split, key in zip(tasks, dealt, keys, strict=True):
         masks = tuple(one.file for one in pngs.get(task.number, ()))
-        image = images[task.number]
-        group = key if options.group is not None else ""
+        image, group = images[task.number], "" if options.group is None else key
         base = root / "images" if image.is_relative_to(root / "images") else root
-        entries[split].append(
-            Entry(id_of(image.relative_to(base)), image, (file, *masks), key=task.number, group=group)
-        )
+        image_id = id_of(image.relative_to(base))
+        entries[split].append(Entry(image_id, image, (file, *masks), key=task.number, group=group))
+    units = ["pixels"] if options.coordinates == "pixels" else []
     description = Description(
-        name="label_studio",
-        classes=space.classes,
-        tasks=TASKS,
-        source=f"Label Studio annotations in the folder {root.name}",
-        licence=LICENCE,
-        splits=tuple(entries),
-        decisive=[
-            options.background,
-            list(options.void),
-            list(options.ignore_labels),
-            options.annotation,
-            options.rotated,
-            *(["pixels"] if options.coordinates == "pixels" else []),
-        ],
-        inferred=(*listed.notes, *([note] if note else [])),
+        "label_studio",
+        space.classes,
+        TASKS,
+        f"Label Studio annotations in the folder {root.name}",
+        LICENCE,
+        tuple(entries),
+        decisive=[*options.decisive, options.annotation, options.rotated, *units],
+        inferred=(*listed.notes, *filter(None, [note])),
     )
+    if options.pngs is not None:
+        return OnDisk(description, lambda split: entries[split], partial(_of_pngs, options, space))
     regions = {task.number: task.regions for task in tasks}
-    ground_truth = (
-        partial(_ground_truth, options, space, regions) if options.pngs is None else partial(_of_pngs, options, space)
-    )
-    doubts = partial(_doubts, options, regions) if options.pngs is None else None
+    ground_truth, doubts = partial(_ground_truth, options, space, regions), partial(_doubts, options, regions)
     return OnDisk(description, lambda split: entries[split], ground_truth, doubts=doubts)
 
 
@@ -148,9 +134,7 @@ def _file(root: Path, options: Options) -> Path:
 
 
 def _images(tasks: list[Task], root: Path, file: Path) -> dict[str, Path]:
-    """Return image of each task; raises `DatasetError` with the number of those that are missing, or two of one
-    image.
-    """
+    """Return image of each task; raises `DatasetError` where some are missing, or those of several tasks."""
     places = ImagePlaces([root / "images", root])
     found: dict[str, Path] = {}
     absent = []
@@ -225,9 +209,7 @@ def _of_pngs(options: Options, space: ShapeClasses, entry: Entry) -> GroundTruth
 
 
 def is_export(document: Any) -> bool:
-    """Return whether a document is an export of Label Studio: a list of tasks with data and annotations, or of
-    JSON-MIN.
-    """
+    """Return whether a document is an export of Label Studio: a list of tasks, in full or as JSON-MIN."""
     rows = document[:1] if isinstance(document, list) else []
     return any(
         isinstance(row, dict) and ({"data", "annotations"} <= set(row) or {"annotation_id", "annotator"} <= set(row))

@@ -28,14 +28,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from bench.data.formats.boxes import box_around, edge_doubts
 from bench.data.formats.documents import read_json_object
-from bench.data.formats.doubts import Doubt
+from bench.data.formats.doubts import Doubt, box_around, edge_doubts
 from bench.data.formats.drawn_shapes import Shape, ShapeClasses, ShapeOptions, classes_in_use
 from bench.data.formats.embedded import decode_embedded
-from bench.data.formats.file_names import files_under, id_of
+from bench.data.formats.file_names import ImagePlaces, files_under, id_of
 from bench.data.formats.image_files import IMAGE_SUFFIXES
-from bench.data.formats.image_places import ImagePlaces
 from bench.data.formats.on_disk import Description, Entry, OnDisk, missing, require_folder, root_of
 from bench.data.formats.patterns import visible_files
 from bench.data.formats.splits import USUAL_ORDER, FractionOptions, by_fraction, group_keys, in_usual_order
@@ -67,13 +65,9 @@ class Options(ShapeOptions, FractionOptions):
 
 
 def open_dataset(options: Options) -> OnDisk:
-    """Return the data set; reads every JSON file for its labels.
-
-    Raises:
-        DatasetError: If there are no annotations, an image is missing, or a label is not among `classes`.
-    """
+    """Return the data set; reads every JSON file; raises `DatasetError` for none, or an image or label not there."""
     root = require_folder("labelme", root_of(options.root), "images and JSON files", OBTAIN)
-    files = [path for path in files_under(root, (".json",)) if not _is_hidden(path.relative_to(root))]
+    files = files_under(root, (".json",))
     documents = {file: _typed(document, file) for file in files if "shapes" in (document := read_json_object(file))}
     if not documents:
         raise missing("labelme", root / "a.json", "JSON files with shapes", OBTAIN)
@@ -90,18 +84,16 @@ def open_dataset(options: Options) -> OnDisk:
     for (file, image), (split, group) in zip(images.items(), splits, strict=True):
         image_id = id_of(file.relative_to(root))
         entries.setdefault(split, []).append(Entry(image_id, image, (file,), group=group))
+    notes = [note for folder, one in places.items() for note in one.notes(str(folder))]
     description = Description(
-        name="labelme",
-        classes=space.classes,
-        tasks=TASKS,
-        source=f"LabelMe annotations in the folder {root.name}{left}",
-        licence=LICENCE,
-        splits=in_usual_order(entries),
-        decisive=[options.background, list(options.void), list(options.ignore_labels)],
-        notes=(
-            *(note for folder, one in places.items() for note in one.notes(str(folder))),
-            *_numbered([spec.name for spec in space.classes]),
-        ),
+        "labelme",
+        space.classes,
+        TASKS,
+        f"LabelMe annotations in the folder {root.name}{left}",
+        LICENCE,
+        in_usual_order(entries),
+        decisive=options.decisive,
+        notes=(*notes, *_numbered([spec.name for spec in space.classes])),
     )
     ground_truth, doubts = partial(_ground_truth, options, space), partial(_doubts, options)
     return OnDisk(description, lambda split: entries[split], ground_truth, doubts=doubts)
@@ -109,10 +101,6 @@ def open_dataset(options: Options) -> OnDisk:
 
 def _typed(document: object, file: Path) -> LabelMeDocument:
     return as_typed(LABELME, document, str(file), "Correct the file, or save it again in LabelMe.")
-
-
-def _is_hidden(relative: Path) -> bool:
-    return any(part.startswith(".") for part in relative.parts)
 
 
 def _label_space(documents: Mapping[Path, LabelMeDocument], options: Options) -> ShapeClasses:
@@ -152,11 +140,8 @@ def _image_of(file: Path, document: LabelMeDocument, places: ImagePlaces) -> Pat
         found = places.find(name) if PurePosixPath(name).suffix.lower() in IMAGE_SUFFIXES else None
         if found is not None:
             return found
-    within = (
-        " It holds the image as text (imageData); labelme_export_json writes it out."
-        if document.get("imageData")
-        else ""
-    )
+    as_text = " It holds the image as text (imageData); labelme_export_json writes it out."
+    within = as_text if document.get("imageData") else ""
     looked_for = file.parent / PurePosixPath(named.replace("\\", "/")).name
     raise DatasetError(
         f"{file}: its image {named or 'without a name'} is not there; looked for {looked_for} and for images called "
@@ -165,11 +150,7 @@ def _image_of(file: Path, document: LabelMeDocument, places: ImagePlaces) -> Pat
 
 
 def _by_name(images: Mapping[Path, Path], options: Options) -> dict[Path, Path]:
-    """Return image of each JSON file, those of its own name where the option says so.
-
-    Raises:
-        DatasetError: If files name another image than the one of their name, and the option says nothing.
-    """
+    """Return image of each JSON file; raises `DatasetError` where another has its name, unless an option tells."""
     own: dict[Path, Path] = {}
     for file, image in images.items():
         beside = [file.with_suffix(suffix) for suffix in IMAGE_SUFFIXES] if image.stem != file.stem else []
@@ -188,8 +169,7 @@ def _by_name(images: Mapping[Path, Path], options: Options) -> dict[Path, Path]:
 
 
 def _refuse_two_of_one(images: Mapping[Path, Path]) -> None:
-    """Raise `DatasetError` if two JSON files name one image: it would count twice, and each would lack the other's
-    shapes."""
+    """Raise `DatasetError` if two JSON files name one image: each would lack the other's shapes."""
     first: dict[Path, Path] = {}
     twice = [(file, other) for file, image in images.items() if (other := first.setdefault(image, file)) != file]
     if twice:
@@ -204,12 +184,12 @@ def _refuse_two_of_one(images: Mapping[Path, Path]) -> None:
 
 def _splits(images: Sequence[Path], root: Path, options: Options) -> list[tuple[str, str]]:
     names = [path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name for path in images]
-    keys = group_keys(names, options.group, where="labelme") if options.group is not None else [""] * len(names)
-    tops = [name.split("/")[0] for name in names]
-    if all("/" in name and top in USUAL_ORDER for name, top in zip(names, tops, strict=True)):
-        return list(zip(tops, keys, strict=True))
-    dealt = by_fraction(keys if options.group else names, options.fractions, seed=options.seed, where="labelme")
-    return list(zip(dealt, keys, strict=True))
+    keys = group_keys(names, options.group, where="labelme")
+    groups = [""] * len(names) if options.group is None else keys
+    splits = [name.split("/")[0] if "/" in name else "" for name in names]
+    if not set(splits) <= set(USUAL_ORDER):
+        splits = by_fraction(keys, options.fractions, seed=options.seed, where="labelme")
+    return list(zip(splits, groups, strict=True))
 
 
 def _ground_truth(options: Options, space: ShapeClasses, entry: Entry) -> GroundTruth:

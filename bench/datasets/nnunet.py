@@ -22,11 +22,12 @@ from typing import Any, Literal
 from pydantic import Field
 
 from bench.data.formats.bands import Depth, Percentiles
+from bench.data.formats.dicom_series import files_of
 from bench.data.formats.documents import read_json, read_json_object
 from bench.data.formats.file_names import is_hidden
 from bench.data.formats.on_disk import OnDisk, missing, require_folder, root_of
 from bench.data.formats.typed import NNUNET, as_typed
-from bench.data.formats.volume_places import Case, files_of
+from bench.data.formats.volume_places import Case
 from bench.data.formats.volume_slices import Axis, Window
 from bench.datasets import volumes
 from bench.errors import DatasetError
@@ -69,11 +70,7 @@ class Options(Record):
 
 
 def open_dataset(options: Options) -> OnDisk:
-    """Return the data set; reads dataset.json and the header of every volume.
-
-    Raises:
-        DatasetError: If files are missing, or labels are regions.
-    """
+    """Return the data set; reads dataset.json and headers; raises `DatasetError` for files missing, or regions."""
     root = require_folder("nnunet", root_of(options.root), "dataset.json, imagesTr and labelsTr", OBTAIN)
     file = root / "dataset.json"
     if not file.is_file():
@@ -104,11 +101,7 @@ def open_dataset(options: Options) -> OnDisk:
 
 
 def _own_folds(options: Options, root: Path, cases: Sequence[Case]) -> dict[Path, int]:
-    """First file of each case -> its fold, from 1: the one whose `val` names it; none without splits_final.json.
-
-    Raises:
-        DatasetError: If the file is not there, is something else, or names a case twice or one that is not there.
-    """
+    """First file of each case -> its fold, from 1; none without the file; raises `DatasetError` for a wrong one."""
     file = root / (options.splits_final or FOLDS)
     if not file.is_file():
         if options.splits_final is not None:

@@ -28,10 +28,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.formats.file_names import files_under
+from bench.data.formats.home import lies_there
 from bench.data.formats.image_files import read_mask
 from bench.data.formats.image_headers import image_size
 from bench.data.formats.label_tables import named_classes
-from bench.data.formats.on_disk import Description, Entry, OnDisk, lies_there, missing, require_folder, root_of
+from bench.data.formats.on_disk import Description, Entry, OnDisk, missing, require_folder, root_of
 from bench.data.formats.rasters import painted, stacked
 from bench.dataset import GroundTruth
 from bench.errors import DatasetError, did_you_mean, in_one_line
@@ -76,11 +77,7 @@ class _Split:
 
 
 def open_dataset(options: Options) -> OnDisk:
-    """Return the data set; reads the CSV files.
-
-    Raises:
-        DatasetError: If files are missing, or a class is asked for that there is none of.
-    """
+    """Return the data set; reads the CSV files; raises `DatasetError` if files are missing, or a class has no masks."""
     root = require_folder("open_images", root_of(options.root), MASKS_CSV.format("<split>"), OBTAIN)
     names = {row[0]: row[1] for row in _rows(root / NAMES_CSV, 2) if row[0] != "LabelName"}
     splits = {split: _read(root, split) for split in SPLITS if lies_there(root / MASKS_CSV.format(split))}
@@ -94,14 +91,7 @@ def open_dataset(options: Options) -> OnDisk:
     chosen = options.classes or tuple(known)
     classes = named_classes(chosen, things=chosen, background=None)
     reader = _Reader(root, splits, {known[name]: index for index, name in enumerate(chosen)}, classes)
-    description = Description(
-        name="open_images",
-        classes=classes,
-        tasks=TASKS,
-        source=SOURCE,
-        licence=LICENCE,
-        splits=tuple(splits),
-    )
+    description = Description("open_images", classes, TASKS, SOURCE, LICENCE, tuple(splits))
     return OnDisk(description, reader.entries, reader.ground_truth, reader.notes)
 
 
@@ -113,9 +103,8 @@ def _rows(file: Path, columns: int) -> Iterator[list[str]]:
         with file.open(encoding="utf-8-sig", newline="") as stream:
             for number, row in enumerate(csv.reader(stream), start=1):
                 if len(row) < columns:
-                    raise DatasetError(
-                        f"{file}: line {number} has {len(row)} columns, {columns} are expected. Fetch it again."
-                    )
+                    told = f"{file}: line {number} has {len(row)} columns, {columns} are expected. Fetch it again."
+                    raise DatasetError(told)
                 yield row
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         reason = in_one_line(error)
@@ -178,15 +167,11 @@ class _Reader:
             if absent:
                 raise missing("open_images", root / f"{split}-masks" / absent[0], "a PNG for each object", OBTAIN)
             entries.append(Entry(image_id, images[image_id], tuple(masks[name] for name in wanted), key=split))
-        lost = len(table.objects) - len(there)
-        self._notes[split] = (
-            [f"{split}: {lost} of {len(table.objects)} images are not on disk and left out"] if lost else []
-        )
+        lost, file = len(table.objects) - len(there), LABELS_CSV.format(split)
+        notes = [f"{split}: {lost} of {len(table.objects)} images are not on disk and left out"] if lost else []
         if not table.verified:
-            file = LABELS_CSV.format(split)
-            self._notes[split].append(
-                f"{split}: without {file} detections of classes that an image has no mask of are not judged"
-            )
+            notes += [f"{split}: without {file} detections of classes that an image has no mask of are not judged"]
+        self._notes[split] = notes
         return entries
 
     def ground_truth(self, entry: Entry) -> GroundTruth:

@@ -32,18 +32,11 @@ PET, BACKGROUND, BORDER = 1, 2, 3
 VAL_EVERY = 10
 SPECIES = {"1": "cat", "2": "dog"}
 ADDRESS = "https://www.robots.ox.ac.uk/~vgg/data/pets/data"
-PREPARE = Preparation(
-    parts=(
-        Part(
-            name="pets",
-            what="images and trimaps",
-            archives=(
-                Archive(f"{ADDRESS}/images.tar.gz", "md5:5c4f3ee8e5d25df40f4fd59a7f44e54c"),
-                Archive(f"{ADDRESS}/annotations.tar.gz", "md5:95a8c909bbe2e81eed6a22bccdf3f68f"),
-            ),
-        ),
-    )
+ARCHIVES = (
+    Archive(f"{ADDRESS}/images.tar.gz", "md5:5c4f3ee8e5d25df40f4fd59a7f44e54c"),
+    Archive(f"{ADDRESS}/annotations.tar.gz", "md5:95a8c909bbe2e81eed6a22bccdf3f68f"),
 )
+PREPARE = Preparation((Part("pets", "images and trimaps", ARCHIVES),))
 OBTAIN = (
     "Fetch it with: bench data prepare pets --out data/pets. By hand: unpack images.tar.gz and annotations.tar.gz from "
     f"{ADDRESS} into one folder."
@@ -76,13 +69,7 @@ def open_dataset(options: Options) -> OnDisk:
     classes = classes_without_files(options)
     names = [spec.name for spec in classes]
     description = Description(
-        name="pets",
-        classes=classes,
-        tasks=TASKS,
-        source=SOURCE,
-        licence=LICENCE,
-        splits=("train", "val", "test"),
-        decisive=[options.labels, options.border],
+        "pets", classes, TASKS, SOURCE, LICENCE, tuple(EXPECTED), [options.labels, options.border]
     )
 
     def entries(split: str) -> list[Entry]:

@@ -27,21 +27,14 @@ LICENCE = "annotations GPL-3.0; the photographs belong to their owners"
 TASKS: tuple[TaskKind, ...] = ("semantic", "instance")
 EXPECTED = {"test": 3}
 FILE = "labelme-6.3.1.tar.gz"
+ARCHIVE = Archive(
+    f"package:labelme==6.3.1/{FILE}",
+    "sha256:2947e0d8341a92faa7b3ee50cf4b672f838051c6bf24892526e95b64fd3a707e",
+    only=("*/examples/instance_segmentation/*", "*/LICENSE"),
+    size=13_980_775,
+)
 PREPARE = Preparation(
-    parts=(
-        Part(
-            name="photographs",
-            what="three photographs and their annotations in three forms",
-            archives=(
-                Archive(
-                    f"package:labelme==6.3.1/{FILE}",
-                    "sha256:2947e0d8341a92faa7b3ee50cf4b672f838051c6bf24892526e95b64fd3a707e",
-                    only=("*/examples/instance_segmentation/*", "*/LICENSE"),
-                    size=13_980_775,
-                ),
-            ),
-        ),
-    ),
+    (Part("photographs", "three photographs and their annotations in three forms", (ARCHIVE,)),),
     root="labelme-6.3.1/examples/instance_segmentation",
 )
 OBTAIN = (
@@ -66,29 +59,24 @@ class Options(Record):
 def open_dataset(options: Options) -> OnDisk:
     """Return the data set, read as any other of that form; raises `DatasetError` if its files are not there."""
     if options.form == "labelme":
-        return labelme.open_dataset(
-            labelme.Options(
-                root=f"{options.root}/data_annotated", classes=CLASSES, void=("__ignore__",), fractions=SPLITS
-            )
-        )
+        root, void = f"{options.root}/data_annotated", ("__ignore__",)
+        return labelme.open_dataset(labelme.Options(root=root, classes=CLASSES, void=void, fractions=SPLITS))
     if options.form == "coco":
-        return coco.open_dataset(
-            coco.Options(
-                root=f"{options.root}/data_dataset_coco",
-                images=".",
-                annotations="annotations.json",
-                splits=("test",),
-                classes=CLASSES,
-                background="background",
-            )
+        of_coco = coco.Options(
+            root=f"{options.root}/data_dataset_coco",
+            images=".",
+            annotations="annotations.json",
+            splits=("test",),
+            classes=CLASSES,
+            background="background",
         )
-    return folder.open_dataset(
-        folder.Options(
-            root=f"{options.root}/data_dataset_voc",
-            images="JPEGImages",
-            masks="SegmentationClass",
-            classes="class_names.txt",
-            void=255,
-            fractions=SPLITS,
-        )
+        return coco.open_dataset(of_coco)
+    of_folder = folder.Options(
+        root=f"{options.root}/data_dataset_voc",
+        images="JPEGImages",
+        masks="SegmentationClass",
+        classes="class_names.txt",
+        void=255,
+        fractions=SPLITS,
     )
+    return folder.open_dataset(of_folder)

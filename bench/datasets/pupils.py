@@ -21,10 +21,9 @@ from typing import Any
 from pydantic import Field
 
 from bench.data.formats.documents import read_json_object
-from bench.data.formats.label_tables import ground_truth_of_values, named_classes
+from bench.data.formats.label_tables import named_classes, value_reader
 from bench.data.formats.on_disk import Description, Entry, OnDisk, missing, require_files, require_folder, root_of
 from bench.data.formats.sources import Archive, Part, Preparation
-from bench.dataset import GroundTruth
 from bench.errors import DatasetError
 from bench.records import ClassSpec, Record, TaskKind
 
@@ -33,22 +32,14 @@ LICENCE = "MIT, published with permission"
 TASKS: tuple[TaskKind, ...] = ("semantic",)
 EXPECTED = {"test": 32}
 FILE = "mouse_pupil_analysis-0.3.0.tar.gz"
+ARCHIVE = Archive(
+    f"package:mouse-pupil-analysis==0.3.0/{FILE}",
+    "sha256:32b94ad36cfcd421faeb395a45227fccdbfd6480722dc982ad361f2efcfff0ce",
+    only=("*/sample_data/labeled_frames/*", "*/sample_data/*.json", "*/sample_data/*.csv", "*/LICENSE"),
+    size=4_043_956,
+)
 PREPARE = Preparation(
-    parts=(
-        Part(
-            name="frames",
-            what="frames, masks and the fold of each",
-            archives=(
-                Archive(
-                    f"package:mouse-pupil-analysis==0.3.0/{FILE}",
-                    "sha256:32b94ad36cfcd421faeb395a45227fccdbfd6480722dc982ad361f2efcfff0ce",
-                    only=("*/sample_data/labeled_frames/*", "*/sample_data/*.json", "*/sample_data/*.csv", "*/LICENSE"),
-                    size=4_043_956,
-                ),
-            ),
-        ),
-    ),
-    root="mouse_pupil_analysis-0.3.0/sample_data",
+    (Part("frames", "frames, masks and the fold of each", (ARCHIVE,)),), root="mouse_pupil_analysis-0.3.0/sample_data"
 )
 OBTAIN = f"Fetch it with: bench data prepare pupils --out data/pupils. By hand: unpack sample_data of {FILE}."
 VALUES = {0: 0, 1: 1, 255: 1}
@@ -83,15 +74,10 @@ def open_dataset(options: Options) -> OnDisk:
         found = [entry for entry, is_test in entries if is_test == (split == "test")]
         return require_files("pupils", found, "a frame and its mask", OBTAIN)
 
-    description = Description(
-        name="pupils",
-        classes=classes_without_files(options),
-        tasks=TASKS,
-        source=SOURCE,
-        licence=LICENCE,
-        splits=("test",) if options.fold is None else ("train", "test"),
-    )
-    return OnDisk(description, of_split, _ground_truth)
+    splits = ("test",) if options.fold is None else ("train", "test")
+    description = Description("pupils", classes_without_files(options), TASKS, SOURCE, LICENCE, splits)
+    has = f" mask has 0, and 255 or 1. Restore the file from {FILE}."
+    return OnDisk(description, of_split, value_reader(VALUES, known=f"A{has}", instead=f"; a{has}"))
 
 
 def classes_without_files(options: Options) -> tuple[ClassSpec, ...]:  # noqa: ARG001 - no option decides them
@@ -105,9 +91,3 @@ def _entry(root: Path, row: dict[str, Any], listed: Path) -> Entry:
     except KeyError as error:
         raise DatasetError(f"{listed}: a frame has no {error}. {OBTAIN}") from None
     return Entry(f"{session}_{Path(image).stem}", root / image, (root / mask,), group=session)
-
-
-def _ground_truth(entry: Entry) -> GroundTruth:
-    known = f"A mask has 0, and 255 or 1. Restore the file from {FILE}."
-    instead = f"; {known[0].lower()}{known[1:]}"
-    return ground_truth_of_values(entry.ground_truths[0], VALUES, known=known, instead=instead)

@@ -33,23 +33,13 @@ LICENCE = "MIT"
 TASKS: tuple[TaskKind, ...] = ("semantic",)
 EXPECTED = {"test": 1}
 FILE = "imgaug-0.4.0-py2.py3-none-any.whl"
-PREPARE = Preparation(
-    parts=(
-        Part(
-            name="quokka",
-            what="a picture and its annotation",
-            archives=(
-                Archive(
-                    f"package:imgaug==0.4.0/{FILE}",
-                    "sha256:ce61e65b4eb7405fc62c1b0a79d2fa92fd47f763aaecb65152d29243592111f9",
-                    only=("imgaug/quokka.jpg", "imgaug/quokka_annotations.json"),
-                    size=948_018,
-                ),
-            ),
-        ),
-    ),
-    root="imgaug",
+ARCHIVE = Archive(
+    f"package:imgaug==0.4.0/{FILE}",
+    "sha256:ce61e65b4eb7405fc62c1b0a79d2fa92fd47f763aaecb65152d29243592111f9",
+    only=("imgaug/quokka.jpg", "imgaug/quokka_annotations.json"),
+    size=948_018,
 )
+PREPARE = Preparation((Part("quokka", "a picture and its annotation", (ARCHIVE,)),), root="imgaug")
 OBTAIN = f"Fetch it with: bench data prepare quokka --out data/quokka. By hand: unpack quokka* of {FILE}."
 
 
@@ -67,14 +57,7 @@ def open_dataset(options: Options) -> OnDisk:
     """Return the data set; raises `DatasetError` if its files are not there."""
     root = require_folder("quokka", root_of(options.root), "quokka.jpg and quokka_annotations.json", OBTAIN)
     entry = Entry("quokka", root / "quokka.jpg", (root / "quokka_annotations.json",))
-    description = Description(
-        name="quokka",
-        classes=classes_without_files(options),
-        tasks=TASKS,
-        source=SOURCE,
-        licence=LICENCE,
-        splits=("test",),
-    )
+    description = Description("quokka", classes_without_files(options), TASKS, SOURCE, LICENCE, ("test",))
     return OnDisk(
         description, lambda _: require_files("quokka", [entry], "a picture and its annotation", OBTAIN), _ground_truth
     )

@@ -34,9 +34,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data.formats.boxes import Box, box_around, edge_doubts
+from bench.data.formats.coco_classes import background_spec
 from bench.data.formats.documents import read_json_object
-from bench.data.formats.doubts import Doubt
+from bench.data.formats.doubts import Box, Doubt, box_around, edge_doubts
 from bench.data.formats.embedded import decode_embedded, unpacked
 from bench.data.formats.file_names import files_below, files_under, id_of, same_text, stem_of
 from bench.data.formats.label_tables import MAX_CLASSES, palette_colour
@@ -96,11 +96,7 @@ class Project:
 
 
 def open_dataset(options: Options) -> OnDisk:
-    """Return the data set; reads meta.json, and lists images where splits are fractions.
-
-    Raises:
-        DatasetError: If meta.json or data sets are missing, or options name what there is not.
-    """
+    """Return the data set; reads meta.json; raises `DatasetError` if files, or what options name, are missing."""
     root = root_of(options.root)
     if not (root / "meta.json").is_file():
         expected = "meta.json with the classes, and data sets with the folders img/ and ann/"
@@ -109,12 +105,12 @@ def open_dataset(options: Options) -> OnDisk:
     datasets = _datasets(root)
     splits = _splits(root, datasets, options)
     description = Description(
-        name="supervisely",
-        classes=project.classes,
-        tasks=TASKS,
-        source=f"Supervisely project {root.name}",
-        licence=LICENCE,
-        splits=tuple(splits),
+        "supervisely",
+        project.classes,
+        TASKS,
+        f"Supervisely project {root.name}",
+        LICENCE,
+        tuple(splits),
         decisive=[list(options.void), options.background],
     )
     notes: dict[str, list[str]] = {}
@@ -157,18 +153,13 @@ def _project(file: Path, options: Options) -> Project:
     used = [title for title in options.classes or tuple(colours) if title not in options.void]
     stuff = {*options.stuff, options.background}
     classes = [
-        ClassSpec(
-            name=title,
-            is_thing=title not in stuff,
-            colour=colours[title],
-            is_background=title == options.background,
-        )
-        for title in used
+        ClassSpec(name=t, is_thing=t not in stuff, colour=colours[t], is_background=t == options.background)
+        for t in used
     ]
     class_of = {title: index for index, title in enumerate(used)}
     if options.background is not None and options.background not in class_of:
         class_of[options.background] = len(classes)
-        classes.append(ClassSpec(name=options.background, colour=(0, 0, 0), is_background=True))
+        classes.append(background_spec(options.background))
     return Project(
         shape_of={str(row["title"]): str(row.get("shape", "any")) for row in rows},
         classes=tuple(classes),
@@ -248,13 +239,11 @@ def _entries(root: Path, members: Images | Sequence[str], notes: list[str]) -> l
         annotation = known[0] or known[1] or named
         entries.append(Entry(id_of(PurePath(*PurePath(dataset).parts, relative)), image, (annotation,)))
     orphans = _of_no_image(root, annotations, sorted({name for name, _ in images}))
-    misnamed = (
-        f" {len(orphans)} annotations fit no image, for example {orphans[0]}: they may be misnamed." if orphans else ""
-    )
-    found = require_files("supervisely", entries, "an annotation", OBTAIN + misnamed)
-    if orphans:
-        notes.append(f"{len(orphans)} annotations fit no image and are left out, for example {orphans[0]}")
-    return found
+    if not orphans:
+        return require_files("supervisely", entries, "an annotation", OBTAIN)
+    misnamed = f" {len(orphans)} annotations fit no image, for example {orphans[0]}: they may be misnamed."
+    notes.append(f"{len(orphans)} annotations fit no image and are left out, for example {orphans[0]}")
+    return require_files("supervisely", entries, "an annotation", OBTAIN + misnamed)
 
 
 def _of_no_image(root: Path, annotations: Mapping[str, Path], datasets: Sequence[str]) -> list[Path]:

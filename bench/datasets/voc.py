@@ -28,8 +28,8 @@ from typing import Literal
 
 import numpy as np
 
-from bench.data.formats.class_lists import read_classes
 from bench.data.formats.documents import read_lines
+from bench.data.formats.folder_classes import read_classes
 from bench.data.formats.image_files import read_mask
 from bench.data.formats.label_tables import map_values, named_classes, palette_colour, read_table
 from bench.data.formats.on_disk import Description, Entry, OnDisk, missing, require_folder, root_of
@@ -55,29 +55,23 @@ TASKS: tuple[TaskKind, ...] = ("semantic", "instance")
 EXPECTED = {"train": 1464, "val": 1449}
 EXPECTED_AUGMENTED = {"train": 10582, "val": 1449}
 SBD = "https://www2.eecs.berkeley.edu/Research/Projects/CS/vision/grouping/semantic_contours"
+VOC_ARCHIVE = Archive(
+    "https://thor.robots.ox.ac.uk/pascal/VOC/voc2012/VOCtrainval_11-May-2012.tar",
+    "md5:6cd6e144f989b92b3379bac3b3de84fd",
+)
+SBD_ARCHIVE = Archive(
+    f"{SBD}/benchmark.tgz",
+    "md5:82b4d87ceb2ed10f6038a1cba92111cb",
+    only=("benchmark_RELEASE/dataset/cls/*.mat", "benchmark_RELEASE/dataset/*.txt"),
+)
 PREPARE = Preparation(
-    parts=(
+    (
+        Part("voc", "images and masks of VOC 2012", (VOC_ARCHIVE,)),
         Part(
-            name="voc",
-            what="images and masks of VOC 2012",
-            archives=(
-                Archive(
-                    "https://thor.robots.ox.ac.uk/pascal/VOC/voc2012/VOCtrainval_11-May-2012.tar",
-                    "md5:6cd6e144f989b92b3379bac3b3de84fd",
-                ),
-            ),
-        ),
-        Part(
-            name="augmented",
-            what="masks of the Semantic Boundaries Dataset, for augmented: true",
-            archives=(
-                Archive(
-                    f"{SBD}/benchmark.tgz",
-                    "md5:82b4d87ceb2ed10f6038a1cba92111cb",
-                    only=("benchmark_RELEASE/dataset/cls/*.mat", "benchmark_RELEASE/dataset/*.txt"),
-                ),
-            ),
-            options={"augmented": True},
+            "augmented",
+            "masks of the Semantic Boundaries Dataset, for augmented: true",
+            (SBD_ARCHIVE,),
+            {"augmented": True},
             by_default=False,
             needs=("voc",),
             conversion="sbd",
@@ -128,8 +122,7 @@ def open_dataset(options: Options) -> OnDisk:
     if isinstance(options.classes, tuple):
         return _open_named(root, options.classes, "the option classes")
     if (root / NAMES).is_file() and not options.augmented:
-        names = [spec.name for spec in read_classes(root / NAMES).classes]
-        return _open_named(root, names, NAMES)
+        return _open_named(root, [spec.name for spec in read_classes(root / NAMES).classes], NAMES)
     require_folder("voc", root / masks, "the masks of the images in trainaug.txt", OBTAIN_AUGMENTED)
     lists = {split: root / "ImageSets" / "Segmentation" / f"{split}.txt" for split in ("train", "val", "test")}
     if options.augmented:
@@ -143,15 +136,9 @@ def open_dataset(options: Options) -> OnDisk:
             raise missing("voc", lists[split], "a list of image names", OBTAIN)
     with_objects = not options.augmented and (root / "SegmentationObject").is_dir()
     classes = classes_without_files(options)
-    description = Description(
-        name="voc",
-        classes=classes,
-        tasks=TASKS if with_objects else ("semantic",),
-        source=SOURCE,
-        licence=LICENCE,
-        splits=tuple(split for split in lists if split != "test" or _has_masks(lists["test"], root / masks)),
-        decisive=[options.augmented, with_objects],
-    )
+    tasks = TASKS if with_objects else TASKS[:1]
+    splits = tuple(split for split in lists if split != "test" or _has_masks(lists["test"], root / masks))
+    description = Description("voc", classes, tasks, SOURCE, LICENCE, splits, [options.augmented, with_objects])
     folders = [masks, "SegmentationObject"] if with_objects else [masks]
 
     def entries(split: str) -> list[Entry]:
@@ -174,20 +161,12 @@ def _open_own(
     found = lists_of(root / "ImageSets" / "Segmentation")
     lists = {split: file for split, file in found.items() if _has_masks(file, root / "SegmentationClass")} or found
     with_objects = (root / "SegmentationObject").is_dir()
-    folders = ["SegmentationClass", *(["SegmentationObject"] if with_objects else [])]
+    folders = ["SegmentationClass", "SegmentationObject"] if with_objects else ["SegmentationClass"]
+    source, tasks = f"masks in Pascal VOC's layout, {root.name}", TASKS if with_objects else TASKS[:1]
+    bare = [split for split in found if split not in lists]
+    notes = tuple(f"{split}: none of its images looked at has a mask; the split is left out" for split in bare)
     description = Description(
-        name="voc",
-        classes=classes,
-        tasks=TASKS if with_objects else ("semantic",),
-        source=f"masks in Pascal VOC's layout, {root.name}",
-        licence="your own",
-        splits=tuple(lists),
-        decisive=[origin, with_objects],
-        notes=tuple(
-            f"{split}: none of its images looked at has a mask; the split is left out"
-            for split in found
-            if split not in lists
-        ),
+        "voc", classes, tasks, source, "your own", tuple(lists), decisive=[origin, with_objects], notes=notes
     )
     return OnDisk(description, lambda split: entries_of(root, lists[split], folders, OBTAIN_OWN), ground_truth)
 

@@ -33,14 +33,15 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from pydantic import Field, JsonValue, model_validator
+from pydantic import Field, model_validator
 
 from bench.data.formats.bands import Depth, Percentiles
 from bench.data.formats.dicom_labels import label_kind, left_out, region_names
+from bench.data.formats.dicom_series import files_of
 from bench.data.formats.label_tables import MAX_CLASSES, named_classes
 from bench.data.formats.on_disk import Description, Entry, OnDisk, require_folder, root_of
 from bench.data.formats.splits import FractionOptions, by_fraction, group_keys, in_usual_order
-from bench.data.formats.volume_places import Case, cases_in, files_of
+from bench.data.formats.volume_places import Case, cases_in
 from bench.data.formats.volume_slices import (
     Axis,
     Grey,
@@ -134,11 +135,7 @@ class _Opened:
 
 
 def open_dataset(options: Options) -> OnDisk:
-    """Return the data set; reads the header of every volume.
-
-    Raises:
-        DatasetError: If volumes or masks are missing, cannot be read, or classes are not declared.
-    """
+    """Return the data set; reads headers; raises `DatasetError` for missing or broken files, undeclared classes."""
     root = require_folder("volumes", root_of(options.root), "volumes and their masks", OBTAIN)
     return of_cases("volumes", cases_in(root, options.images, options.masks, options.channels), options, root)
 
@@ -163,21 +160,23 @@ def of_cases(name: str, cases: tuple[Case, ...], options: Options, root: Path, *
         options.masks_hold == "instances",
         _value_of(options),
     )
-    pictures = Slices(
-        opened.axis,
-        options.grey(),
-        case_of,
-    )
-    decisive: list[JsonValue] = [opened.axis, [[v, c] for v, c in class_of.items()], options.grey().describe()]
+    grey = options.grey()
+    pictures = Slices(opened.axis, grey, case_of)
     description = Description(
-        name=name,
-        classes=classes,
-        tasks=("semantic",) if options.masks_hold == "classes" else TASKS,
-        source=f"{len(cases)} volumes in the folder {root.name}, as {opened.axis} slices",
-        licence=licence,
-        splits=in_usual_order(entries),
-        decisive=[*decisive, options.mask_grid, options.masks_hold],
-        inferred=(*opened.notes, options.grey().describe(), *_regions_left_out(cases, options)),
+        name,
+        classes,
+        TASKS[:1] if options.masks_hold == "classes" else TASKS,
+        f"{len(cases)} volumes in the folder {root.name}, as {opened.axis} slices",
+        licence,
+        in_usual_order(entries),
+        decisive=[
+            opened.axis,
+            [[v, c] for v, c in class_of.items()],
+            grey.describe(),
+            options.mask_grid,
+            options.masks_hold,
+        ],
+        inferred=(*opened.notes, grey.describe(), *_regions_left_out(cases, options)),
         bands=band_reading(opened.channels, options.rgb),
     )
     return OnDisk(description, lambda split: entries[split], rule.ground_truth, pictures=pictures)
@@ -267,25 +266,20 @@ def _regions_left_out(cases: Sequence[Case], options: Options) -> tuple[str, ...
     return (told,) if told else ()
 
 
-def _undeclared_regions(masks: Sequence[Path]) -> DatasetError:
-    names = list(dict.fromkeys(name for path in masks for name in region_names(path)))
-    rows = ", ".join(f"{name}: {value}" for value, name in enumerate(names[:20], start=1))
-    return DatasetError(
-        f"volumes: which regions of the masks are classes is not declared; {len(masks)} files have "
-        f"{', '.join(names[:20])}{' …' if len(names) > 20 else ''}. Name those that are, each with a number, those "
-        f"that lie on top last, for example classes: {{background: 0, {rows}}}."
-    )
-
-
 def _undeclared_classes(cases: tuple[Case, ...]) -> DatasetError:
-    named = [case.mask for case in cases if label_kind(case.mask)]
-    if named:
-        return _undeclared_regions(named)
+    masks = [case.mask for case in cases if label_kind(case.mask)]
+    if masks:
+        names = list(dict.fromkeys(name for path in masks for name in region_names(path)))
+        rows = ", ".join(f"{name}: {value}" for value, name in enumerate(names[:20], start=1))
+        return DatasetError(
+            f"volumes: which regions of the masks are classes is not declared; {len(masks)} files have "
+            f"{', '.join(names[:20])}{' …' if len(names) > 20 else ''}. Name those that are, each with a number, those "
+            f"that lie on top last, for example classes: {{background: 0, {rows}}}."
+        )
     seen: set[int] = set()
     looked_at = cases[:: max(1, len(cases) // LOOKED_AT)][:LOOKED_AT]
     for case in looked_at:
-        values = whole_numbers(read_volume(case.mask).values, case.mask)
-        seen.update(np.unique(values).tolist())
+        seen.update(np.unique(whole_numbers(read_volume(case.mask).values, case.mask)).tolist())
     rows = ", ".join(f"{'background' if value == 0 else f'class {value}'}: {value}" for value in sorted(seen)[:20])
     return DatasetError(
         f"volumes: what the values of the masks mean is not declared; {len(looked_at)} of {len(cases)} hold "
@@ -310,6 +304,5 @@ def _entries(opened: _Opened, root: Path, options: Options) -> dict[str, list[En
         shared = (*parts, *of_mask)
         for number in range(0, opened.slices[case.images[0]], options.every):
             image_id = f"{case.name}__{letter}{number:04d}"
-            own = Entry(image_id, image, (mask,), key=str(number), group=group, parts=shared)
-            entries[split].append(own)
+            entries[split].append(Entry(image_id, image, (mask,), str(number), group, parts=shared))
     return dict(entries)

@@ -19,23 +19,21 @@ where no object is, or the class `background` if that option names one. Masks ar
 name only, 0 is a class `background` and 1 that name, as Ultralytics has it.
 """
 
-# Paths are texts here: a hundred thousand of them as `Path` would cost more than the listing of their folders.
-
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
 
-from bench.data.formats.coco_checks import WithoutMask
+from bench.data.formats.coco_classes import WithoutMask, background_spec
 from bench.data.formats.doubts import Doubt
 from bench.data.formats.entries import Entry, EntryTable
 from bench.data.formats.file_names import stem_of
-from bench.data.formats.label_tables import MAX_CLASSES, ground_truth_of_values, named_classes
+from bench.data.formats.label_tables import MAX_CLASSES, named_classes, value_reader
 from bench.data.formats.on_disk import Description, OnDisk, missing, require_files, root_of
 from bench.data.formats.polygons import polygon_runs
 from bench.data.formats.rasters import painted, stacked_runs
@@ -44,7 +42,7 @@ from bench.data.formats.yolo_yaml import MASKS, DataYaml, ListedImages, read_dat
 from bench.data.formats.yolo_yaml import OBTAIN as OBTAIN
 from bench.dataset import GroundTruth, PaintedGroundTruth
 from bench.errors import DatasetError
-from bench.records import ClassSpec, Record, TaskKind
+from bench.records import Record, TaskKind
 from bench.records.predictions import SemanticMap
 
 SOURCE = "labels in the format of YOLO"
@@ -76,11 +74,7 @@ class Options(Record):
 
 
 def open_dataset(options: Options) -> OnDisk:
-    """Return the data set; reads the YAML and lists nothing yet.
-
-    Raises:
-        DatasetError: If the YAML is not there, or has no names or no splits.
-    """
+    """Return the data set; reads the YAML, lists nothing yet; raises `DatasetError` without a YAML, names or splits."""
     root = root_of(options.root)
     file = root / options.file if options.data is None else root_of(options.data)
     yaml = read_data_yaml(file, root)
@@ -88,14 +82,14 @@ def open_dataset(options: Options) -> OnDisk:
         return _open_masks(yaml, options)
     classes = named_classes(yaml.names, things=yaml.names)
     if options.background is not None:
-        classes += (ClassSpec(name=options.background, colour=(0, 0, 0), is_background=True),)
+        classes += (background_spec(options.background),)
     description = Description(
-        name="yolo",
-        classes=classes,
-        tasks=("instance",) if options.background is None else TASKS,
-        source=f"polygons in YOLO's format, {file.name} of {file.parent.name}",
-        licence=LICENCE,
-        splits=tuple(yaml.splits),
+        "yolo",
+        classes,
+        TASKS[1:] if options.background is None else TASKS,
+        f"polygons in YOLO's format, {file.name} of {file.parent.name}",
+        LICENCE,
+        tuple(yaml.splits),
         decisive=options.background if options.without_mask is None else [options.background, options.without_mask],
     )
     background = None if options.background is None else len(yaml.names)
@@ -110,17 +104,20 @@ def _open_masks(yaml: DataYaml, options: Options) -> OnDisk:
     if len(yaml.names) >= MAX_CLASSES:
         raise DatasetError(f"{yaml.file} names {len(yaml.names)} classes; masks of 8 bits hold {MAX_CLASSES - 1}.")
     names = yaml.names if len(yaml.names) > 1 else (options.background or "background", *yaml.names)
-    class_of = yaml.class_of_value(len(names))
+    class_of, source = yaml.class_of_value(len(names)), f"{yaml.file.name} of {yaml.file.parent.name}"
     description = Description(
-        name="yolo",
-        classes=named_classes(names),
-        tasks=("semantic",),
-        source=f"masks in Ultralytics' format, {yaml.file.name} of {yaml.file.parent.name}",
-        licence=LICENCE,
-        splits=tuple(yaml.splits),
+        "yolo",
+        named_classes(names),
+        TASKS[:1],
+        f"masks in Ultralytics' format, {source}",
+        LICENCE,
+        tuple(yaml.splits),
         decisive=["masks", [[value, class_id] for value, class_id in class_of.items()]],
     )
-    return OnDisk(description, partial(_masked, yaml), partial(_mask_ground_truth, yaml, class_of))
+    instead = "; a mask of Ultralytics' holds numbers of classes. Write those."
+    listed = ", ".join(map(str, class_of))
+    known = f"{yaml.file.name} knows {listed}. Add its name or its label_mapping, or fix the mask."
+    return OnDisk(description, partial(_masked, yaml), value_reader(class_of, known=known, instead=instead))
 
 
 def _labelled(
@@ -162,25 +159,19 @@ def _places(yaml: DataYaml, images: ListedImages, folder_of_ground_truths: str) 
 
 def _place(yaml: DataYaml, folder: str, folder_of_ground_truths: str) -> _Place:
     parts, home = Path(os.path.normpath(folder)).parts, Path(os.path.normpath(yaml.base))
-    if "images" not in parts:
-        # The label file of an image in no folder called images lies beside it, as Ultralytics has it; a mask cannot.
-        if folder_of_ground_truths != "labels":
-            raise DatasetError(
-                f"yolo: {folder} does not lie in a folder images, beside which {folder_of_ground_truths} are sought."
-            )
-        return _Place(_prefix(_below(Path(*parts), home)), str(Path(*parts)))
-    position = len(parts) - 1 - parts[::-1].index("images")
-    above, behind = Path(*parts[:position]), parts[position + 1 :]
-    return _Place(_prefix((*_below(above, home), *behind)), str(Path(above, folder_of_ground_truths, *behind)))
-
-
-def _below(folder: Path, home: Path) -> tuple[str, ...]:
-    """Return the folders from the base of the YAML to a folder; none for one that lies elsewhere."""
-    return folder.relative_to(home).parts if folder.is_relative_to(home) else ()
-
-
-def _prefix(folders: Iterable[str]) -> str:
-    return "".join(f"{name}__" for name in folders)
+    # The label file of an image in no folder called images lies beside it, as Ultralytics has it; a mask cannot.
+    if "images" not in parts and folder_of_ground_truths != "labels":
+        raise DatasetError(
+            f"yolo: {folder} does not lie in a folder images, beside which {folder_of_ground_truths} are sought."
+        )
+    behind: tuple[str, ...] = ()
+    above = ground_truths = Path(*parts)
+    if "images" in parts:
+        position = len(parts) - 1 - parts[::-1].index("images")
+        above, behind = Path(*parts[:position]), parts[position + 1 :]
+        ground_truths = Path(above, folder_of_ground_truths, *behind)
+    below = above.relative_to(home).parts if above.is_relative_to(home) else ()  # none of a folder elsewhere
+    return _Place("".join(f"{name}__" for name in (*below, *behind)), str(ground_truths))
 
 
 def _entries(images: ListedImages, places: Mapping[str, _Place], suffix: str, spelt: Mapping[int, str]) -> EntryTable:
@@ -193,14 +184,6 @@ def _entries(images: ListedImages, places: Mapping[str, _Place], suffix: str, sp
         return Entry(ids[at], Path(folder, name), (Path(places[folder].ground_truths, own),))
 
     return EntryTable(ids, entry)
-
-
-def _mask_ground_truth(yaml: DataYaml, class_of: Mapping[int, int], entry: Entry) -> GroundTruth:
-    instead = "; a mask of Ultralytics' holds numbers of classes. Write those."
-    known = (
-        f"{yaml.file.name} knows {', '.join(map(str, class_of))}. Add its name or its label_mapping, or fix the mask."
-    )
-    return ground_truth_of_values(entry.ground_truths[0], class_of, known=known, instead=instead)
 
 
 def _ground_truth(

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from bench.adapter import load_loss_grammar
-from bench.data.formats.yaml_text import read_limited
+from bench.data.formats.documents import read_limited
 from bench.dataset import dataset_names
 from bench.errors import SuiteError, did_you_mean, in_one_line
 from bench.metric import metric_error

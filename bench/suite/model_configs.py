@@ -10,9 +10,9 @@ import yaml
 from pydantic import JsonValue, ValidationError
 
 from bench.adapter import adapter_folder, adapter_folders
+from bench.data.formats.documents import read_limited
 from bench.data.formats.home import expanded
 from bench.data.formats.sources import WeightsSource
-from bench.data.formats.yaml_text import read_limited
 from bench.errors import PluginError, did_you_mean, in_one_line
 from bench.records import ModelSpec, Record, TaskKind
 from bench.records.damage import text_of

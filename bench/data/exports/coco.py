@@ -34,7 +34,7 @@ from bench.data.exports._writing import (
     write_png_file,
 )
 from bench.data.formats.coco_stuff import stored_values
-from bench.data.formats.outlines import outlines
+from bench.data.formats.polygons import outlines
 from bench.dataset import Dataset, GroundTruth
 from bench.errors import DatasetError
 from bench.records import IGNORE_LABEL, ClassSpec

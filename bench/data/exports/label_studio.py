@@ -16,7 +16,7 @@ from pydantic import JsonValue
 from bench.data.exports import Exported
 from bench.data.exports._layers import layers_of
 from bench.data.exports._writing import finish, items, new_folder, write_png_file
-from bench.data.formats.brush_lengths import brush_lengths
+from bench.data.formats.embedded import brush_lengths
 from bench.dataset import Dataset
 
 LOSS = (

@@ -15,7 +15,7 @@ import yaml
 
 from bench.data.exports import Exported
 from bench.data.exports._writing import finish, items, new_folder, objects_of, write_png_file
-from bench.data.formats.outlines import one_line, outlines
+from bench.data.formats.polygons import one_line, outlines
 from bench.dataset import Dataset
 from bench.records import Size
 from bench.records.predictions import Instances

@@ -98,11 +98,7 @@ class BandReading:
         return replace(self, bands=self.rgb, ranges=ranges)
 
     def image(self, path: Path) -> NDArray[Any]:
-        """Read the declared bands, uint8, (H, W, C), or float32 where they are scaled and `exact`.
-
-        Raises:
-            DatasetError: If the file lacks a band, or its values need a range that is not declared.
-        """
+        """Read the declared bands, uint8, (H, W, C), or scaled float32; raises `DatasetError` if they do not fit."""
         stored = stored_bands(path)
         found = stored.shape[2]
         bands = self.bands
@@ -136,9 +132,8 @@ def stored_bands(path: Path) -> NDArray[Any]:
     header = header_of(path)
     if header.form in BY_PILLOW:  # 8-bit RGB
         return read_image(path)
-    pixels = cv2.imdecode(
-        np.frombuffer(read_bytes(path), np.uint8), cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION
-    )
+    as_stored = cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION
+    pixels = cv2.imdecode(np.frombuffer(read_bytes(path), np.uint8), as_stored)
     if pixels is None:
         return read_image(path)
     if pixels.ndim == 2:
@@ -149,7 +144,13 @@ def stored_bands(path: Path) -> NDArray[Any]:
 
 
 def _of_tiff(path: Path) -> NDArray[Any]:
-    tifffile = _tifffile(path)
+    try:
+        import tifffile
+    except ImportError:
+        raise DatasetError(
+            f"{path}: bands of TIFF files are read by tifffile, which is not installed; pip install tifffile "
+            "imagecodecs"
+        ) from None
     try:
         with tifffile.TiffFile(path) as file:
             series = file.series[0]
@@ -167,17 +168,6 @@ def _of_tiff(path: Path) -> NDArray[Any]:
     moved = np.moveaxis(pixels, [*kept, *channels], range(2 + len(channels)))
     bands = moved.reshape(*moved.shape[:2], -1)
     return np.ascontiguousarray(turned(bands, header_of(path).orientation))  # tifffile gives them as stored
-
-
-def _tifffile(path: Path) -> Any:
-    try:
-        import tifffile
-    except ImportError:
-        raise DatasetError(
-            f"{path}: bands of TIFF files are read by tifffile, which is not installed; pip install tifffile "
-            "imagecodecs"
-        ) from None
-    return tifffile
 
 
 def as_bytes(values: NDArray[Any]) -> NDArray[np.uint8]:
@@ -220,12 +210,11 @@ def measured_ranges(reading: BandReading, images: Sequence[Path], wanted: Percen
             raise undeclared_bands(path, stored.shape[2], str(stored.dtype))
         step = max(1, stored.shape[0] * stored.shape[1] // 65536)
         values.append([stored[..., band - 1].ravel()[::step] for band in picked])
-    ranges = [
-        tuple(np.percentile(np.concatenate(band), wanted.percentiles).tolist()) for band in zip(*values, strict=True)
-    ]
+    of_bands = [np.concatenate(band) for band in zip(*values, strict=True)]
+    ranges = [(low, high) for low, high in np.percentile(of_bands, wanted.percentiles, axis=1).T.tolist()]
     if any(low >= high for low, high in ranges):
         raise DatasetError(f"the percentiles {wanted.percentiles} of a band are one value; widen them.")
-    return replace(reading, ranges=tuple((low, high) for low, high in ranges))
+    return replace(reading, ranges=tuple(ranges))
 
 
 DARK = LOW // 257 + 1

@@ -10,7 +10,7 @@ from bench.data.formats.bands import BandOptions, Percentiles, measured_ranges
 from bench.data.formats.on_disk import OnDisk, with_bands, with_orientation
 from bench.data.formats.orientation import Orientation
 from bench.data.formats.resplit import Resplit, parted, resplit
-from bench.dataset import Dataset
+from bench.dataset import Dataset, default_root
 from bench.errors import DatasetError
 from bench.records import ClassSpec, Record
 from bench.records.names import named_module
@@ -37,7 +37,8 @@ def open_dataset(name: str, options: dict[str, JsonValue]) -> Dataset:
     bands = _shared(options, module, BandOptions)
     if bands:
         dataset = _with_bands(_of_files(dataset, ", ".join(bands)), BandOptions.model_validate(bands, strict=False))
-    return dataset if other is None else resplit(dataset, other, _root_of(own, module))
+    root = own.get("root", default_root(name))
+    return dataset if other is None else resplit(dataset, other, None if root is None else str(root))
 
 
 def _shared(options: dict[str, JsonValue], module: ModuleType, of: type[Record]) -> dict[str, JsonValue]:
@@ -77,8 +78,3 @@ def classes_without_files(name: str, options: dict[str, JsonValue]) -> tuple[Cla
     own, _ = parted(_own(options, module), module.Options.model_fields)
     known: tuple[ClassSpec, ...] | None = module.classes_without_files(module.Options.model_validate(own, strict=False))
     return known
-
-
-def _root_of(options: dict[str, JsonValue], module: ModuleType) -> str | None:
-    field = module.Options.model_fields.get("root")
-    return None if field is None else str(options.get("root", field.default))

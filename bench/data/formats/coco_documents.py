@@ -10,11 +10,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-from pydantic import PlainValidator, TypeAdapter, ValidationError, with_config
-from typing_extensions import Required, TypedDict
+from pydantic import PlainValidator, TypeAdapter, ValidationError
+from typing_extensions import Required
 
 from bench.data.formats.coco_rows import OddValue, checked_text, colour, flag, id_text, shown, side
-from bench.data.formats.typed import LENIENT
+from bench.data.formats.typed import Lenient
 from bench.errors import DatasetError
 
 T = TypeVar("T")
@@ -42,8 +42,7 @@ Side = Annotated[int, PlainValidator(side)]
 YesNo = Annotated[bool, PlainValidator(flag)]
 
 
-@with_config(LENIENT)
-class CocoImage(TypedDict, total=False):
+class CocoImage(Lenient, total=False):
     """A row of `images`; LVIS and Open Images add for which categories it was looked through."""
 
     id: Required[Id]
@@ -56,8 +55,7 @@ class CocoImage(TypedDict, total=False):
     pos_category_ids: list[Id] | None
 
 
-@with_config(LENIENT)
-class CocoCategory(TypedDict, total=False):
+class CocoCategory(Lenient, total=False):
     """A row of `categories`."""
 
     id: Required[Id]
@@ -68,8 +66,7 @@ class CocoCategory(TypedDict, total=False):
     frequency: Any
 
 
-@with_config(LENIENT)
-class CocoSegment(TypedDict, total=False):
+class CocoSegment(Lenient, total=False):
     """A segment of a panoptic annotation; 0 is no segment."""
 
     id: Required[Annotated[int, PlainValidator(_segment_number)]]
@@ -81,8 +78,7 @@ class CocoSegment(TypedDict, total=False):
     score: Any
 
 
-@with_config(LENIENT)
-class CocoAnnotation(TypedDict, total=False):
+class CocoAnnotation(Lenient, total=False):
     """A row of `annotations`: an object, whose mask is looked at when it is drawn, or all segments of an image."""
 
     id: Any
@@ -99,8 +95,7 @@ class CocoAnnotation(TypedDict, total=False):
     area: Any
 
 
-@with_config(LENIENT)
-class CocoSegmented(TypedDict):
+class CocoSegmented(Lenient):
     """All segments of an image, as panoptic predictions have them."""
 
     image_id: Id
@@ -108,8 +103,7 @@ class CocoSegmented(TypedDict):
     segments_info: list[CocoSegment]
 
 
-@with_config(LENIENT)
-class CocoResult(TypedDict, total=False):
+class CocoResult(Lenient, total=False):
     """A detected object, as pycocotools' loadRes takes it; mask and score are looked at for all rows at once."""
 
     image_id: Required[Id]
@@ -142,11 +136,7 @@ RESULT = TypeAdapter(CocoResult)
 
 
 def as_row(adapter: TypeAdapter[T], row: Any, what: str, file: Path) -> T:
-    """Return a row as its type.
-
-    Raises:
-        DatasetError: Naming the first value that is of another type, and how many further ones are.
-    """
+    """Return a row as its type; raises `DatasetError` with the first value that is of another, and how many are."""
     try:
         return adapter.validate_python(row)
     except ValidationError as error:

@@ -14,9 +14,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data.formats.boxes import NEAR, SHARES, SWAPPED, Box, are_shares, beyond_edge, box_around
 from bench.data.formats.coco_rows import OddValue, nested
-from bench.data.formats.doubts import Doubt
+from bench.data.formats.doubts import NEAR, SHARES, SWAPPED, Box, Doubt, are_shares, beyond_edge, box_around
 from bench.data.formats.rasters import SegmentationError, segmentation_masks
 from bench.records import Size
 

@@ -28,18 +28,16 @@ def no_annotations(root: Path, first: Path, splits: Sequence[str], obtain: str) 
     found = sorted(path.relative_to(root).as_posix() for path in (*root.glob("*.json"), *root.glob("*/*.json")))
     if not found:
         return missing("coco", first, f"annotations for a split of {', '.join(splits)}", obtain)
-    one = found[0]
-    named = next((f"{split}" for split in ("train", "val", "valid", "test") if split in one), None)
-    pattern = one if named is None else one.replace(named, "{split}")
+    one, more = found[0], " …" if len(found) > 5 else ""
+    named = next((split for split in ("train", "val", "valid", "test") if split in one), None)
     settle = (
         f"Its name holds no split: one file of all images has to be split first. Write a JSON for each split, or take "
         f"it as a single one: annotations: {one}, images: FOLDER, splits: [test]."
-        if named is None
-        else f"Set, for example: annotations: '{pattern}', images: '{{split}}', splits: [{named}, …]."
     )
-    return DatasetError(
-        f"coco: there is no {first}, but {', '.join(found[:5])}{' …' if len(found) > 5 else ''} in {root}. {settle}"
-    )
+    if named is not None:
+        pattern = one.replace(named, "{split}")
+        settle = f"Set, for example: annotations: '{pattern}', images: '{{split}}', splits: [{named}, …]."
+    return DatasetError(f"coco: there is no {first}, but {', '.join(found[:5])}{more} in {root}. {settle}")
 
 
 def images_missing(names: Sequence[str], total: int, file: Path, folder: Path, obtain: str | None) -> DatasetError:
@@ -49,22 +47,15 @@ def images_missing(names: Sequence[str], total: int, file: Path, folder: Path, o
         folder: Folder that was searched first.
         obtain: Way to get COCO's own images; None where these are another project's.
     """
-    what = (
-        f"the {total} images that {file.name} names, of which {len(names)} are missing: "
-        f"{', '.join(names[:5])}{' …' if len(names) > 5 else ''}"
-    )
+    what = f"the {total} images that {file.name} names, of which {len(names)} are missing: {', '.join(names[:5])}"
     other = sorted(name for name in names_in(folder) if stem_of(name) == PurePath(names[0]).stem)
-    what += f". There is {other[0]}, of another suffix" if other else ""
+    what += (" …" if len(names) > 5 else "") + (f". There is {other[0]}, of another suffix" if other else "")
     advice = "Put them there, set the option images to their folder, or leave them out with missing_images: leave_out."
     return missing("coco", folder / names[0], what, obtain or advice)
 
 
 def box_mask(annotation: CocoAnnotation, size: Size, file: Path) -> NDArray[np.bool_]:
-    """Return the mask of a `bbox`, x, y, width, height, bool, (H, W): pixels that it touches.
-
-    Raises:
-        DatasetError: If there is no such box.
-    """
+    """Return the pixels that a `bbox`, x, y, width, height, touches, bool, (H, W); raises `DatasetError` for none."""
     try:
         left, top, width, height = BOX.validate_python(annotation.get("bbox"))
     except ValidationError:
@@ -88,9 +79,7 @@ def with_boxes(runs: MaskRuns, annotations: Sequence[CocoAnnotation], boxes: Seq
 
 
 def listed_segments(annotation: CocoAnnotation | CocoSegmented, file: Path) -> dict[int, CocoSegment]:
-    """Return id -> row of the segments of a panoptic annotation; raises `DatasetError` where there are none, or one
-    twice.
-    """
+    """Return id -> row of the segments of a panoptic annotation; raises `DatasetError` for none, or for one twice."""
     rows = annotation.get("segments_info")
     what = f"{file}: segments_info of the annotation of image {annotation['image_id']}"
     if rows is None:

@@ -27,7 +27,7 @@ from bench.data.formats.coco_documents import (
     is_usual,
 )
 from bench.data.formats.coco_rows import CROWD, ID_AGAIN, OddValue, file_name_of, flags_of, flags_of_mask, shown
-from bench.data.formats.index_cache import Tables, remembered
+from bench.data.formats.index_cache import Tables, column_of, remembered
 from bench.data.formats.json_stream import FileState, JsonStream, Placed
 from bench.errors import DatasetError
 from bench.records import Size
@@ -310,8 +310,7 @@ def _again(ids: NDArray[np.int64]) -> NDArray[np.intp]:
 
 def _column(texts: Mapping[int, str], order: NDArray[np.intp]) -> NDArray[np.bytes_]:
     """Return texts of the images in an order, in UTF-8; empty where there is none."""
-    encoded = [texts.get(number, "").encode() for number in order.tolist()]
-    return np.array(encoded, dtype=f"S{max(map(len, encoded), default=0) or 1}")
+    return column_of([texts.get(number, "").encode() for number in order.tolist()])
 
 
 def _annotation(row: dict[str, Any], file: Path) -> CocoAnnotation:

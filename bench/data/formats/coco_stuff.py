@@ -19,6 +19,8 @@ from bench.dataset import GroundTruth
 from bench.errors import DatasetError, did_you_mean
 from bench.records import IGNORE_LABEL, ClassSpec
 
+SOURCE = "COCO-Stuff, https://github.com/nightrome/cocostuff"
+LICENCE = "annotations CC BY 4.0; images under Flickr's terms of use"
 OBTAIN = (
     "Fetch train2017.zip and val2017.zip from http://images.cocodataset.org and stuffthingmaps_trainval2017.zip from "
     "http://calvin.inf.ed.ac.uk/wp-content/uploads/data/cocostuffdataset, and unpack the latter into stuffthingmaps/."
@@ -65,15 +67,7 @@ def open_stuff_maps(
         first = next(iter(folders.values()))
         raise missing("coco", first.maps, "pixel maps of COCO-Stuff, one PNG for each image", OBTAIN)
     used = used_classes(classes)
-    description = Description(
-        name="coco",
-        classes=used,
-        tasks=("semantic",),
-        source="COCO-Stuff, https://github.com/nightrome/cocostuff",
-        licence="annotations CC BY 4.0; images under Flickr's terms of use",
-        splits=tuple(found),
-        decisive="stuff_maps",
-    )
+    description = Description("coco", used, ("semantic",), SOURCE, LICENCE, tuple(found), decisive="stuff_maps")
     return OnDisk(description, lambda split: _entries(found[split])[:images_per_split], partial(_ground_truth, used))
 
 

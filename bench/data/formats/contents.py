@@ -81,12 +81,7 @@ def drawn_twice(ground_truth: GroundTruth) -> int:
 def _near(one: Sequence[int], other: Sequence[int]) -> bool:
     """Return whether two boxes, x, y, width and height, differ by less than a fifth of their sides."""
     across, down = 0.2 * max(one[2], other[2]), 0.2 * max(one[3], other[3])
-    return (
-        abs(one[0] - other[0]) <= across
-        and abs(one[2] - other[2]) <= across
-        and abs(one[1] - other[1]) <= down
-        and abs(one[3] - other[3]) <= down
-    )
+    return all(abs(a - b) <= most for a, b, most in zip(one, other, (across, down) * 2, strict=True))
 
 
 def _shared(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:

@@ -49,27 +49,20 @@ class Builtin:
 
 
 def config_names(file: Path) -> tuple[str, ...]:
-    """Return names under DATASETS.TRAIN and DATASETS.TEST of a config or of those it builds on, each once.
-
-    Raises:
-        DatasetError: If a file cannot be read, or none says any.
-    """
+    """Return names of data sets in a config or those it builds on, once each; raises `DatasetError` for none."""
     found: dict[str, Any] = {}
-    current, read = file, 0
-    while True:
+    current = file
+    for _ in range(DEEPEST):
         document = read_yaml(current)
         if not isinstance(document, dict):
             raise DatasetError(f"{current} is no Detectron2 config: it must hold keys such as DATASETS.")
         stated = document.get("DATASETS") or {}
         found = {**(stated if isinstance(stated, dict) else {}), **found}  # a file goes before what it builds on
-        read += 1
         if not document.get(BASE):
             break
-        if read == DEEPEST:
-            raise DatasetError(
-                f"{file}: more than {DEEPEST} configs build on each other by {BASE}; probably in a circle."
-            )
         current = current.parent / expanded(str(document[BASE]))
+    else:
+        raise DatasetError(f"{file}: more than {DEEPEST} configs build on each other by {BASE}; probably in a circle.")
     names = [name for key in ("TRAIN", "TEST") for name in _listed(found.get(key), key, file)]
     if not names:
         raise DatasetError(f"{file} names no data set under DATASETS.TRAIN and DATASETS.TEST. Name one there.")
@@ -124,11 +117,7 @@ def _coco(year: str, part: str, panoptic: bool, root: Path) -> Builtin | None:
 
 
 def one_dataset(found: Sequence[Builtin], names: Sequence[str], file: Path) -> tuple[str, dict[str, JsonValue]]:
-    """Return the reader and options that open all of them as splits of one data set.
-
-    Raises:
-        DatasetError: If they are of different kinds.
-    """
+    """Return reader and options that open all as splits of one data set; raises `DatasetError` for other kinds."""
     first = found[0]
     if any((other.reader, other.options) != (first.reader, first.options) for other in found):
         raise DatasetError(

@@ -13,6 +13,7 @@ Source: DICOM PS3.3, A.51 (segmentation) and A.19.3 (RT structure set). The empt
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
@@ -55,13 +56,8 @@ def label_kind(path: Path) -> str:
         return ""
     if not begins_as_dicom(head):
         return ""
-    return next((kind for uid, kind in KINDS.items() if _has(head, uid)), "")
-
-
-def _has(head: bytes, uid: bytes) -> bool:
-    """Return whether a UID is in the head of a file as a whole: neither further digits nor components follow."""
-    at = head.find(uid)
-    return at >= 0 and head[at + len(uid) : at + len(uid) + 1] not in {bytes([digit]) for digit in b"0123456789."}
+    # As a whole: neither further digits nor components follow.
+    return next((kind for uid, kind in KINDS.items() if re.search(re.escape(uid) + rb"(?![0-9.])", head)), "")
 
 
 def region_names(path: Path) -> tuple[str, ...]:
@@ -91,8 +87,8 @@ def read_labels(path: Path, image: Volume, value_of: Mapping[str, int]) -> Volum
     """
     document = document_of(path, path, pixels=True)
     names = _names(document, path)
-    wanted = {number: name for number, name in names.items() if _known(name, value_of) is not None}
-    if not wanted:
+    known = {number: one for number, name in names.items() if (one := _known(name, value_of)) is not None}
+    if not known:
         raise DatasetError(
             f"{path} has none of the classes {', '.join(value_of)}; its regions are "
             f"{', '.join(names.values()) or 'none'}. Name them as classes, in the spelling of the files.",
@@ -102,12 +98,11 @@ def read_labels(path: Path, image: Volume, value_of: Mapping[str, int]) -> Volum
         raise DatasetError(f"{path}: the series that it belongs to does not say how it lies. {_FETCH}", kind="size")
     values = np.zeros(image.values.shape[:3], dtype=np.uint16)
     order = list(value_of)
-    by_rank = sorted(wanted, key=lambda number: order.index(_known(wanted[number], value_of) or ""))
+    by_rank = sorted(known, key=lambda number: order.index(known[number]))
     regions = _segments if label_kind(path) == "SEG" else _contours
     masks = dict(regions(document, by_rank, image, path))
-    for number in by_rank:
-        if number in masks:
-            values[masks[number]] = value_of[_known(wanted[number], value_of) or ""]
+    for number in (one for one in by_rank if one in masks):
+        values[masks[number]] = value_of[known[number]]
     return Volume(values, image.affine, image.spacing)
 
 
@@ -142,8 +137,10 @@ def _segments(
     form = str(document.get("SegmentationType", "BINARY"))
     with reading(path, "DICOM"):
         pixels = np.atleast_3d(document.pixel_array) if document.NumberOfFrames != 1 else document.pixel_array[None]
-        places = [_place(frame, document, image, path) for frame in document.PerFrameFunctionalGroupsSequence]
-        owners = [_segment_of(frame) for frame in document.PerFrameFunctionalGroupsSequence]
+        frames = document.PerFrameFunctionalGroupsSequence
+        places = [_place(frame, document, image, path) for frame in frames]
+        named = [frame.get("SegmentIdentificationSequence") for frame in frames]  # None of a label map, of several
+        owners = [int(one[0].ReferencedSegmentNumber) if one is not None else None for one in named]
     most = int(document.get("MaximumFractionalValue") or 255)
     if form == "FRACTIONAL" and not np.isin(pixels, (0, most)).all():
         raise DatasetError(
@@ -157,13 +154,6 @@ def _segments(
             if owner in (None, number):
                 mask[:, :, place] |= (frame == number if form == "LABELMAP" else frame > 0).T
         yield number, mask
-
-
-def _segment_of(frame: Any) -> int | None:
-    """Return the number of the segment of a frame; None for a frame of several, a label map."""
-    if "SegmentIdentificationSequence" not in frame:
-        return None
-    return int(frame.SegmentIdentificationSequence[0].ReferencedSegmentNumber)
 
 
 def _place(frame: Any, document: Any, image: Volume, path: Path) -> int:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data.formats.dicom_labels import begins_as_dicom, document_of, label_kind
+from bench.data.formats.dicom_labels import RAS, begins_as_dicom, document_of, label_kind
 from bench.data.formats.volume_arrays import Volume, affine_spacing, reading, stand_in
 from bench.errors import DatasetError, in_one_line
 
@@ -46,13 +46,18 @@ def series_files(folder: Path) -> list[Path]:
     return [path for path in found if not label_kind(path)]
 
 
+def files_of(volume: Path) -> list[Path]:
+    """Return the files of a volume: itself, or those of its folder."""
+    return series_files(volume) if volume.is_dir() else [volume]
+
+
 def read_series(path: Path, *, pixels: bool) -> Volume:
     """Read the series of a folder, or the frames of one file; without `pixels` the headers alone.
 
     Raises:
         DatasetError: If there are several series, no pixels, colours, or slices in one place or in several planes.
     """
-    files = series_files(path) if path.is_dir() else [path]
+    files = files_of(path)
     slices = [document_of(file, path, pixels=pixels) for file in files]
     _require_one_series(slices, files, path, pixels=pixels)
     if len(slices) == 1 and int(slices[0].get("NumberOfFrames", 1) or 1) > 1:
@@ -69,9 +74,8 @@ def read_series(path: Path, *, pixels: bool) -> Volume:
 
 def patient_of(path: Path) -> str:
     """Return PatientID of a series; empty where it has none."""
-    files = series_files(path) if path.is_dir() else [path]
     with reading(path, "DICOM"):
-        return str(document_of(files[0], path, pixels=False).get("PatientID", "") or "").strip()
+        return str(document_of(files_of(path)[0], path, pixels=False).get("PatientID", "") or "").strip()
 
 
 def frames_of(file: Path) -> int:
@@ -87,7 +91,7 @@ def frames_of(file: Path) -> int:
 
 def shape_of(path: Path) -> tuple[int, int, int]:
     """Return columns, rows and slices of a series, from the header of one file."""
-    files = series_files(path) if path.is_dir() else [path]
+    files = files_of(path)
     with reading(path, "DICOM"):
         head = document_of(files[0], path, pixels=False)
         frames = int(head.get("NumberOfFrames", 1) or 1) if len(files) == 1 else len(files)
@@ -183,7 +187,7 @@ def _volume(
     # PixelSpacing is the distance of rows, then of columns.
     lps[:3, 0], lps[:3, 1], lps[:3, 2] = row * float(in_plane[1]), column * float(in_plane[0]), normal * step
     lps[:3, 3] = np.asarray(first.ImagePositionPatient, float)
-    affine = np.diag([-1.0, -1.0, 1.0, 1.0]) @ lps
+    affine = RAS @ lps
     return Volume(values, affine, affine_spacing(affine), note=note, window=window, inverted=inverted)
 
 
@@ -197,24 +201,18 @@ def _window(one: Any) -> tuple[float, float] | None:
 
 
 def _frame_values(one: Any, path: Path) -> NDArray[Any]:
-    """Rescaled values of all frames, (column, row, frame)."""
+    """Values of all frames, (column, row, frame), each rescaled by its own row, else that of all, else the file's."""
     with reading(path, "DICOM"):
         stored = np.moveaxis(one.pixel_array, 0, -1).swapaxes(0, 1)
-    slopes, intercepts = _scaling_of_frames(one, stored.shape[-1])
-    if (slopes == 1).all() and (intercepts == 0).all():
-        return np.asarray(stored)
-    return np.asarray(stored, dtype=np.float32) * slopes + intercepts
-
-
-def _scaling_of_frames(one: Any, count: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return slope and intercept of each frame, float32, (N,): its own, else those of all, else those of the file."""
-    key = "PixelValueTransformationSequence"
+    key, count = "PixelValueTransformationSequence", stored.shape[-1]
     shared = (one.get("SharedFunctionalGroupsSequence") or [{}])[0]
     frames = one.get("PerFrameFunctionalGroupsSequence") or []
     rows = [(own.get(key) or shared.get(key) or [one])[0] for own in (*frames, *[{}] * (count - len(frames)))][:count]
-    slopes = [float(row.get("RescaleSlope", 1) or 1) for row in rows]
-    intercepts = [float(row.get("RescaleIntercept", 0) or 0) for row in rows]
-    return np.array(slopes, dtype=np.float32), np.array(intercepts, dtype=np.float32)
+    slopes = np.array([float(row.get("RescaleSlope", 1) or 1) for row in rows], dtype=np.float32)
+    intercepts = np.array([float(row.get("RescaleIntercept", 0) or 0) for row in rows], dtype=np.float32)
+    if (slopes == 1).all() and (intercepts == 0).all():
+        return np.asarray(stored)
+    return np.asarray(stored, dtype=np.float32) * slopes + intercepts
 
 
 def _of_frames(one: Any, path: Path, *, pixels: bool) -> Volume:

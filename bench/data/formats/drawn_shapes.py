@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import JsonValue
 
 from bench.data.formats.label_tables import MAX_CLASSES, named_classes
 from bench.data.formats.rasters import stacked
@@ -31,6 +32,11 @@ class ShapeOptions(Record):
     void: tuple[str, ...] = ()
     stuff: tuple[str, ...] = ()
     background: str | None = "background"
+
+    @property
+    def decisive(self) -> list[JsonValue]:
+        """Return those that decide what a ground truth is."""
+        return [self.background, list(self.void), list(self.ignore_labels)]
 
 
 @dataclass(frozen=True)
@@ -81,11 +87,7 @@ class ShapeClasses:
 def classes_in_use(
     seen: Mapping[str, Path], declared: Sequence[str] | None, options: ShapeOptions, where: str
 ) -> ShapeClasses:
-    """Return the label space of labels, each with a file that has it: those declared, or all of them by name.
-
-    Raises:
-        DatasetError: If a label is not among those that are declared.
-    """
+    """Return the label space of labels, each with a file that has it; raises `DatasetError` for an undeclared one."""
     found = sorted(set(seen) - {*options.ignore_labels, *options.void, options.background or ""})
     for label in found:
         if declared is not None and label not in declared:
@@ -112,6 +114,5 @@ def shape_classes(labels: Sequence[str], options: ShapeOptions, where: str) -> S
     stuff = {*options.stuff, options.background}
     classes = named_classes(names, things={*names} - stuff, background=options.background)
     class_of = {**{name: i for i, name in enumerate(names)}, **dict.fromkeys(options.void, IGNORE_LABEL)}
-    return ShapeClasses(
-        classes, class_of, IGNORE_LABEL if options.background is None else names.index(options.background)
-    )
+    background = IGNORE_LABEL if options.background is None else names.index(options.background)
+    return ShapeClasses(classes, class_of, background)

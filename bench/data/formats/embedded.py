@@ -1,9 +1,18 @@
-"""Pictures that annotations hold as text: unpacked and decoded within bounds that their image sets."""
+"""Pictures that annotations hold as text: unpacked and decoded within bounds that their image sets.
+
+Label Studio's run lengths of a brush: bytes in which a stream of bits holds an RGBA image.
+
+The stream begins with the number of values (32 bits), the bits of a value less one (5), and four sizes of run lengths,
+less one (4 each). Then, until all values are there: a bit, whether a run follows or single values; two bits, which of
+the sizes its length has; the length less one; and the value, once for a run, else one for each place. It is the
+format of the JavaScript package rle-pack; the alpha channel is the mask.
+"""
 
 from __future__ import annotations
 
 import io
 import zlib
+from collections.abc import Sequence
 from typing import Any
 
 import cv2
@@ -66,3 +75,49 @@ def decode_embedded(encoded: bytes, size: Size, flags: int) -> NDArray[Any]:
     if pixels is None:
         raise ValueError("its picture cannot be decoded")
     return np.asarray(pixels)
+
+
+OPAQUE = 128
+"""Alpha from which a pixel belongs to the mask: edges of strokes are smoothed."""
+LENGTH_BITS = (3, 4, 8, 16)
+
+
+def brush_mask(lengths: Sequence[int], size: Size) -> NDArray[np.bool_]:
+    """Return the mask of run lengths, bool, `size`; raises `ValueError` if they do not fill the image."""
+    if not isinstance(lengths, list | tuple):
+        raise ValueError("its run lengths are no list of bytes")
+    try:
+        bits = "".join(f"{byte:08b}" for byte in bytes(lengths))
+        count, word, position = int(bits[:32], 2), int(bits[32:37], 2) + 1, 53
+        sizes = [int(bits[start : start + 4], 2) + 1 for start in (37, 41, 45, 49)]
+        if count != size.height * size.width * 4:
+            raise ValueError(f"its run lengths are of {count} values, not of 4 × {size.height} × {size.width}")
+        values = np.zeros(count, dtype=np.uint8)
+        at = 0
+        while at < count:
+            width = sizes[int(bits[position + 1 : position + 3], 2)]
+            end = at + 1 + int(bits[position + 3 : position + 3 + width], 2)
+            run, position = bits[position] == "1", position + 3 + width
+            for place in (slice(at, end),) if run else [slice(n, n + 1) for n in range(at, end)]:
+                values[place] = int(bits[position : position + word], 2)
+                position += word
+            at = end
+    except (ValueError, TypeError, IndexError, OverflowError) as error:
+        raise ValueError(str(error) if "run lengths" in str(error) else "its run lengths are damaged") from None
+    return np.asarray(values[3::4].reshape(size) >= OPAQUE)
+
+
+def brush_lengths(mask: NDArray[np.bool_]) -> list[int]:
+    """Run lengths of a mask, bool, (H, W), which `brush_mask` and Label Studio read."""
+    values = np.repeat(mask.ravel().astype(np.uint8) * np.uint8(255), 4)
+    parts = [f"{values.size:032b}{7:05b}", *(f"{bits - 1:04b}" for bits in LENGTH_BITS)]
+    starts = np.concatenate([[0], np.flatnonzero(np.diff(values)) + 1, [values.size]])
+    for start, end in zip(starts[:-1].tolist(), starts[1:].tolist(), strict=True):
+        value = f"{int(values[start]):08b}"
+        for begin in range(start, end, 1 << LENGTH_BITS[-1]):
+            length = min(end - begin, 1 << LENGTH_BITS[-1])
+            index = next(i for i, bits in enumerate(LENGTH_BITS) if length <= 1 << bits)
+            parts.append(f"1{index:02b}{length - 1:0{LENGTH_BITS[index]}b}{value}")
+    text = "".join(parts)
+    text += "0" * (-len(text) % 8)
+    return list(int(text, 2).to_bytes(len(text) // 8, "big"))

@@ -1,7 +1,12 @@
-"""Classes of a folder of masks: written in classes.yaml, or inferred from the masks."""
+"""Classes of a folder of masks: written in classes.yaml, or as other tools write them, or inferred from the masks.
+
+Others' are Roboflow's `_classes.csv`, CVAT's `labelmap.txt`, and lists of a name a line.
+"""
 
 from __future__ import annotations
 
+import csv
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, ValidationError, model_validator
 
-from bench.data.formats.documents import read_yaml, yaml_as_written
+from bench.data.formats.documents import read_lines, read_yaml, whole_number, yaml_as_written
 from bench.data.formats.image_files import read_mask
 from bench.data.formats.label_tables import MAX_CLASSES, Rgb, map_colours, map_values, palette_colour
 from bench.data.formats.mask_values import is_grey
@@ -188,11 +193,7 @@ def read_class_document(path: Path) -> Any:
 
 
 def binary_table(binary: Binary, class_file: Path) -> FolderTable:
-    """Make the table of masks that are cut at a grey value; the class file may name its two classes.
-
-    Raises:
-        DatasetError: If the file has more or fewer than two.
-    """
+    """Make the table of masks cut at a grey value; raises `DatasetError` if the file names more or fewer than two."""
     names = ["background", "foreground"]
     colours: list[Rgb | None] = [None, (255, 255, 255)]
     if class_file.is_file():
@@ -247,15 +248,79 @@ def table_of(checked: ClassFile, origin: str, inferred: str = "") -> FolderTable
     )
     by_value = {c.value: index for index, c in enumerate(checked.classes) if c.value is not None}
     by_colour = {c.colour: index for index, c in enumerate(checked.classes) if c.colour is not None}
-    complete = len(by_colour) == len(classes)
-    return FolderTable(
-        classes=classes,
-        by_value={**by_value, **{v: IGNORE_LABEL for v in checked.void if isinstance(v, int)}}
-        if len(by_value) == len(classes)
-        else {},
-        by_colour={**by_colour, **{v: IGNORE_LABEL for v in checked.void if not isinstance(v, int)}}
-        if complete
-        else {},
-        origin=origin,
-        inferred=inferred,
-    )
+    void_values = {mark: IGNORE_LABEL for mark in checked.void if isinstance(mark, int)}
+    void_colours = {mark: IGNORE_LABEL for mark in checked.void if not isinstance(mark, int)}
+    of_values = {**by_value, **void_values} if len(by_value) == len(classes) else {}
+    of_colours = {**by_colour, **void_colours} if len(by_colour) == len(classes) else {}
+    return FolderTable(classes, of_values, of_colours, origin, inferred)
+
+
+IGNORED = "__ignore__"
+"""LabelMe's name of what is not scored: the value 255, not a class."""
+
+LABELMAP = re.compile(r"^\s*(.+?)\s*:\s*(\d+)\s*,\s*(\d+)\s*,\s*(\d+)\s*(:.*)?$")
+
+
+def read_classes(path: Path, void: int | Literal["none"] | None = None) -> FolderTable:
+    """Read a file of classes in the form that its name says: .csv, .txt, or else classes.yaml.
+
+    Args:
+        void: The value that is not scored; None leaves 255 void for a list of names, and none for the other two.
+
+    Raises:
+        DatasetError: If it is not of that form, naming the line.
+    """
+    suffix = path.suffix.lower()
+    if suffix not in (".csv", ".txt"):
+        return read_class_file(path, void)
+    names = _plain_names(path) if suffix == ".txt" else None
+    if names is not None:
+        rows = [FolderClass(name=name, value=value) for value, name in enumerate(names)]
+    else:
+        rows = _of_csv(path) if suffix == ".csv" else labelmap_rows(path)
+    if void is None:
+        void = "none" if names is None else 255
+    try:
+        table = table_of(ClassFile(classes=tuple(rows), void=() if void == "none" else (void,)), path.name)
+        return replace(table, void_by_default=names is not None)
+    except ValueError as error:
+        reason = str(error).splitlines()[-2:] or [str(error)]
+        raise DatasetError(f"{path}: {reason[0].strip()}. Every class needs a name and a value of its own.") from None
+
+
+def _plain_names(path: Path) -> list[str] | None:
+    """Return names of a list of one name a line, whose positions are values; None if any line is of another form."""
+    lines = [line.strip() for line in read_lines(path)]
+    if not lines or any(":" in line or "," in line for line in lines):
+        return None
+    return [line for line in lines if line != IGNORED]
+
+
+def _of_csv(path: Path) -> list[FolderClass]:
+    """Return rows of value and name below a header, as Roboflow's `Pixel Value, Class`."""
+    lines = read_lines(path)
+    rows = [[cell.strip() for cell in row] for row in csv.reader(lines)]
+    if rows and whole_number(rows[0][0]) is None:
+        rows = rows[1:]
+    wrong = [row for row in rows if len(row) != 2 or not _is_value(row[0]) or not row[1]]
+    if wrong or not rows:
+        shown = repr(",".join(wrong[0])) if wrong else "nothing"
+        raise DatasetError(f"{path}: expected lines of pixel value and class, such as 1,cell; found {shown}.")
+    return [FolderClass(name=name, value=int(value)) for value, name in rows]
+
+
+def _is_value(text: str, most: int = 65535) -> bool:
+    number = whole_number(text)
+    return number is not None and number <= most
+
+
+def labelmap_rows(path: Path) -> list[FolderClass]:
+    """Return classes of a labelmap.txt; raises `DatasetError` for a line that is not `name:r,g,b:parts:actions`."""
+    found = []
+    for line in read_lines(path):
+        match = LABELMAP.match(line)
+        if match is None or not all(_is_value(text, most=255) for text in match.groups()[1:4]):
+            raise DatasetError(f"{path}: expected lines of name:r,g,b:: such as cell:128,0,0::; found {line!r}.")
+        red, green, blue = (int(text) for text in match.groups()[1:4])
+        found.append(FolderClass(name=match.group(1), colour=(red, green, blue)))
+    return found

@@ -57,11 +57,7 @@ class Tables:
 
 
 def find_tables(root: Path) -> Tables:
-    """Look at the tables of a folder, reading their headers.
-
-    Raises:
-        DatasetError: If there are none, or they have no features, or not all the same.
-    """
+    """Look at the headers of a folder's tables; raises `DatasetError` for none, or features that are not the same."""
     found = list(_saved(root)) or list(_parquet(root))
     if not found:
         raise DatasetError(
@@ -104,9 +100,7 @@ def _parquet(root: Path) -> Iterator[tuple[Table, Any]]:
 
 
 def _split_of(relative: Path) -> str:
-    """Return the name of the split in a path: of the file, `train-00000-of-00001`, else of a folder; `all` without
-    one.
-    """
+    """Return the split in a path: in the name of the file, `train-00000-of-00001`, else of a folder; `all` without."""
     stem = relative.stem
     shard = SHARD.match(stem)
     words = [shard.group(1) if shard else stem, *reversed(relative.parts[:-1])]
@@ -114,20 +108,15 @@ def _split_of(relative: Path) -> str:
 
 
 def _saved(root: Path) -> Iterator[tuple[Table, Any]]:
-    import_of = pyarrow_parquet
     listed = root / "dataset_dict.json"
-    names = ["all"]
+    folders = {"all": root} if (root / "state.json").is_file() else {}
     if listed.is_file():
         names = as_typed(SAVED_SPLITS, read_json(listed), str(listed), AGAIN).get("splits", [])
-    for name in names:
-        folder = root / name if listed.is_file() else root
+        folders = {name: root / name for name in names}
+    for name, folder in folders.items():
         if not (folder / "state.json").is_file():
-            if listed.is_file():
-                raise DatasetError(
-                    f"{listed} names the split {name!r}, but {folder} holds no state.json. Save it again."
-                )
-            return
-        import_of()
+            raise DatasetError(f"{listed} names the split {name!r}, but {folder} holds no state.json. Save it again.")
+        pyarrow_parquet()
         import pyarrow.ipc
 
         info, state = folder / "dataset_info.json", folder / "state.json"
@@ -199,26 +188,16 @@ def item_of(feature: Any) -> Any:
 
 
 def kind_of(feature: Any) -> str:
-    """Return the name of the type of a feature, for example `Image`; `struct` for one with fields, `list` for a
-    list.
-    """
+    """Return the name of the type of a feature, for example `Image`; `struct` of one with fields, `list` of a list."""
     if item_of(feature) is not None:
         return "list"
-    if isinstance(feature, dict):
-        kind = feature.get("_type")
-        return kind if isinstance(kind, str) else "struct"
-    return ""
+    kind = feature.get("_type") if isinstance(feature, dict) else ""
+    return kind if isinstance(kind, str) else "struct"
 
 
 def class_names(feature: Any) -> tuple[str, ...]:
     """Return names of the first `ClassLabel` in a feature, at any depth; none without one."""
-    if isinstance(feature, dict):
-        if feature.get("_type") == "ClassLabel" and isinstance(feature.get("names"), list):
-            return tuple(map(str, feature["names"]))
-        for value in feature.values():
-            found = class_names(value)
-            if found:
-                return found
-    if isinstance(feature, list):
-        return next((names for one in feature if (names := class_names(one))), ())
-    return ()
+    if isinstance(feature, dict) and feature.get("_type") == "ClassLabel" and isinstance(feature.get("names"), list):
+        return tuple(map(str, feature["names"]))
+    inner = feature.values() if isinstance(feature, dict) else feature if isinstance(feature, list) else ()
+    return next((names for one in inner if (names := class_names(one))), ())

@@ -27,9 +27,7 @@ from PIL import Image
 from bench.data.formats.arrays import read_array
 from bench.data.formats.image_headers import (
     BITS,
-    TOO_LARGE,
     Header,
-    Unreadable,
     blaming,
     examined,
     further_bands,
@@ -50,6 +48,7 @@ IMAGE_SUFFIXES = (
 BY_PILLOW = ("GIF", "JPEG2000", "AVIF", "HEIF")
 """Formats that OpenCV reads wrongly, or in some builds only."""
 MASK_SUFFIXES = (".png", ".tif", ".tiff", ".bmp", ".gif", ".webp", ".npy")
+LOSSY_SUFFIXES = (".jpg", ".jpeg", ".jfif", ".jpe")
 
 REDUCED = {8: cv2.IMREAD_REDUCED_GRAYSCALE_8, 4: cv2.IMREAD_REDUCED_GRAYSCALE_4, 2: cv2.IMREAD_REDUCED_GRAYSCALE_2}
 """Divisor of both sides -> how OpenCV is told."""
@@ -162,8 +161,7 @@ def read_mask(path: Path, *, lossy: bool = False, alpha: Literal["refuse", "keep
     try:
         return decode_mask(encoded, path, lossy=lossy, alpha=alpha)
     except DatasetError:
-        wide = _labels_of_64_bits(path)
-        if wide is None:
+        if (wide := _labels_of_64_bits(path)) is None:
             raise
         return StoredMask(wide, "grey")
 
@@ -258,8 +256,8 @@ def _decoded(encoded: bytes, image: Image.Image, header: Header, path: Path) -> 
         raise _of_unknown_range({"F": "float32", "I": "int32"}[header.mode], path)
     try:
         return np.ascontiguousarray(upright(_rgb(encoded, image, header, path), header), dtype=np.uint8)
-    except MemoryError:
-        raise _too_large(path) from None
+    except MemoryError as error:
+        raise unreadable(path, error) from None
 
 
 def _rgb(encoded: bytes, image: Image.Image, header: Header, path: Path) -> NDArray[Any]:
@@ -278,7 +276,7 @@ def _by_opencv(encoded: bytes, flags: int, path: Path) -> NDArray[Any]:
     try:
         pixels = cv2.imdecode(np.frombuffer(encoded, dtype=np.uint8), flags)
     except cv2.error as error:
-        raise _too_large(path) if error.code == NO_MEMORY else unreadable(path, error.err) from None
+        raise unreadable(path, MemoryError() if error.code == NO_MEMORY else error.err) from None
     if pixels is None:
         raise unreadable(path, "its pixels cannot be decoded")
     return pixels
@@ -287,13 +285,10 @@ def _by_opencv(encoded: bytes, flags: int, path: Path) -> NDArray[Any]:
 def _indexed(image: Image.Image, path: Path) -> StoredMask:
     mode = image.mode
     alpha = None
-    try:
-        pixels = _pillow_pixels(image.getchannel, 0, path) if mode == "PA" else _pillow_pixels(np.asarray, image, path)
-        if mode == "PA":
-            last = _pillow_pixels(image.getchannel, 1, path)
-            alpha = None if (last == last.flat[0]).all() else last
-    except MemoryError:
-        raise _too_large(path) from None
+    pixels = _pillow_pixels(image.getchannel, 0, path) if mode == "PA" else _pillow_pixels(np.asarray, image, path)
+    if mode == "PA":
+        last = _pillow_pixels(image.getchannel, 1, path)
+        alpha = None if (last == last.flat[0]).all() else last
     flat = image.getpalette("RGB") if mode in ("P", "PA") else None
     palette = None if flat is None else tuple(zip(flat[0::3], flat[1::3], flat[2::3], strict=True))
     return StoredMask(np.array(pixels, dtype=np.uint8), "indices", palette, alpha, bits=1 if mode == "1" else 0)
@@ -321,10 +316,6 @@ def _of_unknown_range(dtype: str, path: Path) -> DatasetError:
         f"{path} holds {dtype} values, whose range is unknown; images of 8 or 16 bits are expected. "
         "Scale it and write it as 16-bit PNG or TIFF."
     )
-
-
-def _too_large(path: Path) -> Unreadable:
-    return Unreadable(path, TOO_LARGE)
 
 
 def upright(pixels: NDArray[Any], header: Header) -> NDArray[Any]:

@@ -13,7 +13,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -35,6 +35,11 @@ Tables: TypeAlias = dict[str, NDArray[Any]]
 """Name -> array of numbers or bytes."""
 
 
+def column_of(texts: Sequence[bytes]) -> NDArray[np.bytes_]:
+    """Return texts as an array, bytes, (N,), with room for the longest."""
+    return np.array(texts, dtype=f"S{max(map(len, texts), default=0) or 1}")
+
+
 def remembered(state: FileState, kind: str, make: Callable[[], Tables]) -> Tables:
     """Return tables of a file: those of an earlier process, or else made now.
 
@@ -43,7 +48,9 @@ def remembered(state: FileState, kind: str, make: Callable[[], Tables]) -> Table
         kind: Kind and version of the tables; part of the name of the file.
         make: Reads the file; its errors are passed on.
     """
-    place = _folder() / f"{kind}_{hashlib.sha256(os.fsencode(state.file.absolute())).hexdigest()[:32]}.npz"
+    place = (
+        cache_folder() / "indices" / f"{kind}_{hashlib.sha256(os.fsencode(state.file.absolute())).hexdigest()[:32]}.npz"
+    )
     if state.size < WORTH_IT:
         return make()
     found = _read(place, state)
@@ -54,16 +61,9 @@ def remembered(state: FileState, kind: str, make: Callable[[], Tables]) -> Table
     return found
 
 
-def _folder() -> Path:
-    return cache_folder() / "indices"
-
-
 def _state_row(state: FileState) -> NDArray[np.int64]:
-    return np.array(
-        # Numbers of inodes may be larger than an int64.
-        [state.size, state.changed_ns, state.inode & (2**63 - 1), state.status_changed_ns],
-        dtype=np.int64,
-    )
+    inode = state.inode & (2**63 - 1)  # it may be larger than an int64
+    return np.array([state.size, state.changed_ns, inode, state.status_changed_ns], dtype=np.int64)
 
 
 def _read(place: Path, state: FileState) -> Tables | None:

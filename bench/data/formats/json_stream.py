@@ -128,7 +128,12 @@ class JsonStream:
                 continue
             offset = self._start + self._at
             self._at = end
-            return Placed(found if text.isascii() else self._as_utf8(text, offset), offset, len(text))
+            if not text.isascii():
+                try:
+                    found = STRICT.decode(text.encode("latin-1").decode("utf-8"))
+                except UnicodeDecodeError:
+                    raise _unreadable(self.file, f"the value at byte {offset} is not UTF-8") from None
+            return Placed(found, offset, len(text))
 
     def _object_before_another(self) -> tuple[Any, int] | None:
         """Return an object that another one follows, and where it ends, in a third of the time; None if it is none.
@@ -219,10 +224,8 @@ class JsonStream:
     def _take(self, expected: str) -> str:
         found = self.peek()
         if not found or found not in expected:
-            what = f"{found!r}" if found else "the end of the file"
-            raise _unreadable(
-                self.file, f"{what} at byte {self._start + self._at}, where {' or '.join(expected)} is expected"
-            )
+            what = f"{repr(found) if found else 'the end of the file'} at byte {self._start + self._at}"
+            raise _unreadable(self.file, f"{what}, where {' or '.join(expected)} is expected")
         self._at += 1
         return found
 
@@ -235,12 +238,6 @@ class JsonStream:
         self._start += self._at
         self._at = 0
         return True
-
-    def _as_utf8(self, text: str, offset: int) -> Any:
-        try:
-            return STRICT.decode(text.encode("latin-1").decode("utf-8"))
-        except UnicodeDecodeError:
-            raise _unreadable(self.file, f"the value at byte {offset} is not UTF-8") from None
 
 
 class _Stretch(NamedTuple):
@@ -302,9 +299,7 @@ class FileState:
         return cls(file, *state)
 
     def rows(self, offsets: NDArray[np.integer[Any]], lengths: NDArray[np.integer[Any]]) -> list[Any]:
-        """Return the values at these places, each array of shape (N,); raises `DatasetError` if the file has changed
-        since.
-        """
+        """Return the values at these places, arrays of shape (N,); raises `DatasetError` if the file has changed."""
         if file_state(self.file) != (self.size, self.changed_ns, self.inode, self.status_changed_ns):
             raise DatasetError(
                 f"{self.file} has changed since it was opened. Let it be while it is in use, and run the command again."

@@ -15,12 +15,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data.formats.boxes import Box, are_shares, box_around, edge_doubts
-from bench.data.formats.brush_lengths import OPAQUE, brush_mask
 from bench.data.formats.documents import read_json
-from bench.data.formats.doubts import Doubt
+from bench.data.formats.doubts import Box, Doubt, are_shares, box_around, edge_doubts
 from bench.data.formats.drawn_shapes import Shape
-from bench.data.formats.embedded import decode_embedded
+from bench.data.formats.embedded import OPAQUE, brush_mask, decode_embedded
 from bench.data.formats.image_files import IMAGE_SUFFIXES
 from bench.data.formats.polygons import corners_of, polygon_masks
 from bench.data.formats.typed import LABEL_STUDIO, as_typed
@@ -69,11 +67,7 @@ class Listed:
 
 
 def read_tasks(file: Path, which: Literal["first", "last"] | None) -> Listed:
-    """Read the tasks of an export.
-
-    Raises:
-        DatasetError: If it is no export, or tasks have several annotations and `which` does not say which one counts.
-    """
+    """Read an export; raises `DatasetError` for what is none, or tasks of several annotations without `which`."""
     document = read_json(file)
     if not isinstance(document, list) or not all(isinstance(row, dict) for row in document):
         raise DatasetError(f"{file} is no list of tasks; export the project from Label Studio as JSON.")
@@ -111,19 +105,15 @@ def _results(row: Mapping[str, Any], position: int) -> tuple[str, list[list[Mapp
         results = [_listed(one.get("result"), f"task {number}: result of an annotation") for one in valid]
         return number, results, len(found) - len(valid)
     # JSON-MIN: the regions of a tag are a list below its name, geometry and labels in one.
-    regions = []
-    for value in row.values():
-        if isinstance(value, list):
-            regions += [_of_minimal(one) for one in value if isinstance(one, dict)]
-    return number, [regions], 0
+    lists = [value for value in row.values() if isinstance(value, list)]
+    return number, [[_of_minimal(one) for value in lists for one in value if isinstance(one, dict)]], 0
 
 
 def _listed(value: object, what: str) -> list[Any]:
-    if isinstance(value, list):
-        return value
-    if not value:
-        return []
-    raise DatasetError(f"label_studio: {what} is no list, but {value!r}. Export the project again from Label Studio.")
+    if value and not isinstance(value, list):
+        told = f"label_studio: {what} is no list, but {value!r}. Export the project again from Label Studio."
+        raise DatasetError(told)
+    return value if isinstance(value, list) else []
 
 
 def _of_minimal(row: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -133,15 +123,12 @@ def _of_minimal(row: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _image_of(row: Mapping[str, Any], file: Path, number: str) -> str:
-    fields = row.get("data") if isinstance(row.get("data"), dict) else row
-    assert isinstance(fields, dict)
+    data = row.get("data")
+    fields: Mapping[str, Any] = data if isinstance(data, dict) else row
     if isinstance(fields.get("image"), str):
         return str(fields["image"])
-    named = [
-        v
-        for v in fields.values()
-        if isinstance(v, str) and PurePosixPath(urlparse(v).path).suffix.lower() in IMAGE_SUFFIXES
-    ]
+    texts = [value for value in fields.values() if isinstance(value, str)]
+    named = [text for text in texts if PurePosixPath(urlparse(text).path).suffix.lower() in IMAGE_SUFFIXES]
     if len(named) != 1:
         raise DatasetError(f"{file}: task {number} has {len(named)} fields that name an image; one is expected.")
     return named[0]
@@ -204,21 +191,15 @@ def region_shapes(
                 "the option rotated: stored or rotated: shown."
             )
         if region.stated is not None and region.stated != size:
-            raise DatasetError(
-                f"{what}: it was drawn on an image of {tuple(region.stated)}, this one has {tuple(size)} (height, "
-                "width).",
-                kind="size",
-            )
+            drawn = f"it was drawn on an image of {tuple(region.stated)}, this one has {tuple(size)} (height, width)"
+            raise DatasetError(f"{what}: {drawn}.", kind="size")
         turns = region.rotation // 90 if rotated == "shown" else 0
         canvas = Size(size.width, size.height) if turns % 2 else size
         try:
             mask = drawn_region(region.value, canvas)
         except (KeyError, TypeError, ValueError) as error:
-            raise DatasetError(
-                f"{what}: it cannot be drawn: {in_one_line(error)}. Correct it, or leave its label out by "
-                "ignore_labels.",
-                kind="mask",
-            ) from None
+            told = f"it cannot be drawn: {in_one_line(error)}. Correct it, or leave its label out by ignore_labels."
+            raise DatasetError(f"{what}: {told}", kind="mask") from None
         # The screen turned it clockwise, np.rot90 turns against the clock.
         yield Shape(region.label, np.ascontiguousarray(np.rot90(mask, turns)))
 
@@ -232,12 +213,11 @@ def region_doubts(regions: Iterable[Region], size: Size, image: str) -> list[Dou
     percent = Size(100, 100)
     outlines: list[tuple[str, Box | None]] = []
     for number, region in enumerate(regions, start=1):
-        name = f"region {number}, {region.label},"
-        if PICTURES & region.value.keys():
-            outlines.append((name, None))
-            continue
-        corners = _corners(region.value, size) / [size.width, size.height] * 100
-        outlines.append((name, box_around(map(tuple, corners.tolist()))))
+        box = None
+        if not PICTURES & region.value.keys():
+            corners = _corners(region.value, size) / [size.width, size.height] * 100
+            box = box_around(map(tuple, corners.tolist()))
+        outlines.append((f"region {number}, {region.label},", box))
     named = [(name, box) for name, box in outlines if box is not None]
     shares = [name for name, box in named if are_shares(box, percent)]
     doubts = edge_doubts([(name, None if name in shares else box) for name, box in outlines], percent, image)
@@ -272,25 +252,18 @@ def _corners(value: Mapping[str, Any], size: Size) -> NDArray[np.float64]:
     """Return the corners of a region in pixels, float64, (P, 2); raises `ValueError` for one without an area."""
     scale = np.array([size.width, size.height]) / 100
     if "points" in value:
-        corners = np.asarray(value["points"], dtype=np.float64) * scale
-    elif "radiusX" in value:
+        return np.asarray(np.asarray(value["points"], dtype=np.float64) * scale)
+    if "radiusX" in value:
         angles = np.linspace(0, 2 * math.pi, ELLIPSE_CORNERS, endpoint=False)
         radii = np.array([float(value["radiusX"]), float(value["radiusY"])]) * scale
         offsets = np.stack([np.cos(angles), np.sin(angles)], axis=1) * radii
-        corners = np.array([float(value["x"]), float(value["y"])]) * scale + _turned(offsets, value)
     elif "width" in value:
-        sides = np.array([[0, 0], [1, 0], [1, 1], [0, 1]]) * [float(value["width"]), float(value["height"])] * scale
-        corners = np.array([float(value["x"]), float(value["y"])]) * scale + _turned(sides, value)
+        offsets = np.array([[0, 0], [1, 0], [1, 1], [0, 1]]) * [float(value["width"]), float(value["height"])] * scale
     else:
         raise ValueError("it has no area")
-    return np.asarray(corners, dtype=np.float64)
-
-
-def _turned(offsets: NDArray[np.float64], value: Mapping[str, Any]) -> NDArray[np.float64]:
-    """Return offsets in pixels turned clockwise by the rotation of a region."""
-    angle = math.radians(float(value.get("rotation") or 0))
+    angle = math.radians(float(value.get("rotation") or 0))  # clockwise
     turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
-    return np.asarray(offsets @ turn.T)
+    return np.asarray(np.array([float(value["x"]), float(value["y"])]) * scale + offsets @ turn.T)
 
 
 @dataclass(frozen=True)

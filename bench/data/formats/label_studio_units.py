@@ -78,11 +78,9 @@ def require_percent(tasks: Sequence[Task], images: Mapping[str, Path], file: Pat
     better = _by_edges(tasks, images)
     if better == "percent":
         return ""
-    sizes = image_size(images[tasks[0].number])
-    told = (
-        f"all {count} regions end within their images in pixels, too (the first has {sizes.width} × {sizes.height}, "
-        "width × height)"
-    )
+    first = image_size(images[tasks[0].number])
+    sides = f"{first.width} × {first.height}, width × height"
+    told = f"all {count} regions end within their images in pixels, too (the first has {sides})"
     if better is None and count < (FEW if whole else MANY):
         return f"coordinates are read as percent, though {told}"
     why = "; read as pixels their outlines lie on edges of the images, as percent they do not" if better else ""
@@ -111,10 +109,7 @@ def _by_edges(tasks: Sequence[Task], images: Mapping[str, Path]) -> Units | None
         percent, pixels = (0.0 if one is None else one for one in contrasts)
         if max(percent, pixels) >= CLEARLY * min(percent, pixels) and percent != pixels:
             votes.append("percent" if percent > pixels else "pixels")
-    for units in ("percent", "pixels"):
-        if 2 * votes.count(units) > len(votes):
-            return units
-    return None
+    return next((units for units in votes if 2 * votes.count(units) > len(votes)), None)
 
 
 def _both_ways(task: Task, size: Size) -> Iterator[np.ndarray[Any, np.dtype[np.uint8]]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.data.formats.entries import Entry
 from bench.data.formats.image_files import read_mask
 from bench.dataset import GroundTruth
 from bench.errors import DatasetError
@@ -37,8 +38,7 @@ def rgb_of(row: Mapping[str, str]) -> Rgb:
 
 
 def palette_colour(index: int) -> Rgb:
-    """Return the colour of an index in the Pascal VOC palette: the bits of the index, three at a time, from the top
-    down.
+    """Return the colour of an index in the Pascal VOC palette: its bits, three at a time, from the top down.
 
     Source: `VOClabelcolormap.m` of the VOC development kit.
 
@@ -90,7 +90,7 @@ def map_values(pixels: NDArray[Any], class_of: Mapping[int, int], *, file: Path,
     if strange.any():
         values, which = np.unique(runs.values[strange], return_inverse=True)
         marks = [str(value) for value in values.tolist()]
-        raise _outside("labels", "values", marks, _pixels_of(which, runs.lengths[strange]), file, known)
+        raise _outside("labels", marks, _pixels_of(which, runs.lengths[strange]), file, known)
     return runs.filled(table[runs.values])
 
 
@@ -107,6 +107,11 @@ def ground_truth_of_values(file: Path, class_of: Mapping[int, int], *, known: st
     return GroundTruth(SemanticMap(map_values(read_mask(file).values(file, instead), class_of, file=file, known=known)))
 
 
+def value_reader(class_of: Mapping[int, int], *, known: str, instead: str) -> Callable[[Entry], GroundTruth]:
+    """Return what reads the mask of an entry that is its last file; see `ground_truth_of_values`."""
+    return lambda entry: ground_truth_of_values(entry.ground_truths[-1], class_of, known=known, instead=instead)
+
+
 def map_colours(pixels: NDArray[np.uint8], class_of: Mapping[Rgb, int], *, file: Path, known: str) -> LabelMap:
     """Turn colours, uint8, (H, W, 3), RGB, into class ids; raises `DatasetError` for a colour outside the table."""
     runs = runs_of(pack_rgb(pixels))
@@ -115,7 +120,7 @@ def map_colours(pixels: NDArray[np.uint8], class_of: Mapping[Rgb, int], *, file:
     unknown = [index for index, colour in enumerate(colours.tolist()) if colour not in wanted]
     if unknown:
         marks = [f"RGB {c >> 16},{c >> 8 & 255},{c & 255}" for c in colours[unknown].tolist()]
-        raise _outside("colours", "colours", marks, _pixels_of(which, runs.lengths)[unknown], file, known)
+        raise _outside("colours", marks, _pixels_of(which, runs.lengths)[unknown], file, known)
     table = np.array([wanted[colour] for colour in colours.tolist()], dtype=np.uint8)
     return runs.filled(table[which])
 
@@ -169,14 +174,10 @@ def _pixels_of(which: NDArray[np.intp], lengths: NDArray[np.int64]) -> NDArray[n
 
 
 def _outside(
-    what: Literal["labels", "colours"],
-    kind: str,
-    marks: Sequence[str],
-    counts: NDArray[np.int64],
-    file: Path,
-    known: str,
+    what: Literal["labels", "colours"], marks: Sequence[str], counts: NDArray[np.int64], file: Path, known: str
 ) -> DatasetError:
     """Return the error for what a table does not have: the first five with their numbers of pixels."""
     found = ", ".join(f"{mark} ({count} pixels)" for mark, count in zip(marks[:5], counts.tolist(), strict=False))
+    kind = "values" if what == "labels" else what
     more = f" and {len(marks) - 5} further {kind}" if len(marks) > 5 else ""
     return DatasetError(f"{file} has {what} outside the table: {found}{more}. {known}", kind=what)

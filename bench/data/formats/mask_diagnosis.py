@@ -7,7 +7,9 @@ settle it, because a guess that is wrong shows in no number: a foreground taken 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -31,7 +33,6 @@ Void = int | Literal["none"] | None
 """This is what the option `void` says: a value, that there is none, or nothing."""
 
 SHOWN_CLASSES = 12
-FEW_COLOURS = MAX_CLASSES
 NEAR = 40
 """Grey levels by which a rare colour may differ from a common one to be a smear of it."""
 
@@ -46,8 +47,7 @@ def inferred_table(masks: Sequence[Path], folder: Path, void: Void) -> FolderTab
         DatasetError: If the classes are not certain, with what was seen and what would settle it.
     """
     seen = _counted(masks, folder)
-    coloured = [mask for mask in seen if mask.colours]
-    return _by_colour(seen, folder) if coloured else _by_value(seen, folder, void)
+    return _by_colour(seen, folder) if any(mask.colours for mask in seen) else _by_value(seen, folder, void)
 
 
 def check_sample(table: FolderTable, masks: Sequence[Path], folder: Path, *, void_is_said: bool) -> None:
@@ -62,10 +62,8 @@ def check_sample(table: FolderTable, masks: Sequence[Path], folder: Path, *, voi
         return
     seen = []
     for path in evenly(masks, LOOKED_AT):
-        try:
+        with suppress(DatasetError):
             seen.append(values_of(path))
-        except DatasetError:
-            continue
     swapped = swapped_colour(seen)
     if swapped is not None:
         raise _of_swapped(swapped, seen, folder)
@@ -115,9 +113,6 @@ def _evidence(seen: Sequence[MaskValues]) -> Evidence:
     return evidence
 
 
-# --------------------------------------------------------------------------- values
-
-
 def _by_value(seen: Sequence[MaskValues], folder: Path, void: Void) -> FolderTable:
     evidence, paths = _evidence(seen), [mask.path for mask in seen]
     swapped = swapped_colour(seen)
@@ -134,10 +129,8 @@ def _by_value(seen: Sequence[MaskValues], folder: Path, void: Void) -> FolderTab
     else:
         numbered = len(values) > 2 and one_patch_each(paths)
         raise _uncertain(NUMBERED_ON if numbered else _reason(values, seen), evidence, folder, void, numbered)
-    marks = (void,) if isinstance(void, int) else ()
-    return table_of(
-        ClassFile(classes=tuple(rows), void=marks), f"the table inferred from {folder}", _describe(evidence)
-    )
+    classes = ClassFile(classes=tuple(rows), void=(void,) if isinstance(void, int) else ())
+    return table_of(classes, f"the table inferred from {folder}", _describe(evidence))
 
 
 NUMBERED_ON = (
@@ -218,29 +211,21 @@ def _uncertain(reason: str, evidence: Evidence, folder: Path, void: Void, number
 def _of_swapped(swapped: tuple[Rgb, Path, int, Path, int], seen: Sequence[MaskValues], folder: Path) -> DatasetError:
     colour, one, index, other, other_index = swapped
     colours = sorted({shown for mask in seen for shown in mask.shown().values()})
-    rows = [f"{{name: rgb {r} {g} {b}, colour: [{r}, {g}, {b}]}}" for r, g, b in colours[:SHOWN_CLASSES]]
     return DatasetError(
         f"folder: {folder}: the palettes of the masks differ in order: the colour {','.join(map(str, colour))} is "
         f"index {index} in {one} and index {other_index} in {other}, so that the index does not tell the class. Let "
-        f"the colours tell it:\n{_class_file(rows)}",
+        f"the colours tell it:\n{_class_file(_colour_rows(colours))}",
         kind="colours",
     )
 
 
-# --------------------------------------------------------------------------- colours
-
-
 def _by_colour(seen: Sequence[MaskValues], folder: Path) -> FolderTable:
-    """Return colours as classes, in the order of their values; grey masks beside them hold black, grey or white
-    only.
-    """
+    """Return colours as classes, in the order of their values; grey masks beside them hold black, grey or white."""
     evidence = Evidence()
     for mask in seen:
-        palette = mask.palette or tuple((value, value, value) for value in range(256))
-        grey: dict[Rgb, int] = {}
+        shown, grey = mask.shown(), Counter[Rgb]()
         for value, count in mask.values.items():
-            colour = palette[value] if value < len(palette) else (value, value, value)
-            grey[colour] = grey.get(colour, 0) + count
+            grey[shown.get(value, (value, value, value))] += count
         evidence.add(mask.colours or grey)
     colours = sorted(evidence.pixels)
     smears = _smears(evidence)
@@ -251,16 +236,17 @@ def _by_colour(seen: Sequence[MaskValues], folder: Path) -> FolderTable:
             + _lines(_INSTANCES),
             kind="colours",
         )
-    if len(colours) > FEW_COLOURS or smears:
-        common = [colour for colour in colours if colour not in smears][:SHOWN_CLASSES]
-        rows = [f"{{name: rgb {r} {g} {b}, colour: [{r}, {g}, {b}]}}" for r, g, b in common]
-        few = f"{len(smears)} of {len(colours)} colours are rare and close to a common one, for example "
-        example = f"RGB {','.join(map(str, smears[0]))}" if smears else ""
+    if len(colours) > MAX_CLASSES or smears:
+        few = f"{len(colours)} colours"
+        if smears:
+            example = ",".join(map(str, smears[0]))
+            few = f"{len(smears)} of {few} are rare and close to a common one, for example RGB {example}"
+        listed = evidence.describe([colour for colour, _ in evidence.pixels.most_common()])
+        rows = _colour_rows([colour for colour in colours if colour not in smears])
         raise DatasetError(
-            f"folder: {folder}: the masks hold more colours than labels have: "
-            f"{few + example if smears else f'{len(colours)} colours'}; smoothing and JPEG make such. Seen: "
-            f"{evidence.describe([colour for colour, _ in evidence.pixels.most_common()])}. Make the masks again with "
-            f"nearest-neighbour; if a colour is rightly there, name all of them:\n{_class_file(rows)}",
+            f"folder: {folder}: the masks hold more colours than labels have: {few}; smoothing and JPEG make such. "
+            f"Seen: {listed}. Make the masks again with nearest-neighbour; if a colour is rightly there, name all of "
+            f"them:\n{_class_file(rows)}",
             kind="colours",
         )
     classes = tuple(FolderClass(name=f"rgb {r},{g},{b}", colour=(r, g, b)) for r, g, b in colours)
@@ -269,19 +255,12 @@ def _by_colour(seen: Sequence[MaskValues], folder: Path) -> FolderTable:
 
 def _smears(evidence: Evidence) -> list[Rgb]:
     """Return colours that are rare, below 0.5 % of the pixels, and near one that is ten times as common."""
-    rare: Callable[[Rgb], bool] = lambda colour: evidence.share([colour]) < 0.005  # noqa: E731
-    return [
-        colour
-        for colour in evidence.pixels
-        if rare(colour)
-        and any(
-            count > 10 * evidence.pixels[colour] and max(abs(a - b) for a, b in zip(colour, other, strict=True)) <= NEAR
-            for other, count in evidence.pixels.items()
-        )
-    ]
-
-
-# --------------------------------------------------------------------------- words
+    found = []
+    for colour in (one for one in evidence.pixels if evidence.share([one]) < 0.005):
+        common = [other for other, count in evidence.pixels.items() if count > 10 * evidence.pixels[colour]]
+        if any(max(abs(a - b) for a, b in zip(colour, other, strict=True)) <= NEAR for other in common):
+            found.append(colour)
+    return found
 
 
 def _describe(evidence: Evidence) -> str:
@@ -291,6 +270,10 @@ def _describe(evidence: Evidence) -> str:
 
 def _lines(*offered: tuple[str, str]) -> str:
     return "".join(f"  {line}   # {meaning}\n" for line, meaning in offered)
+
+
+def _colour_rows(colours: Sequence[Rgb]) -> list[str]:
+    return [f"{{name: rgb {r} {g} {b}, colour: [{r}, {g}, {b}]}}" for r, g, b in colours[:SHOWN_CLASSES]]
 
 
 def _class_file(rows: Sequence[str]) -> str:

@@ -178,9 +178,7 @@ def one_patch_each(paths: Sequence[Path]) -> bool:
 
 
 def swapped_colour(masks: Sequence[MaskValues]) -> tuple[Rgb, Path, int, Path, int] | None:
-    """Return a colour that has one index in the palette of a mask and another in that of another mask, of those
-    used.
-    """
+    """Return a colour in use that has one index in the palette of a mask and another in that of another mask."""
     first: dict[Rgb, tuple[int, Path]] = {}
     for mask in masks:
         for index, colour in mask.shown().items():

@@ -129,14 +129,9 @@ class OnDisk:
         self.name = description.name
         self.classes, self.tasks = description.classes, description.tasks
         self.source, self.licence = description.source, description.licence
-        self._list_split, self._read_ground_truth, self._notes, self._doubts = (
-            list_split,
-            read_ground_truth,
-            notes,
-            doubts,
-        )
-        self.bands = description.bands
-        self.pictures = pictures
+        self._list_split, self._read_ground_truth = list_split, read_ground_truth
+        self._notes, self._doubts = notes, doubts
+        self.bands, self.pictures = description.bands, pictures
         self.own_folds: Mapping[Path, int] = {}
         """Image file -> fold from 1 that its publisher has dealt it to; empty where none has."""
         self.orientation: Frame | None = None
@@ -222,7 +217,10 @@ class OnDisk:
         """
         entry = self.entry(image_id)
         orientation = 1 if self.pictures is not None else header_of(entry.image).orientation
-        return 1 if orientation == 1 or _turned_by_itself(entry) else orientation
+        masks = [path for path in entry.ground_truths if path.suffix.lower() in MASK_SUFFIXES and path.suffix != ".npy"]
+        if orientation == 1 or any(header_of(mask).orientation != 1 for mask in masks if mask.is_file()):
+            return 1
+        return orientation
 
     def readings(self, image_id: str) -> dict[Frame, GroundTruth]:
         """Return the ground truth of an image that EXIF turns, as the image is shown, by what its labels may fit.
@@ -326,22 +324,6 @@ def with_bands(dataset: OnDisk, reading: BandReading) -> OnDisk:
         inferred=(*dataset.description.inferred, told),
     )
     return other
-
-
-def _turned_by_itself(entry: Entry) -> bool:
-    """Return whether a mask of an image has an EXIF orientation of its own, by which it is turned when it is read."""
-    masks = [path for path in entry.ground_truths if path.suffix.lower() in MASK_SUFFIXES and path.suffix != ".npy"]
-    return any(header_of(mask).orientation != 1 for mask in masks if mask.is_file())
-
-
-def lies_there(file: Path) -> bool:
-    """Return whether there is a file that need not be there; raises `DatasetError` for what only looks like one."""
-    if not file.is_file() and not file.is_dir() and (file.is_symlink() or file.exists()):
-        raise DatasetError(
-            f"{file} is a link that leads nowhere, a pipe or a device. Fetch what it stands for, as with git annex "
-            "get or dvc pull, or remove it."
-        )
-    return file.is_file()
 
 
 def missing(name: str, looked_for: Path, expected: str, obtain: str) -> DatasetError:

@@ -1,4 +1,4 @@
-"""A folder whose images and masks are found by patterns, as an `OnDisk`."""
+"""A folder whose images and masks are found by patterns, as an `OnDisk`, and what reads the masks of any folder."""
 
 from __future__ import annotations
 
@@ -11,19 +11,20 @@ from typing import Protocol
 
 from pydantic import JsonValue
 
-from bench.data.formats.class_lists import read_classes
+from bench.data.formats.bands import BandReading, Percentiles, check_undeclared, measured_ranges
+from bench.data.formats.entries import LazySequence
 from bench.data.formats.file_names import id_of
-from bench.data.formats.folder_classes import FolderTable
-from bench.data.formats.folder_reading import decisive, declared_bands, folder_table, labelled
+from bench.data.formats.folder_classes import FolderTable, binary_table, read_classes
 from bench.data.formats.label_tables import MAX_CLASSES, named_classes
+from bench.data.formats.mask_diagnosis import check_sample, inferred_table
 from bench.data.formats.on_disk import Description, Entry, OnDisk, require_folder, root_of
-from bench.data.formats.pattern_ground_truth import BACKGROUND, MaskRule
-from bench.data.formats.pattern_options import PatternOptions
+from bench.data.formats.pattern_ground_truth import BACKGROUND, FolderOptions, MaskRule, PatternOptions
 from bench.data.formats.patterns import ImageWithMasks, Matches, is_pattern, match_folder, values_of
 from bench.data.formats.splits import group_keys, in_usual_order
 from bench.dataset import GroundTruth
 from bench.errors import DatasetError
-from bench.records import ClassSpec, TaskKind
+from bench.records import ClassSpec, as_json_dict
+from bench.records.predictions import SemanticMap
 
 EXPECTED = "a folder with images and masks"
 OBTAIN = "Put your images and masks there."
@@ -66,17 +67,19 @@ def open_patterns(options: PatternOptions, splits_of: SplitsOf) -> OnDisk:
     files = [mask for one in matches.found for mask in one.masks]
     ground_truths = _ground_truths(matches, files, root, options, masks, tuple(entries))
     reading = declared_bands(options, entries)
-    tasks: tuple[TaskKind, ...] = ("semantic",) if options.masks_hold == "classes" else ("semantic", "instance")
+    told = () if reading is None else (reading.describe(),)
+    others = matches.others
+    unread = [f"{len(others)} files fit neither pattern and are not read, {_named(others, root)}"] if others else []
     description = Description(
-        name="folder",
-        classes=ground_truths.classes,
-        tasks=tasks,
-        source=f"images and masks in the folder {root.name}",
-        licence="your own",
-        splits=in_usual_order(entries),
-        decisive=ground_truths.decisive if reading is None else [ground_truths.decisive, reading.describe()],
-        inferred=tuple(filter(None, [ground_truths.inferred, "" if reading is None else reading.describe()])),
-        notes=(*left_out, *unlisted, *_unread(matches, root)),
+        "folder",
+        ground_truths.classes,
+        ("semantic",) if options.masks_hold == "classes" else ("semantic", "instance"),
+        f"images and masks in the folder {root.name}",
+        "your own",
+        in_usual_order(entries),
+        decisive=[ground_truths.decisive, *told] if told else ground_truths.decisive,
+        inferred=(*filter(None, [ground_truths.inferred]), *told),
+        notes=(*left_out, *unlisted, *unread),
         bands=reading,
     )
     return OnDisk(description, lambda split: entries[split], ground_truths.read)
@@ -99,13 +102,10 @@ def _without_bare_splits(matches: Matches, root: Path, images: str) -> tuple[Mat
         values = values_of(images, path.relative_to(root).as_posix()) or {}
         bare[values.get("split", "")].append(path)
     kept = {one.values.get("split", "") for one in matches.found}
-    dropped = {split: files for split, files in bare.items() if split and kept and split not in kept}
+    dropped = {split: len(files) for split, files in bare.items() if split and kept and split not in kept}
     alone = tuple(path for split, files in bare.items() if split not in dropped for path in files)
-    notes = tuple(
-        f"{split}: none of its {len(files)} images has a mask; the split is left out"
-        for split, files in dropped.items()
-    )
-    return replace(matches, alone=alone), notes
+    told = "images has a mask; the split is left out"
+    return replace(matches, alone=alone), tuple(f"{split}: none of its {n} {told}" for split, n in dropped.items())
 
 
 def _require_pairs(matches: Matches, root: Path, images: str, masks: str) -> None:
@@ -128,12 +128,6 @@ def _require_pairs(matches: Matches, root: Path, images: str, masks: str) -> Non
 def _named(files: Sequence[Path], root: Path) -> str:
     shown = ", ".join(file.relative_to(root).as_posix() for file in files[:SHOWN])
     return f"for example {shown}" if len(files) > SHOWN else shown
-
-
-def _unread(matches: Matches, root: Path) -> tuple[str, ...]:
-    if not matches.others:
-        return ()
-    return (f"{len(matches.others)} files fit neither pattern and are not read, {_named(matches.others, root)}",)
 
 
 def _several(several: Sequence[ImageWithMasks], options: PatternOptions) -> DatasetError:
@@ -195,11 +189,8 @@ def _ground_truths(
             f"folder: {root / options.classes} says what values mean, and masks_hold: instances that they are "
             "numbers of objects. Remove the file, or take the option away."
         )
-    of_file = {
-        mask: name or options.object_class
-        for one in matches.found
-        for mask, name in zip(one.masks, one.classes, strict=True)
-    }
+    pairs = [pair for one in matches.found for pair in zip(one.masks, one.classes, strict=True)]
+    of_file = {mask: name or options.object_class for mask, name in pairs}
     names = _class_names(Counter(of_file.values()), options)
     class_of = {name: index for index, name in enumerate(names)}
     classes = named_classes(names, things=names[1:] if options.masks_hold != "classes" else ())
@@ -238,3 +229,49 @@ def _table(files: Sequence[Path], root: Path, options: PatternOptions, splits: S
         if (own, table.by_value, table.by_colour) != (names[0], tables[0].by_value, tables[0].by_colour):
             raise DatasetError(f"{file} and {there[0]} give other classes; all splits need the same. Make them agree.")
     return folder_table(options, there[0], files, root)
+
+
+def folder_table(options: FolderOptions, class_file: Path, masks: Sequence[Path], folder: Path) -> FolderTable:
+    """Return classes by `binary`, the file, or what masks hold; raises `DatasetError` if these do not tell."""
+    if options.binary is not None:
+        return binary_table(options.binary, class_file)
+    if not class_file.is_file():
+        return inferred_table(masks, folder, options.void)
+    table = read_classes(class_file, options.void)
+    said = options.void is not None or not table.void_by_default
+    check_sample(table, masks, folder, void_is_said=said)
+    return table
+
+
+def declared_bands(options: FolderOptions, entries: Mapping[str, Sequence[Entry]]) -> BandReading | None:
+    """Return how bands are read, percentiles measured on `train`, or None; raises `DatasetError` if that is wrong."""
+    reading, of_split = options.reading(), [entries[split] for split in entries]
+    every = LazySequence(sum(map(len, of_split)), lambda position: _at(of_split, position).image)
+    if reading is None:
+        check_undeclared(every)
+        return None
+    if isinstance(options.range, Percentiles):
+        training = entries.get("train") or ()
+        of_training = LazySequence(len(training), lambda position: training[position].image)
+        reading = measured_ranges(reading, of_training if training else every, options.range)
+    return reading
+
+
+def _at(of_split: Sequence[Sequence[Entry]], position: int) -> Entry:
+    """Return the entry at a position among those of all splits, one after another."""
+    for entries in of_split:
+        if position < len(entries):
+            return entries[position]
+        position -= len(entries)
+    raise IndexError(position)
+
+
+def decisive(table: FolderTable) -> list[JsonValue]:
+    """Return what of a table decides the ground truth."""
+    marks: list[JsonValue] = [[str(k), v] for k, v in (*table.by_value.items(), *table.by_colour.items())]
+    return marks if table.binary is None else [as_json_dict(table.binary)]
+
+
+def labelled(table: FolderTable, entry: Entry) -> GroundTruth:
+    """Return classes of the pixels of an entry's mask."""
+    return GroundTruth(SemanticMap(table.labels(entry.ground_truths[0])))

@@ -1,19 +1,24 @@
-"""Ground truth of an image from the masks that its pattern found: classes, one mask for each class, or objects."""
+"""What a suite may say of a folder whose files are found by patterns, and the ground truth of the masks found.
+
+Masks hold classes, or there is one for each class, or they hold objects; `folder.Options` adds these options.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
+from bench.data.formats.bands import BandOptions
+from bench.data.formats.folder_classes import Binary
 from bench.data.formats.image_files import read_mask
 from bench.data.formats.label_tables import pack_rgb
 from bench.data.formats.on_disk import Entry
-from bench.data.formats.pattern_options import MasksHold
 from bench.data.formats.rasters import painted, stacked
 from bench.dataset import GroundTruth
 from bench.errors import DatasetError
@@ -42,9 +47,7 @@ class MaskRule:
     on_top: bool
 
     def ground_truth(self, entry: Entry) -> GroundTruth:
-        """Return the ground truth of an image; raises `DatasetError` for masks that say something else than the rule
-        expects.
-        """
+        """Return the ground truth of an image; raises `DatasetError` for masks that are not what the rule expects."""
         if self.hold == "classes":
             return GroundTruth(SemanticMap(self._one_mask_a_class(entry)))
         masks: list[NDArray[np.bool_]] = []
@@ -78,20 +81,14 @@ class MaskRule:
 
 
 def numbered(file: Path) -> list[NDArray[np.bool_]]:
-    """Return the mask of each object, bool, (H, W), of a mask whose values or colours are numbers; 0 or black is
-    none.
-    """
+    """Return the mask of each object, bool, (H, W), of one whose values or colours are numbers; 0 or black is none."""
     pixels = read_mask(file).pixels
     numbers = pack_rgb(pixels) if pixels.ndim == 3 else pixels
     return [numbers == value for value in np.unique(numbers).tolist() if value != 0]
 
 
 def yes_or_no(file: Path, threshold: int | None) -> NDArray[np.bool_]:
-    """Return where a mask says yes, bool, (H, W).
-
-    Raises:
-        DatasetError: Without a threshold, if the mask has values other than 0 and one more.
-    """
+    """Return where a mask says yes, bool, (H, W); raises `DatasetError` for over two values without a threshold."""
     stored = read_mask(file)
     pixels: NDArray[Any] = stored.pixels
     if pixels.ndim == 3:
@@ -130,3 +127,41 @@ def _require_size(mask: NDArray[np.bool_], size: Sequence[int], file: Path, othe
             f"{size[0]} × {size[1]} (height × width). Make them again from one image.",
             kind="size",
         )
+
+
+SplitRule = Literal["auto", "folders", "lists", "pattern", "fraction"]
+MasksHold = Literal["classes", "instances", "object"]
+
+
+class FolderOptions(BandOptions):
+    """Options of `folder` that patterns read as well; their meaning stands there."""
+
+    root: str = "data/folder"
+    images: str = "images"
+    masks: str = "masks"
+    mask_suffix: str = ""
+    classes: str = "classes.yaml"
+    binary: Binary | None = None
+    void: Annotated[int, Field(ge=0, le=65535)] | Literal["none"] | None = None
+    group: str | None = None
+    split_by: SplitRule = "auto"
+
+
+class PatternOptions(FolderOptions):
+    """Options that matter where `images` or `masks` of a folder is a pattern with `{id}`.
+
+    Attributes:
+        masks_hold: Meaning of a pixel of a mask. `classes`: its class. `instances`: the number (or the colour) of its
+            object, 0 (or black) being none. `object`: whether it is in the one object of this file; an image may have
+            several such files.
+        object_class: Name of the class of objects, with `instances` and `object`, unless the masks' pattern has
+            `{class}`.
+        threshold: Lowest value that is a yes, where masks say yes or no. None expects masks of 0 and one other value.
+        class_order: Order of all classes but `background`, with one mask for each class; later ones are on top of
+            earlier ones. None takes the order of the names and refuses pixels that are in two.
+    """
+
+    masks_hold: MasksHold = "classes"
+    object_class: str = Field(default="object", min_length=1)
+    threshold: int | None = Field(default=None, ge=1, le=65535)
+    class_order: tuple[str, ...] | None = None

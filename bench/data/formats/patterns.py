@@ -24,13 +24,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from bench.data.formats.image_files import IMAGE_SUFFIXES, MASK_SUFFIXES
+from bench.data.formats.image_files import IMAGE_SUFFIXES, LOSSY_SUFFIXES, MASK_SUFFIXES
 from bench.data.formats.image_headers import named_in_text
 from bench.errors import DatasetError, did_you_mean
 
 PLACES = {"id": r".+?", "split": r"[^/]+?", "group": r"[^/]+?", "class": r"[^/]+?", "n": r"\d+"}
 TOKEN = re.compile(r"\{(\w*)\}|\*")
-LOSSY_SUFFIXES = (".jpg", ".jpeg", ".jfif", ".jpe")
 SHARED = ("split", "group", "id")
 """Placeholders that tie a mask to its image."""
 
@@ -74,11 +73,7 @@ class Matches:
 
 
 def match_folder(root: Path, images: str, masks: str, *, lossy: bool = False) -> Matches:
-    """Match every file below a folder; reads no file. JPEG masks count if they are `lossy`.
-
-    Raises:
-        DatasetError: If a pattern has an unknown placeholder or lacks `{id}`.
-    """
+    """Match all files below a folder, reading none, JPEG masks if `lossy`; raises `DatasetError` for a bad pattern."""
     check_pattern(images, "images", allowed=SHARED)
     check_pattern(masks, "masks", allowed=tuple(PLACES))
     return match_paths(visible_files(root), root, images, masks, lossy=lossy)
@@ -89,11 +84,9 @@ def check_pattern(pattern: str, option: str, *, allowed: Sequence[str]) -> None:
     names = re.findall(r"\{(\w*)\}", pattern)
     strange = [name for name in names if name not in allowed]
     if strange or "id" not in names:
-        what = (
-            f"has the placeholder {{{strange[0]}}}.{did_you_mean(strange[0], allowed)}"
-            if strange
-            else "does not say where the name of the image is."
-        )
+        what = "does not say where the name of the image is."
+        if strange:
+            what = f"has the placeholder {{{strange[0]}}}.{did_you_mean(strange[0], allowed)}"
         raise DatasetError(
             f"folder: option {option}: {pattern!r} {what} It takes {', '.join('{' + name + '}' for name in allowed)} "
             'and *, and needs {id}, for example images: "{split}/images/{id}.*" and masks: "{split}/masks/{id}.png".'
@@ -116,10 +109,8 @@ def visible_files(root: Path) -> list[str]:
 
 def match_paths(paths: Sequence[str], root: Path, images: str, masks: str, *, lossy: bool = False) -> Matches:
     """Match paths below `root`; a file that fits both patterns is a mask if the image it would belong to is there."""
-    candidates: dict[str, dict[str, str]] = {}
-    for path in paths:
-        if _suffix(path) in IMAGE_SUFFIXES and (values := values_of(images, path)) is not None:
-            candidates[path] = values
+    pictures = {path: values_of(images, path) for path in paths if _suffix(path) in IMAGE_SUFFIXES}
+    candidates = {path: values for path, values in pictures.items() if values is not None}
     matcher = _MaskMatcher(images, masks, candidates)
     of_image: dict[str, list[tuple[str, str]]] = defaultdict(list)
     orphans, others = [], []
@@ -128,32 +119,22 @@ def match_paths(paths: Sequence[str], root: Path, images: str, masks: str, *, lo
         owner = matcher.owner(path) if is_mask else None
         if owner is not None and owner[0] != path:
             of_image[owner[0]].append((path, owner[1]))
-        elif is_mask and path not in candidates and matcher.fits(path):
+        elif is_mask and path not in candidates and values_of(masks, path) is not None:
             orphans.append(path)
         elif path not in candidates and _suffix(path) in (*IMAGE_SUFFIXES, *MASK_SUFFIXES, ".npz"):
             others.append(path)
     taken = {path for rows in of_image.values() for path, _ in rows}
-    found, alone = [], []
+    found = []
     for path, values in candidates.items():
-        if path in taken:
-            continue
-        if path not in of_image:
-            alone.append(path)
-            continue
-        rows = sorted(of_image[path])
-        found.append(
-            ImageWithMasks(
-                named_in_text(root / path), values, tuple(root / mask for mask, _ in rows), tuple(c for _, c in rows)
-            )
-        )
+        if path in of_image and path not in taken:
+            rows = sorted(of_image[path])
+            masks_of = tuple(root / mask for mask, _ in rows)
+            found.append(ImageWithMasks(named_in_text(root / path), values, masks_of, tuple(c for _, c in rows)))
+    alone = candidates.keys() - of_image.keys() - taken
     # A mask may claim another mask as its image, where the pattern of images fits both.
     orphans += [mask for path in taken for mask, _ in of_image.get(path, ())]
-    return Matches(
-        tuple(found),
-        tuple(root / path for path in sorted(alone)),
-        tuple(root / path for path in sorted(orphans)),
-        tuple(root / path for path in others),
-    )
+    rest = [tuple(root / path for path in kind) for kind in (sorted(alone), sorted(orphans), others)]
+    return Matches(tuple(found), *rest)
 
 
 class _MaskMatcher:
@@ -169,10 +150,6 @@ class _MaskMatcher:
             if key not in self._by_key or _suffix(path) in (".jpg", ".jpeg"):
                 self._by_key[key] = path
             self._ids.add(values["id"])
-
-    def fits(self, path: str) -> bool:
-        """Return whether a path has the form of a mask."""
-        return values_of(self._masks, path) is not None
 
     def owner(self, path: str) -> tuple[str, str] | None:
         """Return the path of the image of a mask, and the class of the mask; None if there is none."""

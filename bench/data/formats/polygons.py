@@ -4,11 +4,15 @@ Source: `common/maskApi.c` of the COCO API, function `rleFrPoly`. A polygon is d
 its outline walked point by point, and pixel centres inside by the even-odd rule are filled. Of that
 walk only the steps across the centres of a column of pixels decide anything, so only these are worked
 out here, and nothing is filled. pycocotools is the oracle in the tests.
+
+Masks become polygons along the edges of their pixels, which give back the same pixels when filled.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -32,11 +36,7 @@ Corners: TypeAlias = NDArray[np.float64]
 
 
 def corners_of(points: Sequence[float] | NDArray[np.float64]) -> Corners:
-    """Return corners of a polygon written as x1, y1, x2, y2, …
-
-    Raises:
-        ValueError: If there are not three pairs, or a coordinate is no finite number or absurdly large.
-    """
+    """Return corners of x1, y1, x2, y2, …; raises `ValueError` for fewer than three, or no finite number in reason."""
     corners = np.array(points, dtype=np.float64)
     if corners.ndim != 1 or len(corners) < 6 or len(corners) % 2:
         raise ValueError("a polygon needs three or more pairs of numbers")
@@ -116,14 +116,6 @@ class _Turns(NamedTuple):
     ends: NDArray[np.int64]
 
 
-def _turns(polygons: Sequence[Corners], size: Size) -> _Turns:
-    crossings = _crossings(polygons, size)
-    cells = size.height * size.width + 1
-    polygon = np.repeat(np.arange(len(polygons)), np.diff(crossings.ends, prepend=0))
-    keys = np.sort(polygon * cells + crossings.columns * size.height + crossings.rows)
-    return _Turns(keys - polygon * cells, crossings.ends)
-
-
 def _compiled_turns(corners: Corners, lengths: NDArray[np.int64], size: Size) -> _Turns:
     ends, room = np.empty(len(lengths), dtype=np.int64), 2 * size.width * len(lengths)
     while True:
@@ -132,20 +124,6 @@ def _compiled_turns(corners: Corners, lengths: NDArray[np.int64], size: Size) ->
         if count <= room:
             return _Turns(places[: KERNELS["sort_turns"](places, columns, size.width, ends)], ends)
         room = count
-
-
-class Crossings(NamedTuple):
-    """State where outlines cross the centres of columns of pixels, polygon after polygon.
-
-    Attributes:
-        columns: Column of pixels, int64, (C,).
-        rows: First row whose pixel centre lies below the crossing, 0 to the height, int64, (C,).
-        ends: Position at which the crossings of each polygon end, int64, (polygons,).
-    """
-
-    columns: NDArray[np.int64]
-    rows: NDArray[np.int64]
-    ends: NDArray[np.int64]
 
 
 class _Edges(NamedTuple):
@@ -170,7 +148,7 @@ class _Edges(NamedTuple):
         return _Edges(self.x[rows], self.y[rows], self.slope[rows], self.steep[rows], self.left[rows], self.right[rows])
 
 
-def _crossings(polygons: Sequence[Corners], size: Size) -> Crossings:
+def _turns(polygons: Sequence[Corners], size: Size) -> _Turns:
     lengths = np.array([len(points) for points in polygons])
     edges = _edges(np.concatenate(polygons), lengths)
     # A step crosses a column of centres where it leads from x = 5 k + 2 to 5 k + 3 of the finer grid, or back.
@@ -184,10 +162,11 @@ def _crossings(polygons: Sequence[Corners], size: Size) -> Crossings:
     steep = edges.steep[edge]
     for chosen, upper in ((~steep, _top_of_flat), (steep, _top_of_steep)):
         top[chosen] = upper(edges.chosen(edge[chosen]), at[chosen])
-    # ceil((top + 0.5) / 5 - 0.5), exact in integers.
+    # The first row whose pixel centre lies below is ceil((top + 0.5) / 5 - 0.5), exact in integers.
     rows = np.clip(-(-(2 * top + 1 - FINER) // (2 * FINER)), 0, size.height)
     ends = np.cumsum(counts)[np.cumsum(lengths) - 1]
-    return Crossings(columns, rows, ends)
+    before = np.repeat(np.arange(len(polygons)), np.diff(ends, prepend=0)) * (size.height * size.width + 1)
+    return _Turns(np.sort(before + columns * size.height + rows) - before, ends)
 
 
 def _edges(corners: Corners, lengths: NDArray[np.int64]) -> _Edges:
@@ -230,3 +209,95 @@ def _top_of_steep(edges: _Edges, at: NDArray[np.int64]) -> NDArray[np.int64]:
     steps -= beyond(steps - 1)
     steps += ~beyond(steps)
     return edges.y + steps - 1
+
+
+Corner = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Outlines:
+    """Closed outlines of a mask, each a list of corners (x, y) in pixels, first corner not repeated.
+
+    Attributes:
+        parts: Around every part (pixels that share a side).
+        holes: Around every hole.
+    """
+
+    parts: tuple[tuple[Corner, ...], ...]
+    holes: tuple[tuple[Corner, ...], ...]
+
+
+def outlines(mask: NDArray[np.bool_]) -> Outlines:
+    """Trace the edges between a mask, bool, (H, W), and what is not in it.
+
+    >>> outlines(np.array([[True, True], [False, True]])).parts
+    (((0, 0), (2, 0), (2, 2), (1, 2), (1, 1), (0, 1)),)
+    """
+    # Each edge runs with the mask on its right, so parts are walked clockwise (y points down) and holes the other way.
+    ahead = _edges_ahead(mask)
+    parts: list[tuple[Corner, ...]] = []
+    holes: list[tuple[Corner, ...]] = []
+    while ahead:
+        corners = _without_straight(_walk(ahead, next(iter(ahead))))
+        around = zip(corners, [*corners[1:], corners[0]], strict=True)
+        doubled_area = sum(x1 * y2 - x2 * y1 for (x1, y1), (x2, y2) in around)  # positive where it is clockwise
+        (parts if doubled_area > 0 else holes).append(corners)
+    return Outlines(tuple(parts), tuple(holes))
+
+
+def _edges_ahead(mask: NDArray[np.bool_]) -> dict[Corner, list[Corner]]:
+    """Return corner -> the corners one pixel ahead of it."""
+    padded = np.pad(mask, 1)
+    inside, ahead = padded[1:-1, 1:-1], defaultdict(list)
+    sides = (
+        (inside & ~padded[:-2, 1:-1], (0, 0), (1, 0)),  # above: left to right
+        (inside & ~padded[1:-1, 2:], (1, 0), (1, 1)),  # right: downwards
+        (inside & ~padded[2:, 1:-1], (1, 1), (0, 1)),  # below: right to left
+        (inside & ~padded[1:-1, :-2], (0, 1), (0, 0)),  # left: upwards
+    )
+    for edges, (x1, y1), (x2, y2) in sides:
+        for y, x in np.argwhere(edges).tolist():
+            ahead[x + x1, y + y1].append((x + x2, y + y2))
+    return dict(ahead)
+
+
+def _walk(ahead: dict[Corner, list[Corner]], start: Corner) -> list[Corner]:
+    """Follow edges from a corner back to it, using them up; where two meet, turn right: they are two parts."""
+    loop, here, came = [start], start, (0, 0)
+    while True:
+        choices = ahead[here]
+        right = (here[0] - came[1], here[1] + came[0])
+        following = right if right in choices else choices[0]
+        choices.remove(following)
+        if not choices:
+            del ahead[here]
+        came = (following[0] - here[0], following[1] - here[1])
+        here = following
+        if here == start and (here not in ahead or (here[0] - came[1], here[1] + came[0]) not in ahead[here]):
+            return loop
+        loop.append(here)
+
+
+def _without_straight(loop: list[Corner]) -> tuple[Corner, ...]:
+    """Return corners at which the direction changes."""
+    before, after = [loop[-1], *loop[:-1]], [*loop[1:], loop[0]]
+    return tuple(
+        here
+        for last, here, following in zip(before, loop, after, strict=True)
+        if (here[0] - last[0]) * (following[1] - here[1]) != (here[1] - last[1]) * (following[0] - here[0])
+    )
+
+
+def one_line(traced: Outlines) -> list[Corner]:
+    """Return all outlines as one closed polygon: from the first to each other one and back over the same line.
+
+    By the even-odd rule the lines there and back leave no trace, so holes and parts survive.
+    """
+    loops = [*traced.parts, *traced.holes]
+    if not loops:
+        return []
+    anchor = loops[0][0]
+    joined = [*loops[0]]
+    for loop in loops[1:]:
+        joined += [anchor, *loop, loop[0]]
+    return joined

@@ -29,8 +29,7 @@ from pydantic import Field, JsonValue, model_validator
 
 from bench.data.formats.home import expanded
 from bench.data.formats.on_disk import Entry, OnDisk
-from bench.data.formats.splits import FractionOptions, by_fraction, group_keys
-from bench.data.formats.stratify import stratified
+from bench.data.formats.splits import FractionOptions, by_fraction, group_keys, stratified
 from bench.dataset import Dataset, DatasetAround, groups_of
 from bench.errors import DatasetError, did_you_mean
 from bench.records import as_json_dict, digest, void_of
@@ -99,11 +98,7 @@ def parted(
 
 
 def resplit(dataset: Dataset, options: Resplit, root: str | None) -> Dataset:
-    """Return the data set with other splits, or with groups alone; lists the images when first asked for them.
-
-    Raises:
-        DatasetError: If `pool` names a split that the data set does not have, or options would change nothing.
-    """
+    """Return other splits, or groups alone, listed when asked for; raises `DatasetError` for options of no use."""
     made = not isinstance(dataset, OnDisk)
     source: OnDisk | _Listed = _Listed(dataset) if made else dataset  # type: ignore[assignment]
     _require_use(source, options)
@@ -142,9 +137,8 @@ class _Listed:
     def __init__(self, dataset: Dataset) -> None:
         self._dataset = dataset
         self.name = type(dataset).__name__.lower()
-        self.classes, self.splits, self.ids, self.target = (
-            dataset.classes, dataset.splits, dataset.ids, dataset.target,
-        )  # fmt: skip
+        self.classes, self.splits = dataset.classes, dataset.splits
+        self.ids, self.target = dataset.ids, dataset.target
 
     def entry(self, image_id: str) -> Entry:
         """Return an image with its group: what the data set says, or the volume that it is a slice of."""
@@ -218,17 +212,15 @@ class _Dealt:
             dealt = self._deal(entries, keys, options.fractions)
         elif self._dataset.own_folds:
             dealt = self._published(entries)
-            if options.fold is not None:
-                dealt = _train_val_test(keys, dealt, options, where)
+        elif len(set(keys)) < options.folds:
+            raise DatasetError(
+                f"{where}: {len(entries)} images in {len(set(keys))} groups are too few for folds: "
+                f"{options.folds}. Give fewer folds."
+            )
         else:
-            if len(set(keys)) < options.folds:
-                raise DatasetError(
-                    f"{where}: {len(entries)} images in {len(set(keys))} groups are too few for folds: "
-                    f"{options.folds}. Give fewer folds."
-                )
             dealt = self._deal(entries, keys, self._parts())
-            if options.fold is not None:
-                dealt = _train_val_test(keys, dealt, options, where)
+        if options.fold is not None:
+            dealt = _train_val_test(keys, dealt, options, where)
         return {name: [e for e, split in zip(entries, dealt, strict=True) if split == name] for name in self.names()}
 
     def _deal(self, entries: Sequence[Entry], keys: Sequence[str], fractions: Mapping[str, float]) -> list[str]:
@@ -271,7 +263,9 @@ class _Dealt:
         """Return entries with their groups: those that the data set knows, else by the expression."""
         if self._options.group is None or all(entry.group for entry in entries):
             return entries
-        names = [_below(entry.image, self._root) for entry in entries]
+        base = None if self._root is None else expanded(self._root)
+        paths = [entry.image for entry in entries]
+        names = [(p.relative_to(base) if base and p.is_relative_to(base) else p).as_posix() for p in paths]
         keys = group_keys(names, self._options.group, where=self._dataset.name)
         return [replace(entry, group=key) for entry, key in zip(entries, keys, strict=True)]
 
@@ -282,9 +276,3 @@ def _train_val_test(keys: Sequence[str], parts: Sequence[str], options: Resplit,
     shares = {"train": 1 - options.validation, "val": options.validation}
     inner = iter(by_fraction(rest, shares, seed=options.seed, where=f"{where}, fold {options.fold}"))
     return ["test" if part == f"fold{options.fold}" else next(inner) for part in parts]
-
-
-def _below(path: Path, root: str | None) -> str:
-    """Return the path below the root, or the whole path."""
-    base = None if root is None else expanded(root)
-    return path.relative_to(base).as_posix() if base is not None and path.is_relative_to(base) else path.as_posix()

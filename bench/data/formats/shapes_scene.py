@@ -138,8 +138,6 @@ class _Canvas:
             segments=tuple(s for s in (*stuff, *self._things) if s.id in present),
         )
 
-    # ------------------------------------------------------------------ stuff
-
     def _paint_stuff(self) -> None:
         height, width = self._size
         draws = self._draws
@@ -154,7 +152,8 @@ class _Canvas:
         texture = np.where(sky, self._pattern(SKY), np.where(ellipse, self._pattern(WATER), self._pattern(GROUND)))
         colours = np.zeros((1 + max(STUFF), 3), dtype=np.int16)
         for label in STUFF:
-            colours[label] = self._stuff_colour(label)
+            shown = label if draws.chance(self._style.stuff_cue) else draws.between(0, len(COLOURS) - 1)
+            colours[label] = self._jittered(COLOURS[shown], 14)
         self._colour = colours[self._labels] + texture[..., None]
 
     def _waves(self) -> IntMap:
@@ -168,10 +167,6 @@ class _Canvas:
             border += height * share * (np.abs(2 * ramp - period) * 2 - period) // (1000 * period)
         return border
 
-    def _stuff_colour(self, label: int) -> NDArray[np.int16]:
-        shown = label if self._draws.chance(self._style.stuff_cue) else self._draws.between(0, len(COLOURS) - 1)
-        return self._jittered(COLOURS[shown], 14)
-
     def _pattern(self, label: int) -> NDArray[np.int16]:
         """Return the texture that tells the stuff classes apart when colour does not, grey levels, (H, W) or (H, 1)."""
         cell = max(2, min(self._size) // 24)
@@ -182,8 +177,6 @@ class _Canvas:
         else:
             pattern = (self._rows // max(1, cell // 2) % 2) * 22 - 11
         return pattern.astype(np.int16)
-
-    # ------------------------------------------------------------------ things
 
     def _paint_object(self) -> None:
         draws, short = self._draws, min(self._size)
@@ -226,8 +219,6 @@ class _Canvas:
         # Lit from above: a little brighter at the top of each object, a little darker at its foot.
         light = np.broadcast_to(-dy * 26 // radius, mask.shape).astype(np.int16)
         self._colour[window][mask] = (colour + light[..., None])[mask]
-
-    # ------------------------------------------------------------------ void, noise
 
     def _paint_void(self) -> None:
         """A band along one edge whose class nobody knows."""

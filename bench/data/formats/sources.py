@@ -6,13 +6,15 @@ A data set without it needs an account, has terms to be accepted, or is the user
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue
 
+from bench.errors import DatasetError
 from bench.records import Record
 from bench.records.store.cache import cache_folder
 
@@ -112,3 +114,25 @@ class WeightsSource(Record):
     def path(self) -> Path:
         """Return where they are kept, under their hash."""
         return cache_folder() / "weights" / self.sha256 / Path(self.member).name
+
+
+def require_published_names(
+    dataset: str, names: Sequence[str], published: str, *, example: str, classes: Sequence[str], instead: str
+) -> None:
+    """Raise `DatasetError` if no image has a name as the published ones: masks of indices do not say whose they are.
+
+    Args:
+        names: Names of images, without suffix.
+        published: Regular expression of published names.
+        example: A published name.
+        classes: Names of its first classes, which the masks would show.
+        instead: Clause on how a project of one's own in this layout is read.
+    """
+    if names and not any(re.fullmatch(published, name) for name in names):
+        raise DatasetError(
+            f"{dataset}: none of {len(names)} images has a name as {dataset}'s, {example}; the first is called "
+            f"{names[0]}. These are most likely images of your own, whose masks hold other classes than "
+            f"{', '.join(classes[:4])} and so on. {instead}; or, if the masks are {dataset}'s under other names of "
+            "images, say the data set's option renamed: true.",
+            kind="labels",
+        )

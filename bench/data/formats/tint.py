@@ -30,9 +30,7 @@ def mixed(image: RgbImage, colours: NDArray[np.uint8], where: NDArray[np.bool_])
 
 
 def rims(ids: NDArray[np.generic], *, thin: bool) -> NDArray[np.bool_]:
-    """Return pixels of a map, (H, W), whose left or upper neighbour has another id, or, unless `thin`, any of the
-    four.
-    """
+    """Return pixels of a map, (H, W), whose left or upper neighbour has another id; unless `thin`, any of the four."""
     across, down = ids[:, 1:] != ids[:, :-1], ids[1:] != ids[:-1]
     found = np.zeros(ids.shape, dtype=np.bool_)
     found[:, 1:] |= across

@@ -21,7 +21,10 @@ Number = Annotated[FiniteFloat, Field(strict=True, ge=-1e15, le=1e15)]
 Name = str | int | float | bool | None
 """This is what is written as a name; other tools write numbers there."""
 
-LENIENT = ConfigDict(extra="allow", coerce_numbers_to_str=False)
+
+@with_config(ConfigDict(extra="allow", coerce_numbers_to_str=False))
+class Lenient(TypedDict):
+    """An object of others: keys that a type made of it does not name stay as they are."""
 
 
 def as_typed(adapter: TypeAdapter[T], value: object, where: str, advice: str) -> T:
@@ -47,8 +50,7 @@ def as_typed(adapter: TypeAdapter[T], value: object, where: str, advice: str) ->
         raise DatasetError(f"{where}: it is nested too deeply. {advice}", kind="labels") from None
 
 
-@with_config(LENIENT)
-class LabelMeShape(TypedDict, total=False):
+class LabelMeShape(Lenient, total=False):
     """A shape of LabelMe's."""
 
     label: Name
@@ -58,8 +60,7 @@ class LabelMeShape(TypedDict, total=False):
     mask: str | None
 
 
-@with_config(LENIENT)
-class LabelMeDocument(TypedDict, total=False):
+class LabelMeDocument(Lenient, total=False):
     """A JSON file of LabelMe's."""
 
     shapes: list[LabelMeShape]
@@ -68,13 +69,11 @@ class LabelMeDocument(TypedDict, total=False):
     imageWidth: Pixels | None
 
 
-@with_config(LENIENT)
-class _Tag(TypedDict, total=False):
+class _Tag(Lenient, total=False):
     name: Name
 
 
-@with_config(LENIENT)
-class SuperviselyObject(TypedDict, total=False):
+class SuperviselyObject(Lenient, total=False):
     """An object of Supervisely's; its geometry is looked at by its kind."""
 
     classTitle: Name
@@ -83,37 +82,32 @@ class SuperviselyObject(TypedDict, total=False):
     geometryType: str | None
 
 
-@with_config(LENIENT)
-class _Sides(TypedDict):
+class _Sides(Lenient):
     height: Pixels
     width: Pixels
 
 
-@with_config(LENIENT)
-class SuperviselyDocument(TypedDict):
+class SuperviselyDocument(Lenient):
     """An annotation of Supervisely's."""
 
     size: _Sides
     objects: list[SuperviselyObject]
 
 
-@with_config(LENIENT)
-class _Segment(TypedDict, total=False):
+class _Segment(Lenient, total=False):
     id: Annotated[int, Field(ge=0, lt=2**24)]
     category_id: int
     isthing: bool | int
     iscrowd: bool | int
 
 
-@with_config(LENIENT)
-class _Annotation(TypedDict, total=False):
+class _Annotation(Lenient, total=False):
     category_id: int
     iscrowd: bool | int
     segmentation: Any
 
 
-@with_config(LENIENT)
-class DatasetDict(TypedDict, total=False):
+class DatasetDict(Lenient, total=False):
     """A dataset dict of Detectron2's."""
 
     file_name: str
@@ -126,8 +120,7 @@ class DatasetDict(TypedDict, total=False):
 Byte = Annotated[int, Field(strict=True, ge=0, le=255)]
 
 
-@with_config(LENIENT)
-class DetectronMetadata(TypedDict, total=False):
+class DetectronMetadata(Lenient, total=False):
     """Metadata of a data set of Detectron2's; its lists of names are held against each other when they are read."""
 
     thing_dataset_id_to_contiguous_id: dict[str | int, Annotated[int, Field(strict=True, ge=0)]] | None
@@ -136,8 +129,7 @@ class DetectronMetadata(TypedDict, total=False):
     stuff_colors: list[tuple[Byte, Byte, Byte]] | None
 
 
-@with_config(LENIENT)
-class LabelStudioResult(TypedDict, total=False):
+class LabelStudioResult(Lenient, total=False):
     """A result of Label Studio's; its value is looked at by its kind."""
 
     id: Name
@@ -150,8 +142,7 @@ Written = Annotated[FiniteFloat, Field(ge=-1e15, le=1e15)]
 """A number as XML has it, in letters."""
 
 
-@with_config(LENIENT)
-class CvatImage(TypedDict, total=False):
+class CvatImage(Lenient, total=False):
     """Attributes of an image of CVAT's."""
 
     name: Required[Annotated[str, Field(min_length=1)]]
@@ -160,8 +151,7 @@ class CvatImage(TypedDict, total=False):
     subset: str
 
 
-@with_config(LENIENT)
-class CvatShape(TypedDict, total=False):
+class CvatShape(Lenient, total=False):
     """Attributes of a shape of CVAT's; points and run lengths are looked at by its kind."""
 
     label: Required[Annotated[str, Field(min_length=1)]]
@@ -175,42 +165,36 @@ class CvatShape(TypedDict, total=False):
     height: Written
 
 
-@with_config(LENIENT)
-class YoloDocument(TypedDict, total=False):
+class YoloDocument(Lenient, total=False):
     """A data YAML of Ultralytics'; its names, splits and values are held against each other when they are read."""
 
     path: str | None
     masks_dir: str | None
 
 
-@with_config(LENIENT)
-class _SavedFile(TypedDict):
+class _SavedFile(Lenient):
     filename: Annotated[str, Field(min_length=1)]
 
 
-@with_config(LENIENT)
-class SavedSplits(TypedDict, total=False):
+class SavedSplits(Lenient, total=False):
     """dataset_dict.json of Hugging Face's."""
 
     splits: list[Annotated[str, Field(min_length=1)]]
 
 
-@with_config(LENIENT)
-class SavedState(TypedDict, total=False):
+class SavedState(Lenient, total=False):
     """state.json of Hugging Face's."""
 
     _data_files: list[_SavedFile]
 
 
-@with_config(LENIENT)
-class SavedInfo(TypedDict, total=False):
+class SavedInfo(Lenient, total=False):
     """dataset_info.json of Hugging Face's; features are looked at by their kind."""
 
     features: dict[str, Any] | None
 
 
-@with_config(LENIENT)
-class ParquetInfo(TypedDict, total=False):
+class ParquetInfo(Lenient, total=False):
     """Hold what Hugging Face writes into the schema of a parquet file."""
 
     info: SavedInfo

@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data.formats.class_lists import labelmap_rows
 from bench.data.formats.documents import read_lines
 from bench.data.formats.file_names import files_under
+from bench.data.formats.folder_classes import labelmap_rows
 from bench.data.formats.image_files import IMAGE_SUFFIXES, read_mask
 from bench.data.formats.label_tables import MAX_CLASSES, Rgb, map_colours, pack_rgb
 from bench.data.formats.on_disk import Entry, missing
@@ -114,14 +114,11 @@ def entries_of(
     """
     pictures = files_under(root / "JPEGImages")
     images = {path.relative_to(root / "JPEGImages").with_suffix("").as_posix(): path for path in pictures}
-    entries = [
-        Entry(
-            name.replace("/", "__"),
-            images.get(name, root / "JPEGImages" / f"{name}.jpg"),
-            tuple(root / folder / f"{name}.png" for folder in folders),
-        )
-        for name in map(name_of, read_lines(file))
-    ]
+    entries = []
+    for name in map(name_of, read_lines(file)):
+        masks = tuple(root / folder / f"{name}.png" for folder in folders)
+        image = images.get(name, root / "JPEGImages" / f"{name}.jpg")
+        entries.append(Entry(name.replace("/", "__"), image, masks))
     absent = [path for entry in entries for path in (entry.image, *entry.ground_truths) if not path.is_file()]
     if absent or not entries:
         what = f"{len(absent)} files of the {len(entries)} images in {file.name} are missing, this being the first"

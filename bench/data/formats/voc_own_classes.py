@@ -76,9 +76,8 @@ def signs_of(root: Path, names: Sequence[str], known: Sequence[str], folder: str
             packed = np.unique(pack_rgb(mask.pixels)).tolist()
             colours |= {(value >> 16, value >> 8 & 255, value & 255) for value in packed[:SHOWN]}
     indices = sorted(set().union(*held.values()))
-    return Signs(
-        _reason(sample, objects, held, known), _named(indices, objects, held), tuple(indices), tuple(sorted(colours))
-    )
+    reason, names_of = _reason(sample, objects, held, known), _named(indices, objects, held)
+    return Signs(reason, names_of, tuple(indices), tuple(sorted(colours)))
 
 
 def _reason(
@@ -130,21 +129,17 @@ def _named(indices: Sequence[int], objects: Mapping[str, set[str]], held: Mappin
 
 def not_vocs(root: Path, signs: Signs) -> DatasetError:
     """Return the error for classes that are most likely not VOC's, with the lines that settle it."""
-    if signs.colours:
-        lines = [f"{'background' if not any(c) else 'NAME'}:{','.join(map(str, c))}::" for c in signs.colours]
-        settle = (
-            f"The masks hold colours. Write {root / 'labelmap.txt'} with a line for each class: {' and '.join(lines)}."
-        )
-    else:
-        listed = ", ".join(signs.classes)
-        settle = (
-            f"The masks looked at hold the indices {', '.join(map(str, signs.indices))}. Write the names in the order "
-            f"of the indices, the background first, as the data set's option classes: [{listed}]; or, if the "
-            "indices are VOC's own (1 aeroplane, 2 bicycle, …, 20 tvmonitor), classes: voc."
-        )
-    return DatasetError(
-        f"voc: {root}: these are most likely not VOC's 20 classes: {signs.reason}. {settle}", kind="labels"
+    settle = (
+        f"The masks looked at hold the indices {', '.join(map(str, signs.indices))}. Write the names in the order "
+        f"of the indices, the background first, as the data set's option classes: [{', '.join(signs.classes)}]; or, "
+        "if the indices are VOC's own (1 aeroplane, 2 bicycle, …, 20 tvmonitor), classes: voc."
     )
+    if signs.colours:
+        lines = [f"{'NAME' if any(c) else 'background'}:{','.join(map(str, c))}::" for c in signs.colours]
+        line = f"a line for each class: {' and '.join(lines)}"
+        settle = f"The masks hold colours. Write {root / 'labelmap.txt'} with {line}."
+    told = f"voc: {root}: these are most likely not VOC's 20 classes: {signs.reason}. {settle}"
+    return DatasetError(told, kind="labels")
 
 
 @dataclass(frozen=True)
@@ -171,19 +166,16 @@ class OwnIndices:
         """Return classes by index, and objects where there is a second mask."""
         path = entry.ground_truths[0]
         mask = read_mask(path)
-        pixels = mask.values(
-            path,
-            ", no indices as others of its folder do. Write all of them in one form: indices, "
-            "or colours with a labelmap.txt.",
-        )
+        other = ", no indices as others of its folder do."
+        pixels = mask.values(path, f"{other} Write all of them in one form: indices, or colours with a labelmap.txt.")
         self._require_order(mask, path)
-        class_of = {**{index: index for index in range(len(self.classes))}, BORDER: IGNORE_LABEL}
+        count = len(self.classes)
+        class_of = {**{index: index for index in range(count)}, BORDER: IGNORE_LABEL}
         known = (
-            f"{self.origin} names {len(self.classes)} classes, for the indices 0 to {len(self.classes) - 1}; "
-            f"{BORDER} is void. Add the name, or fix the mask."
+            f"{self.origin} names {count} classes, for the indices 0 to {count - 1}; {BORDER} is void. Add the name, "
+            "or fix the mask."
         )
-        labels = map_values(pixels, class_of, file=path, known=known)
-        return with_objects_of(labels, entry)
+        return with_objects_of(map_values(pixels, class_of, file=path, known=known), entry)
 
     def _require_order(self, mask: StoredMask, path: Path) -> None:
         """Raise `DatasetError` where a colour is another index here than in the first mask."""
@@ -202,32 +194,22 @@ class OwnIndices:
 
 
 def own_indices(names: Sequence[str], origin: str, first: Path) -> OwnIndices:
-    """Return classes of one's own, in the order of their indices.
-
-    Raises:
-        DatasetError: If names occur twice, or are too few or too many.
-    """
+    """Return classes of one's own by index; raises `DatasetError` if names occur twice, or are too few or too many."""
     if len(set(names)) < len(names) or not 1 < len(names) <= MAX_CLASSES:
         raise DatasetError(f"voc: {origin} names {', '.join(names[:SHOWN])}; expected 2 to 255 different names.")
+    has_background = names[0].lower() in BACKGROUND_NAMES
     classes = tuple(
-        ClassSpec(
-            name=name,
-            is_thing=index > 0,
-            colour=palette_colour(index),
-            is_background=index == 0 and name.lower() in BACKGROUND_NAMES,
-        )
-        for index, name in enumerate(names)
+        ClassSpec(name=name, is_thing=n > 0, colour=palette_colour(n), is_background=n == 0 and has_background)
+        for n, name in enumerate(names)
     )
     return OwnIndices(classes, origin, first)
 
 
 def indices_of(path: Path) -> NDArray[np.uint8]:
     """Return the indices of a mask, uint8, (H, W); raises `DatasetError` for one of colours."""
-    return read_mask(path).values(
-        path,
-        ", not palette indices; it was probably converted to RGB (OpenCV and "
-        ".convert('RGB') do that). Restore the original, a PNG of mode P.",
-    )
+    converted = "it was probably converted to RGB (OpenCV and .convert('RGB') do that)"
+    instead = f", not palette indices; {converted}. Restore the original, a PNG of mode P."
+    return read_mask(path).values(path, instead)
 
 
 def with_objects_of(labels: LabelMap, entry: Entry) -> GroundTruth:
@@ -263,11 +245,8 @@ def objects_of(
         class_id = int(counts.argmax())
         if not counts.any() or (class_id == 0 if things is None else class_id not in things):
             told = number if things is None else f"of colour {(number >> 16, number >> 8 & 255, number & 255)}"
-            raise DatasetError(
-                f"{file}: object {told} lies on background or border in SegmentationClass. Restore both from their "
-                "source.",
-                kind="labels",
-            )
+            where = f"object {told} lies on background or border in SegmentationClass"
+            raise DatasetError(f"{file}: {where}. Restore both from their source.", kind="labels")
         masks.append(mask)
         class_ids.append(class_id)
     return stacked(masks, class_ids, [False] * len(masks), Size(*labels.shape))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from bench.data.formats.dicom_labels import label_kind
-from bench.data.formats.dicom_series import frames_of, is_dicom, patient_of, series_files
+from bench.data.formats.dicom_series import frames_of, is_dicom, patient_of
 from bench.data.formats.file_names import same_text
 from bench.data.formats.patterns import SHARED, check_pattern, values_of, visible_files
 from bench.data.formats.volume_arrays import READERS, suffix_of
@@ -37,11 +37,7 @@ class Case:
 
 
 def cases_in(root: Path, images: str, masks: str, channels: Sequence[str] | None) -> tuple[Case, ...]:
-    """Find the cases of a folder by two patterns, in the order of their names.
-
-    Raises:
-        DatasetError: If a pattern is wrong, or volumes lack a mask, a channel or an image.
-    """
+    """Find the cases of a folder by two patterns, by name; raises `DatasetError` for what lacks a part."""
     plain = images.replace("{channel}", "*")
     check_pattern(plain, "images", allowed=SHARED)
     check_pattern(masks, "masks", allowed=SHARED)
@@ -131,11 +127,6 @@ def fitting(pattern: str, path: str) -> dict[str, str] | None:
         return values_of(pattern, path)
     suffix = suffix_of(path) if suffix_of(path) in (*READERS, ".dcm", ".nii.gz") else ""
     return values_of(pattern[:-2], path[: len(path) - len(suffix)] if suffix else path)
-
-
-def files_of(volume: Path) -> list[Path]:
-    """Return the files of a volume: itself, or those of its folder."""
-    return series_files(volume) if volume.is_dir() else [volume]
 
 
 def volume_paths(root: Path) -> list[str]:

@@ -152,9 +152,7 @@ class Slices:
         self._ranges: dict[Path, tuple[Window, ...]] = {}
 
     def image(self, entry: Entry) -> RgbImage:
-        """Return the slice, uint8 or exact float32: (H, W, 3) of one channel, repeated, or of three; (H, W, C) of
-        others.
-        """
+        """Return the slice, uint8 or exact float32: (H, W, 3) of one or three channels, (H, W, C) of others."""
         planes: list[NDArray[Any]] = []
         for path in self._case_of[entry.image].images:
             volume = read_volume(path)
@@ -212,9 +210,7 @@ class Slices:
 
 
 def scaled(values: NDArray[Any], window: Window, *, exact: bool = False) -> NDArray[Any]:
-    """Return values as uint8, or `exact` as float32: those up to the window's lower end 0, from its upper end on 255;
-    no number is 0.
-    """
+    """Return values as uint8, or `exact` as float32: 0 below the window, 255 above it, and 0 for no number."""
     low, high = window
     grey = (np.nan_to_num(values.astype(np.float32)) - np.float32(low)) * np.float32(255 / (high - low))
     cut_off = np.clip(grey, 0, 255)

@@ -1,7 +1,5 @@
 """Label files of YOLO: which belong to which images, and their rows."""
 
-# Paths are texts here: a hundred thousand of them as `Path` would cost more than the listing of their folders.
-
 from __future__ import annotations
 
 import os

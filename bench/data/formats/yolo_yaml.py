@@ -1,7 +1,6 @@
 """Reads a data YAML of Ultralytics: names, splits, where they lie, and masks. Its `download` is never run."""
 
-# Paths are texts here: a hundred thousand of them as `Path` would cost more than the listing of their folders.
-# ruff: noqa: PTH118
+# ruff: noqa: PTH118 - texts: a hundred thousand images as `Path` would cost more than the listing of their folders
 
 from __future__ import annotations
 
@@ -12,9 +11,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from bench.data.formats.documents import read_lines, read_yaml, whole_number, yaml_as_written
-from bench.data.formats.file_names import files_below, names_in
+from bench.data.formats.file_names import ImagePlaces, files_below, names_in, refuse_one_file_twice
 from bench.data.formats.image_files import IMAGE_SUFFIXES
-from bench.data.formats.image_places import ImagePlaces, refuse_one_file_twice
 from bench.data.formats.on_disk import missing
 from bench.data.formats.typed import YOLO, as_typed
 from bench.errors import DatasetError
@@ -64,11 +62,7 @@ class DataYaml:
     obtain: str
 
     def images(self, split: str) -> ListedImages:
-        """Return the images of a split, in the order of its folders and lists.
-
-        Raises:
-            DatasetError: If there are none, or a list names one that is not there.
-        """
+        """Return images of a split as its folders and lists have them; raises `DatasetError` if one is missing."""
         images = ListedImages([], [], [])
         for place in self.splits[split]:
             where = self._place(place)

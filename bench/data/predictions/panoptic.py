@@ -16,7 +16,7 @@ from bench.data.formats.coco_documents import CATEGORY, SEGMENTED, CocoCategory,
 from bench.data.formats.coco_ground_truth import listed_segments
 from bench.data.formats.coco_rows import shown
 from bench.data.formats.documents import read_json
-from bench.data.formats.segments import read_segment_map
+from bench.data.formats.rasters import read_segment_map
 from bench.data.predictions.coco import categories_known
 from bench.data.predictions.label_maps import check_size
 from bench.data.predictions.matching import flags_of, named, refuse_missing

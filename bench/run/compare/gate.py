@@ -27,8 +27,8 @@ from typing import Any
 
 import yaml
 
+from bench.data.formats.documents import read_limited
 from bench.data.formats.home import expanded
-from bench.data.formats.yaml_text import read_limited
 from bench.errors import BenchError, did_you_mean
 from bench.metric import metric_names
 from bench.records.damage import content_of

@@ -22,8 +22,7 @@ from bench.data.formats.contents import alike_names, classes_in, dropped_alpha, 
 from bench.data.formats.doubts import REFUSED, Doubt, together
 from bench.data.formats.entries import decisive_files
 from bench.data.formats.on_disk import OnDisk
-from bench.data.formats.orientation import Frame, contradicted
-from bench.data.formats.poses import better_pose, pose_contrasts
+from bench.data.formats.orientation import Frame, better_pose, contradicted, pose_contrasts
 from bench.data.labels.dataset import on_disk
 from bench.dataset import Dataset, GroundTruth
 from bench.errors import DatasetError

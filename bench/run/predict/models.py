@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import JsonValue, ValidationError
 
 from bench.data.formats.bands import BandOptions, BandReading, Percentiles
-from bench.data.formats.class_lists import read_classes
+from bench.data.formats.folder_classes import read_classes
 from bench.data.formats.label_tables import named_classes
 from bench.data.labels.dataset import open_labelled
 from bench.data.labels.mapping import ClassTable

@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 
 import yaml
 
-from bench.data.formats.yaml_text import read_limited
+from bench.data.formats.documents import read_limited
 from bench.errors import BenchError
 from bench.records.array_files import bounded_zip
 from bench.records.damage import ARRAY_DAMAGE, json_of

@@ -13,8 +13,7 @@ from pathlib import Path
 
 import yaml
 
-from bench.data.formats.documents import read_json_object
-from bench.data.formats.yaml_text import read_limited
+from bench.data.formats.documents import read_json_object, read_limited
 from bench.errors import BenchError
 from bench.records.array_files import bounded_zip
 from bench.records.damage import ARRAY_DAMAGE, text_of

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from bench.data.exports.cityscapes import export
-from bench.data.formats.leftovers import unread
+from bench.data.formats.folder_pairs import unread
 from bench.datasets.cityscapes import Options, label_space, open_dataset
 from bench.errors import DatasetError
 from bench.metric import load_metric

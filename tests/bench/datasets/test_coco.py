@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 
 from bench.data.exports.coco import export
-from bench.data.formats.outlines import one_line, outlines
-from bench.data.formats.polygons import polygon_mask
+from bench.data.formats.polygons import one_line, outlines, polygon_mask
 from bench.datasets.coco import Options, open_dataset
 from bench.errors import DatasetError
 from bench.metric import load_metric

@@ -12,9 +12,9 @@ import pydicom
 import pytest
 from PIL import Image
 
-from bench.data.formats.class_lists import read_classes
 from bench.data.formats.dicom_series import read_series
 from bench.data.formats.documents import read_text
+from bench.data.formats.folder_classes import read_classes
 from bench.data.formats.volume_slices import CACHE_MIB
 from bench.data.formats.yolo_yaml import read_data_yaml
 from bench.data.opening import Choice, opened

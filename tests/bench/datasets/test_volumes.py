@@ -11,8 +11,8 @@ import tifffile
 
 from bench.data.formats.by_name import open_dataset as open_by_name
 from bench.data.formats.encoding import encoded_image
+from bench.data.formats.folder_pairs import unread
 from bench.data.formats.image_files import decode_image
-from bench.data.formats.leftovers import unread
 from bench.datasets.volumes import Options, open_dataset
 from bench.errors import DatasetError
 from tests.bench.datasets.volume_files import RAS, SIZE, lps_affine, scene, write_dicom, write_nifti, write_nrrd

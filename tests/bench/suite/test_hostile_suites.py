@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from bench.data.formats.documents import MAX_DEPTH, read_limited
 from bench.data.formats.home import expanded
-from bench.data.formats.yaml_text import MAX_DEPTH, read_limited
 from bench.errors import BenchError, SuiteError
 from bench.suite.load import load_suite
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import yaml
 
-from bench.data.formats.outlines import one_line, outlines
+from bench.data.formats.polygons import one_line, outlines
 from bench.data.predictions.writing.predicted import Predicted
 from bench.records import TaskKind
 from bench.records.predictions import Instances

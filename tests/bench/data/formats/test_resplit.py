@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from bench.data.formats.by_name import open_dataset
-from bench.data.formats.stratify import stratified
+from bench.data.formats.splits import stratified
 from bench.data.labels.dataset import MappedDataset
 from bench.dataset import groups_of
 from bench.errors import DatasetError
