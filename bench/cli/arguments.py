@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import argparse
 import sys
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
-
-from bench.cli.deprecated import Renamed
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,18 +14,13 @@ if TYPE_CHECKING:
     from bench.records.store.layout import RunFolder
     from bench.records.store.views import RunView
     from bench.run.environments.interpreters import Interpreters
-    from bench.run.executor import Executor
+    from bench.run.remote.working import RemoteResults
 
-JOB_KINDS = ("train", "export", "predict", "time", "profile", "throughput")
-"""These are those of `bench.records`, which takes too long to import for `bench --help`."""
+Namespace: TypeAlias = argparse.Namespace
+"""A command line that was read: its arguments by their names."""
 
 MODULES_OUTSIDE = ("metrics", "datasets", "loggers")
 """Kinds of `bench.records.names.OUTSIDE`, by their flags."""
-
-
-def add_repeated(parser: ArgumentParser | argparse._ArgumentGroup, flag: str, metavar: str, text: str) -> None:
-    """Add a flag that may be given several times; its value is a list, which is empty without it."""
-    parser.add_argument(flag, action="append", default=[], metavar=metavar, help=text)
 
 
 SHARED: Mapping[str, Mapping[str, Any]] = {
@@ -52,27 +45,37 @@ SHARED: Mapping[str, Mapping[str, Any]] = {
 """Arguments that several commands take."""
 
 
-def add_shared(parser: ArgumentParser, *names: str) -> None:
-    """Add arguments of `SHARED`, in this order."""
-    for name in names:
-        parser.add_argument(name, **SHARED[name])
+class Parser(ArgumentParser):
+    """A parser of arguments that writes those of the usual kinds in a line each."""
+
+    def option(self, name: str, metavar: str, text: str, **further: Any) -> None:
+        """Add an argument with a value; `further` goes to `add_argument`."""
+        self.add_argument(name, metavar=metavar, help=text, **further)
+
+    def repeated(self, name: str, metavar: str, text: str) -> None:
+        """Add a flag that may be given several times; its value is a list, which is empty without it."""
+        self.option(name, metavar, text, action="append", default=[])
+
+    def switch(self, name: str, text: str) -> None:
+        """Add a flag without a value."""
+        self.add_argument(name, action="store_true", help=text)
+
+    def shared(self, *names: str) -> None:
+        """Add arguments of `SHARED`, in this order."""
+        for name in names:
+            self.add_argument(name, **SHARED[name])
 
 
-def common() -> ArgumentParser:
+def common() -> Parser:
     """Return a parent parser with what every command takes."""
-    parser = ArgumentParser(add_help=False)
-    parser.add_argument(
-        "--results",
-        default="results",
-        metavar="DIR",
-        help="folder of all results, or s3://, gs:// or file:// URL (default: results)",
-    )
-    parser.add_argument(
-        "--adapters", action="append", metavar="DIR", help="folder with further adapters, one folder each; repeatable"
-    )
+    parser = Parser(add_help=False)
+    results = "folder of all results, or s3://, gs:// or file:// URL (default: results)"
+    parser.option("--results", "DIR", results, default="results")
+    adapters = "folder with further adapters, one folder each; repeatable"
+    parser.option("--adapters", "DIR", adapters, action="append")
     for kind in MODULES_OUTSIDE:
         text = f"folder with further {kind}, one file each; repeatable"
-        parser.add_argument(f"--{kind}", action="append", metavar="DIR", help=text)
+        parser.option(f"--{kind}", "DIR", text, action="append")
     return parser
 
 
@@ -91,83 +94,35 @@ def opened_run(options: Namespace) -> tuple[RunFolder, Path]:
     return open_run(results, options.run, suite), results
 
 
-def add_selection(parser: ArgumentParser) -> None:
-    """Add the flags that say which cases and which of their jobs."""
-    add_shared(parser, "--case")
-    parser.add_argument("--only", dest="case", action=Renamed, const="--case PATTERN", help=argparse.SUPPRESS)
-    parser.add_argument("--kind", action="append", choices=JOB_KINDS, help="only jobs of this kind; repeatable")
+def remote_results(options: Namespace, tell: Callable[[str], None]) -> RemoteResults | None:
+    """Return the results behind a URL, which `tell` gets lines about; None where `--results` is a folder."""
+    from bench.run.remote.stores import is_url
+    from bench.run.remote.working import RemoteResults
+
+    return RemoteResults(options.results, tell) if is_url(options.results) else None
 
 
-def add_executor(parser: ArgumentParser) -> None:
-    """Add the flags that say where jobs are carried out; `executor_of_flags` reads them."""
-    parser.add_argument(
-        "--executor",
-        choices=("local", "ray", "slurm"),
-        default="local",
-        help="where jobs are carried out: on this machine, a Ray cluster, a SLURM queue (default: local)",
-    )
-    parser.add_argument(
-        "--devices",
-        metavar="LIST",
-        help="parts of this machine that work at the same time: GPUs (0,1,2,3) or sets of cores (cpu:0-3,cpu:4-7)",
-    )
-    parser.add_argument(
-        "--share-node",
-        action="store_true",
-        help="jobs that measure have only their device to themselves, not the whole node; flagged in the report",
-    )
-    parser.add_argument(
-        "--one-at-a-time",
-        action="store_true",
-        help="predict one case after the other, too, instead of two at a time beside what the next framework imports",
-    )
-    parser.add_argument(
-        "--address", metavar="HOST:PORT", help="head of the Ray cluster (default: RAY_ADDRESS, else this machine alone)"
-    )
-    add_repeated(
-        parser,
-        "--slurm",
-        "NAME=VALUE",
-        "parameter of every SLURM job, such as partition=gpu or constraint=a100; repeatable",
-    )
+def selected_cases(options: Namespace) -> RunView:
+    """Return the run that a command reads, with the cases that `--case` chooses."""
+    from bench.records.store.runs import read_run
+    from bench.records.store.selection import with_cases
+
+    return with_cases(read_run(*opened_run(options)), options.case)
 
 
-def executor_of_flags(options: Namespace, tell: Callable[[str], None]) -> Executor:
-    """Return where jobs are carried out, as the flags say; `tell` gets a line while a cluster is waited for."""
-    from bench.run.executors.choose import executor_of
-    from bench.run.remote.working import results_folder
-
-    return executor_of(
-        options.executor,
-        fresh=options.fresh_interpreters,
-        devices=options.devices,
-        share_node=options.share_node,
-        beside=not options.one_at_a_time,
-        address=options.address,
-        slurm=options.slurm,
-        results=results_folder(options.results),
-        tell=tell,
-    )
-
-
-def add_interpreters(parser: ArgumentParser) -> None:
+def add_interpreters(parser: Parser) -> None:
     """Add the flags that say which Python runs which adapter; `interpreters_of` reads it."""
-    add_repeated(
-        parser,
-        "--python",
-        "ADAPTER=PATH",
-        "interpreter that runs an adapter; repeatable (default: the one that runs bench)",
-    )
-    add_repeated(
-        parser, "--env", "ADAPTER", "run an adapter in the environment that bench env create made for it; repeatable"
-    )
-    add_shared(parser, "--envs")
+    python = "interpreter that runs an adapter; repeatable (default: the one that runs bench)"
+    parser.repeated("--python", "ADAPTER=PATH", python)
+    environment = "run an adapter in the environment that bench env create made for it; repeatable"
+    parser.repeated("--env", "ADAPTER", environment)
+    parser.shared("--envs")
 
 
-def add_sources(parser: ArgumentParser) -> None:
+def add_sources(parser: Parser) -> None:
     """Add the flags that say where packages come from."""
-    add_repeated(parser, "--find-links", "DIR", "folder with package files, such as wheels; repeatable")
-    parser.add_argument("--no-index", action="store_true", help="use no package index")
+    parser.repeated("--find-links", "DIR", "folder with package files, such as wheels; repeatable")
+    parser.switch("--no-index", "use no package index")
 
 
 def interpreters_of(options: Namespace) -> Interpreters:
@@ -178,11 +133,7 @@ def interpreters_of(options: Namespace) -> Interpreters:
 
 
 def share(value: float | None, flag: str) -> float | None:
-    """Return the value of a flag that is a score or a share, or None where it was not given.
-
-    Raises:
-        BenchError: If it is below 0 or above 1.
-    """
+    """Return the value of a flag that is a score or a share, or None; raises `BenchError` outside 0 to 1."""
     from bench.errors import BenchError
 
     if value is not None and not 0 <= value <= 1:
@@ -191,11 +142,7 @@ def share(value: float | None, flag: str) -> float | None:
 
 
 def positive(value: int | None, flag: str) -> int | None:
-    """Return the value of a flag that counts from 1 upwards, or None where it was not given.
-
-    Raises:
-        BenchError: If it is less.
-    """
+    """Return the value of a flag that counts from 1 upwards, or None; raises `BenchError` if it is less."""
     from bench.errors import BenchError
 
     if value is not None and value < 1:

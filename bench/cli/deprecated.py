@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from argparse import ArgumentParser
 from collections.abc import Sequence
 from typing import Any
 
@@ -29,7 +28,7 @@ class Renamed(argparse.Action):
         setattr(namespace, self.dest, values)
 
 
-def add_old_actions(command: str, actions: argparse._SubParsersAction[ArgumentParser], **options: Any) -> None:
+def add_old_actions(command: str, actions: argparse._SubParsersAction[Any], **options: Any) -> None:
     """Add the actions that a command no longer has, with the options of `add_parser`; without help they are hidden."""
     if command == "data":
         actions.add_parser("list", **options)

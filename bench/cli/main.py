@@ -15,13 +15,12 @@ import pkgutil
 import signal
 import sys
 import threading
-from argparse import ArgumentParser
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 
 from bench import __version__
-from bench.cli.arguments import MODULES_OUTSIDE, common
+from bench.cli.arguments import MODULES_OUTSIDE, Parser, common
 from bench.cli.deprecated import add_old_actions, with_old_spellings
 from bench.cli.interruptions import interruptible
 from bench.cli.streams import forget_output, open_streams
@@ -142,9 +141,9 @@ def _say(text: str) -> None:
     print(shown if len(shown) <= LONGEST_MESSAGE else f"{shown[:LONGEST_MESSAGE]} …", file=sys.stderr)
 
 
-def parser() -> ArgumentParser:
+def parser() -> Parser:
     """Return the command line, made of the files in `commands/`."""
-    top = ArgumentParser(
+    top = Parser(
         prog="bench",
         description="Compare segmentation models of any framework with the same metric code and timing protocol.",
         formatter_class=argparse.RawDescriptionHelpFormatter,

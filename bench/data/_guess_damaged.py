@@ -72,8 +72,10 @@ def describe_others(listing: Listing) -> list[str]:
             told.append(f"{path} {said}")
             break
     boxes = next((path for path in listing.paths if re.search(r"(^|/)labels/.*\.txt$", path)), None)
-    if boxes is not None and _only_boxes(listing.root / boxes):
-        told.append(f"{boxes} has five numbers a line, as YOLO's boxes for detection; outlines are wanted here.")
+    if boxes is not None:
+        rows = [line.split() for line in _head(listing.root / boxes).splitlines() if line.strip()]
+        if rows and all(len(row) == 5 and row[0].isdigit() for row in rows[:20]):
+            told.append(f"{boxes} has five numbers a line, as YOLO's boxes for detection; outlines are wanted here.")
     return told
 
 
@@ -93,8 +95,3 @@ def _of_document(document: object) -> str:
         if values and all("regions" in row and "filename" in row for row in values[:8]):
             return "is of VGG's Image Annotator (VIA); export the project from it in COCO's format."
     return ""
-
-
-def _only_boxes(file: Path) -> bool:
-    lines = [line.split() for line in _head(file).splitlines() if line.strip()]
-    return bool(lines) and all(len(words) == 5 and words[0].isdigit() for words in lines[:20])

@@ -120,9 +120,7 @@ def _of_folders(of_folder: Mapping[str, list[str]]) -> Iterator[tuple[str, str]]
 
 
 def _abstract(path: str, above: int) -> str:
-    """Return the folder of a path with its split as a placeholder, and without what lies below a folder of images or
-    masks; its group lies at most so many folders above these, 0 for none.
-    """
+    """Return the folder of a path down to that of images or masks, with its split, and a group at most so far above."""
     kept: list[str] = []
     for part in path.split("/")[:-1]:
         bare = re.sub(r"(?i)[_-]?(images?|masks?|labels?|annot)$", "", part)
@@ -148,20 +146,15 @@ def _with_groups(kept: list[str], path: str, above: int) -> list[str]:
     stem = PurePosixPath(path).stem
     last = kept[-1] if kept else ""
     named = bool(kept) and bool(IMAGE_WORDS.match(last) or _is_mask_word(last))
-    if named and len(kept) >= 2 and kept[-2] not in ("{split}",) and _many_like(kept[-2]):
+    if named and len(kept) >= 2 and kept[-2] not in ("{split}",) and DIGITS.search(kept[-2]):
         place = "{id}" if stem == kept[-2] or (_is_mask_word(last) and len(kept[-2]) > 20) else "{group}"
         return [*kept[:-2], place, last]
-    numbered = [at for at, part in enumerate(kept[:-1]) if part != "{split}" and _many_like(part)] if named else []
+    numbered = [at for at, part in enumerate(kept[:-1]) if part != "{split}" and DIGITS.search(part)] if named else []
     if numbered and numbered[-1] >= len(kept) - 1 - above:
         return [*kept[: numbered[-1]], "{group}", *kept[numbered[-1] + 1 :]]
-    if kept and not named and last != "{split}" and _many_like(last):
+    if kept and not named and last != "{split}" and DIGITS.search(last):
         return [*kept[:-1], "{group}"]
     return kept
-
-
-def _many_like(name: str) -> bool:
-    """Return whether a folder's name has a number, as those of patients, scenes and films have."""
-    return bool(DIGITS.search(name))
 
 
 def _is_mask_word(part: str) -> bool:
@@ -192,9 +185,9 @@ def _paired(
         if affixes:
             left = f"{image_folder}/" if image_folder else ""
             right = f"{mask_folder}/" if mask_folder else ""
-            pattern = _generalised(affixes)
-            if pattern is not None:
-                yield f"{left}{before}{{id}}{behind}{image_end}", f"{right}{pattern}{mask_end}"
+            first, last = (_one_of({affix[end] for affix in affixes}, at_start=not end) for end in (0, 1))
+            if first is not None and last is not None:
+                yield f"{left}{before}{{id}}{behind}{image_end}", f"{right}{first}{{id}}{last}{mask_end}"
 
 
 def _name_below(path: str, folder: str) -> str:
@@ -222,13 +215,6 @@ def _around(name: str, cores: set[str]) -> tuple[str, str] | None:
             if name[start : start + length] in cores:
                 return name[:start], name[start + length :]
     return None
-
-
-def _generalised(affixes: Mapping[tuple[str, str], int]) -> str | None:
-    """Return one pattern for all that stands around the names."""
-    befores, behinds = {a for a, _ in affixes}, {b for _, b in affixes}
-    before, behind = _one_of(befores, at_start=True), _one_of(behinds, at_start=False)
-    return None if before is None or behind is None else f"{before}{{id}}{behind}"
 
 
 def _one_of(texts: set[str], *, at_start: bool) -> str | None:
@@ -277,33 +263,27 @@ def mask_options(guess: PatternGuess) -> tuple[dict[str, JsonValue], list[str], 
         )
         return {"masks_hold": "object"}, [told], False
     if several:
-        return (
-            {"masks_hold": "object"},
-            [f"{several} images have several masks, taken as one object each"],
-            True,
-        )
+        return {"masks_hold": "object"}, [f"{several} images have several masks, taken as one object each"], True
     found = guess.matches.found
     files = [one.masks[0] for one in found[:: max(1, len(found) // READ)]][:READ]
     numbers = [seen for seen in map(_looks_numbered, files) if seen is not None]
     votes = sum(numbers)
-    if len(numbers) >= 2 and votes >= 0.9 * len(numbers) and _look_different(found):
+    if len(numbers) < 2 or votes < 0.9 * len(numbers):
+        return {}, [], True
+    if _look_different(found):
         told = (
             "every value of the masks is one region, but each looks alike in all images and unlike the others: classes"
         )
         return {}, [told], False
-    if len(numbers) >= 2 and votes >= 0.9 * len(numbers):
-        reason = (
-            f"in {votes} of {len(numbers)} masks looked at, every value from 1 upwards is one connected region, as "
-            "numbers of objects are; if the values are classes, leave masks_hold out"
-        )
-        return {"masks_hold": "instances"}, [reason], False
-    return {}, [], True
+    reason = (
+        f"in {votes} of {len(numbers)} masks looked at, every value from 1 upwards is one connected region, as "
+        "numbers of objects are; if the values are classes, leave masks_hold out"
+    )
+    return {"masks_hold": "instances"}, [reason], False
 
 
 def _drawn_by_several(found: Sequence[ImageWithMasks]) -> bool:
-    """Return whether the masks of most images cover the same pixels: drawings of one thing, and no objects beside
-    each other.
-    """
+    """Return whether the masks of most images cover the same pixels, as drawings of one thing do."""
     shares = []
     for one in [one for one in found if len(one.masks) > 1][:READ]:
         try:
@@ -320,9 +300,7 @@ LOOK_DIFFERENT = 0.95
 
 
 def _look_different(found: Sequence[ImageWithMasks]) -> bool:
-    """Return whether the values 1 and 2 of masks are told apart by the brightness of their pixels, as two classes are
-    and two objects of one class are not.
-    """
+    """Return whether the values 1 and 2 of masks differ in the brightness of their pixels, as two classes do."""
     seen: dict[int, list[float]] = {1: [], 2: []}
     for one in found[:: max(1, len(found) // READ)][:READ]:
         try:

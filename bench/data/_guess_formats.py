@@ -56,23 +56,13 @@ def _by_folders(listing: Listing) -> Iterator[Guess]:
             yield Guess(name, options, (f"it has {' and '.join(_readable(sign) for sign in signs)}",))
             if name == "voc":
                 yield from _own_classes(listing)
-    if listing.has("SegmentationClass/") and listing.has("JPEGImages/") and listing.has(r"class_names\.txt$"):
-        yield Guess(
-            "folder",
-            {"images": "JPEGImages/{id}.*", "masks": "SegmentationClass/{id}.png", "classes": "class_names.txt"},
-            ("it has JPEGImages, SegmentationClass and a class_names.txt, as labelme2voc writes them",),
-        )
-    if listing.has("SegmentationClass/") and listing.has("JPEGImages/") and listing.has(r"labelmap\.txt$"):
-        lists = listing.has("ImageSets/Segmentation/")
-        yield Guess(
-            "folder",
-            {"images": "JPEGImages/{id}.*", "masks": "SegmentationClass/{id}.png", "classes": "labelmap.txt"},
-            (
-                "it has JPEGImages, SegmentationClass and a labelmap.txt, as CVAT writes them"
-                + ("; its lists of splits are not used, images are dealt out by fractions" if lists else ""),
-            ),
-            certain=False,
-        )
+    for table, program in (("class_names.txt", "labelme2voc"), ("labelmap.txt", "CVAT")):
+        if all(listing.has(sign) for sign in ("SegmentationClass/", "JPEGImages/", f"{re.escape(table)}$")):
+            told = f"it has JPEGImages, SegmentationClass and a {table}, as {program} writes them"
+            if program == "CVAT" and listing.has("ImageSets/Segmentation/"):
+                told += "; its lists of splits are not used, images are dealt out by fractions"
+            options = {"images": "JPEGImages/{id}.*", "masks": "SegmentationClass/{id}.png", "classes": table}
+            yield Guess("folder", {**options}, (told,), certain=program == "labelme2voc")
 
 
 def _own_classes(listing: Listing) -> Iterator[Guess]:
@@ -192,12 +182,8 @@ def _is_coco(file: Path) -> bool:
     """Return whether a file's beginning, or all of it, has the three keys."""
     try:
         head = head_of(file, HEAD)
-        if (
-            head[:2] not in (b"\xff\xfe", b"\xfe\xff")
-            and b'"images"' not in head
-            and b'"annotations"' not in head
-            and b'"categories"' not in head
-        ):
+        words = (b'"images"', b'"annotations"', b'"categories"')
+        if head[:2] not in (b"\xff\xfe", b"\xfe\xff") and not any(word in head for word in words):
             return False
         document = document_of(file)
     except OSError:
@@ -337,9 +323,7 @@ def _patterns(listing: Listing) -> Iterator[Guess]:
         base["classes"] = "labelmap.txt"
     plain = None if options else _two_folders(found.images, found.masks)
     if plain is not None:
-        rest = {key: value for key, value in base.items() if key not in ("images", "masks")}
-        yield Guess("folder", {**plain, **rest}, (counted, *reasons), certain and found.share > 0.95)
-        return
+        base = {**plain, **{key: value for key, value in base.items() if key not in ("images", "masks")}}
     yield Guess("folder", base, (counted, *reasons), certain and found.share > 0.95)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from pydantic import JsonValue
 
-from bench.data._guess_folder import MASK_NAME, best_patterns
+from bench.data._guess_folder import MASK_NAME, PatternGuess, best_patterns
 from bench.data.formats.dicom_labels import label_kind, region_names
 from bench.data.formats.patterns import match_paths
 from bench.data.formats.volume_arrays import READERS, suffix_of
@@ -48,22 +48,18 @@ def volume_options(root: Path) -> Iterator[tuple[dict[str, JsonValue], tuple[str
     guess = best_patterns(sorted(volumes), root)
     if guess is None:
         return
-    images, masks = (
-        _with_ending(pattern, volumes, guess.images, guess.masks) for pattern in (guess.images, guess.masks)
-    )
+    images, masks = (_with_ending(pattern, volumes, guess) for pattern in (guess.images, guess.masks))
     options: dict[str, JsonValue] = {}
     if channels and channels[0] in images:
         images = "{channel}".join(images.rsplit(channels[0], 1))
         options["channels"] = list(channels)
     options = {"images": images, "masks": masks, **options}
-    matches = match_paths(sorted(volumes), root, guess.images, guess.masks)
-    pairs = [
-        (
-            root / volumes[one.image.relative_to(root).as_posix()],
-            root / volumes[one.masks[0].relative_to(root).as_posix()],
-        )
-        for one in matches.found
-    ]
+
+    def stored(file: Path) -> Path:
+        return root / volumes[file.relative_to(root).as_posix()]
+
+    matched = match_paths(sorted(volumes), root, guess.images, guess.masks).found
+    pairs = [(stored(one.image), stored(one.masks[0])) for one in matched]
     try:
         read, reasons = reading_options(pairs)
     except DatasetError:
@@ -73,9 +69,7 @@ def volume_options(root: Path) -> Iterator[tuple[dict[str, JsonValue], tuple[str
 
 
 def _labels_beside_series(root: Path, paths: Sequence[str]) -> tuple[dict[str, JsonValue], tuple[str, ...]] | None:
-    """Return options for a folder of each patient that holds a series and labels under the same names; None for
-    others.
-    """
+    """Return options for folders of patients that hold a series and labels under the same names; None for others."""
     labels = {path for path in paths if label_kind(root / path)}
     below_of: dict[bool, set[str]] = {True: set(), False: set()}
     pairs: dict[str, dict[bool, Path]] = {}
@@ -143,9 +137,7 @@ def reading_options(
 
 
 def _finest(path: Path) -> Axis | None:
-    """Return the axis whose slices have clearly finer pixels than axial ones; None if none has, or that is not
-    known.
-    """
+    """Return the axis whose slices have clearly finer pixels than axial ones; None without one, or if unknown."""
     volume = outline(path)
     if volume.affine is None:
         return None
@@ -197,12 +189,11 @@ def _channels(names: Sequence[str]) -> tuple[str, ...]:
     return ()
 
 
-def _with_ending(pattern: str, volumes: dict[str, str], images: str, masks: str) -> str:
-    matches = match_paths(sorted(volumes), Path("/"), images, masks)
-    files = (
-        [one.image for one in matches.found] if pattern == images else [m for one in matches.found for m in one.masks]
-    )
-    endings = {volumes[file.relative_to("/").as_posix()] for file in files}
-    suffixes = {path[len(_bare(path)) :] for path in endings}
+def _with_ending(pattern: str, volumes: dict[str, str], guess: PatternGuess) -> str:
+    """Return a pattern with the suffix that all its files have, if they have one."""
+    found = match_paths(sorted(volumes), Path("/"), guess.images, guess.masks).found
+    files = [one.image for one in found] if pattern == guess.images else [file for one in found for file in one.masks]
+    paths = [volumes[file.relative_to("/").as_posix()] for file in files]
+    suffixes = {path[len(_bare(path)) :] for path in paths}
     bare = pattern.removesuffix(".*").removesuffix(".png")
-    return bare + (next(iter(suffixes)) if len(suffixes) == 1 else ".*")
+    return bare + (suffixes.pop() if len(suffixes) == 1 else ".*")

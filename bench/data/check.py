@@ -1,8 +1,8 @@
 """`bench data check`: what is wrong with a data set, file by file.
 
 Wrong is what makes an evaluation fail or lie; worth a note is what may be meant. Every byte of images
-and masks is read, once; see `_passes.py` for how an interrupted check goes on and
-`_signatures.py` for which images count as the same.
+and masks is read, once; see `scan.py` for how an interrupted check goes on and
+`duplicates.py` for which images count as the same.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench.data.finding import Finding
 from bench.data.formats.bands import all_of_few_bits
 from bench.data.formats.contents import alike_names, many_unseen
 from bench.data.formats.folder_pairs import unread
+from bench.data.formats.on_disk import OnDisk
 from bench.data.formats.orientation import contradicted
 from bench.data.info import published_counts
 from bench.data.inspection import INSPECTION_VERSION, inspect, mask_files
@@ -25,7 +25,7 @@ from bench.data.label_doubts import doubts_of_splits
 from bench.data.labels.dataset import on_disk
 from bench.data.leaks import leaks
 from bench.data.opening import Choice
-from bench.data.scan import Listed, Pass, Row, look_at_all
+from bench.data.scan import Finding, Listed, Pass, Row, look_at_all, rows_by_split
 from bench.dataset import Dataset
 from bench.errors import DatasetError, few
 
@@ -117,6 +117,7 @@ def check(
         cache: Folder that remembers what was seen.
         jobs: Processes; None = one for each core.
     """
+    files = on_disk(dataset)
     findings: list[Finding] = []
     images: list[Listed] = []
     for split in splits:
@@ -125,7 +126,6 @@ def check(
             images += listed
             if not listed:
                 findings.append(Finding("nothing", split, "", f"{split}: has no image"))
-            files = on_disk(dataset)
             findings += [Finding("read", split, "", note) for note in (files.notes(split) if files else ())]
         except DatasetError as error:
             findings.append(Finding("listing", split, "", str(error)))
@@ -139,18 +139,17 @@ def check(
     for image in images:
         for kind, message in seen.rows[image.image_id]["found"]:
             findings.append(Finding(kind, image.split, image.image_id, message))
+    of_split = rows_by_split(images, seen.rows)
     findings += leaks(dataset, images, seen.rows)
     findings += doubts_of_splits(dataset, images, seen.rows)
-    findings += _said_wrongly(seen.rows, dataset)
-    findings += _of_few_bits(images, seen.rows, dataset)
-    findings += _stored_otherwise(images, seen.rows, dataset)
-    findings += _lost(images, seen.rows)
+    if files is not None:
+        findings += _of_all_files(files, images, seen.rows)
+    findings += _lost(of_split)
     findings += [Finding("alike", "", "", told) for told in alike_names(dataset.classes)]
-    findings += _absent_classes(images, seen.rows, dataset)
-    files = on_disk(dataset)
-    inferred = () if files is None else files.description.inferred
+    findings += _absent_classes(of_split, dataset)
     order = [*WRONG, *NOTES]
     findings.sort(key=lambda finding: order.index(finding.kind))
+    inferred = () if files is None else files.description.inferred
     return Checked(choice.label, counts, tuple(findings), seen.remembered, inferred)
 
 
@@ -159,10 +158,10 @@ def passed_over(dataset: Dataset) -> list[Finding]:
     files = on_disk(dataset)
     if files is None:
         return []
-    told = [Finding("leftover", "", "", note) for note in files.description.notes]
-    if files.name == "folder":  # which looks through its folders itself
-        return told
-    return [*told, *(Finding("leftover", "", "", left.describe()) for left in unread(files))]
+    told = list(files.description.notes)
+    if files.name != "folder":  # which looks through its folders itself
+        told += [left.describe() for left in unread(files)]
+    return [Finding("leftover", "", "", note) for note in told]
 
 
 def _duplicates(images: Sequence[Listed]) -> list[Finding]:
@@ -184,65 +183,54 @@ def _fewer(choice: Choice, dataset: Dataset, counts: dict[str, int]) -> list[Fin
     ]
 
 
-def _lost(images: Sequence[Listed], rows: dict[str, Row]) -> Iterator[Finding]:
-    for split in dict.fromkeys(image.split for image in images):
-        of_split = [rows[image.image_id] for image in images if image.split == split]
-        told = many_unseen(sum(r.get("unseen", 0) for r in of_split), sum(r.get("objects", 0) for r in of_split))
+def _lost(of_split: dict[str, list[Row]]) -> Iterator[Finding]:
+    for split, rows in of_split.items():
+        told = many_unseen(sum(r.get("unseen", 0) for r in rows), sum(r.get("objects", 0) for r in rows))
         if told is not None:
             yield Finding("lost", split, "", f"{split}: {told}")
 
 
-def _said_wrongly(rows: dict[str, Row], dataset: Dataset) -> list[Finding]:
-    """Return an option `orientation` that the images speak against."""
-    files = on_disk(dataset)
-    told = contradicted(
-        None if files is None else files.orientation, [row["contrasts"] for row in rows.values() if "contrasts" in row]
-    )
-    return [] if told is None else [Finding("orientation", "", "", told)]
-
-
-def _of_few_bits(images: Sequence[Listed], rows: dict[str, Row], dataset: Dataset) -> list[Finding]:
-    """Return images of 16 bits of which none needs so many."""
-    files = on_disk(dataset)
-    if files is None:
-        return []
-    ids = [image.image_id for image in images if "sixteen" in rows[image.image_id]]
-    told = all_of_few_bits({files.entry(i).image: rows[i]["sixteen"] for i in ids}, len(images))
-    return [] if told is None else [Finding("range", "", "", told)]
-
-
-def _stored_otherwise(images: Sequence[Listed], rows: dict[str, Row], dataset: Dataset) -> Iterator[Finding]:
-    kinds = max((len(row["stored"]) for row in rows.values()), default=0)
-    for position in range(kinds):
+def _of_all_files(files: OnDisk, images: Sequence[Listed], rows: dict[str, Row]) -> Iterator[Finding]:
+    """Yield an option `orientation` that the images speak against, images of 16 bits of which none needs so many,
+    and masks stored otherwise than most.
+    """
+    contrasts = [row["contrasts"] for row in rows.values() if "contrasts" in row]
+    sixteen = [image.image_id for image in images if "sixteen" in rows[image.image_id]]
+    told = all_of_few_bits({files.entry(i).image: rows[i]["sixteen"] for i in sixteen}, len(images))
+    for kind, message in (("orientation", contradicted(files.orientation, contrasts)), ("range", told)):
+        if message is not None:
+            yield Finding(kind, "", "", message)
+    for position in range(max((len(row["stored"]) for row in rows.values()), default=0)):
         stored = {
             image: tuple(rows[image.image_id]["stored"][position])
             for image in images
             if len(rows[image.image_id]["stored"]) > position and rows[image.image_id]["stored"][position][0]
         }
-        if not stored:
-            continue
-        (usual_mode, usual_palette), _ = Counter(stored.values()).most_common(1)[0]
-        for image, (mode, palette) in stored.items():
-            shared = min(len(palette), len(usual_palette))
-            if mode == usual_mode and palette[:shared] == usual_palette[:shared]:
-                continue
-            what = (
-                f"is stored as {mode}, most others as {usual_mode}"
-                if mode != usual_mode
-                else f"has another palette than most others, from index {_first_difference(palette, usual_palette)} on"
-            )
-            yield Finding("stored", image.split, image.image_id, f"{_mask(dataset, image, position)} {what}")
+        usual, _ = Counter(stored.values()).most_common(1)[0] if stored else (("", ""), 0)
+        for image, found in stored.items():
+            what = _stored_otherwise(found, usual)
+            if what:
+                mask = mask_files(files.entry(image.image_id))[position]
+                yield Finding("stored", image.split, image.image_id, f"{mask} {what}")
 
 
-def _absent_classes(images: Sequence[Listed], rows: dict[str, Row], dataset: Dataset) -> Iterator[Finding]:
+def _stored_otherwise(found: tuple[str, str], usual: tuple[str, str]) -> str:
+    """Return how a mask is stored, mode and palette of six hex digits a colour, unless as most others."""
+    if found[0] != usual[0]:
+        return f"is stored as {found[0]}, most others as {usual[0]}"
+    differing = (i // 6 for i, (a, b) in enumerate(zip(found[1], usual[1], strict=False)) if a != b)
+    first = next(differing, None)
+    return "" if first is None else f"has another palette than most others, from index {first} on"
+
+
+def _absent_classes(of_split: dict[str, list[Row]], dataset: Dataset) -> Iterator[Finding]:
     """Yield splits whose ground truth says nothing at all, classes that a split lacks, and classes that none has."""
     present: dict[str, set[int]] = {}
-    for split in dict.fromkeys(image.split for image in images):
-        inspected = [rows[image.image_id] for image in images if image.split == split]
-        present[split] = {class_id for row in inspected for class_id in row.get("classes", ())}
-        if not present[split] and all("classes" in row for row in inspected):
+    for split, rows in of_split.items():
+        present[split] = {class_id for row in rows for class_id in row.get("classes", ())}
+        if not present[split] and all("classes" in row for row in rows):
             kind = "labelled pixel" if "semantic" in dataset.tasks else "object"
-            yield Finding("nothing", split, "", f"{split}: none of its {len(inspected)} images has any {kind}")
+            yield Finding("nothing", split, "", f"{split}: none of its {len(rows)} images has any {kind}")
     anywhere = set().union(*present.values())
     for split, found in present.items():
         missing = [spec.name for index, spec in enumerate(dataset.classes) if index in anywhere - found]
@@ -251,17 +239,6 @@ def _absent_classes(images: Sequence[Listed], rows: dict[str, Row], dataset: Dat
     nowhere = [spec.name for index, spec in enumerate(dataset.classes) if index not in anywhere]
     if nowhere and anywhere and set(present) == set(dataset.splits()):
         yield Finding("absent", "", "", f"no image of any split has {few(nowhere)}")
-
-
-def _first_difference(palette: str, usual: str) -> int:
-    """Return the first index at which two palettes, six hex digits a colour, differ."""
-    return next(i // 6 for i, (a, b) in enumerate(zip(palette, usual, strict=False)) if a != b)
-
-
-def _mask(dataset: Dataset, image: Listed, position: int) -> str:
-    files = on_disk(dataset)
-    assert files is not None  # it has masks
-    return str(mask_files(files.entry(image.image_id))[position])
 
 
 def report(checked: Checked, *, show: int) -> str:
@@ -299,8 +276,5 @@ def verdict(checked: Checked) -> str:
     where = f"{total} images ({', '.join(f'{split} {count}' for split, count in checked.counts.items())})"
     notes = len(checked.findings) - checked.wrong
     noted = f"; {notes} note{'s' if notes != 1 else ''}" if notes else ""
-    if not total:
-        return f"{checked.label}: no image was checked; {checked.wrong} thing{'s' if checked.wrong != 1 else ''} wrong"
-    if not checked.wrong:
-        return f"{checked.label}: nothing wrong in {where}{noted}"
-    return f"{checked.label}: {checked.wrong} thing{'s' if checked.wrong != 1 else ''} wrong in {where}{noted}"
+    things = f"{checked.wrong} thing{'s' if checked.wrong != 1 else ''}" if checked.wrong else "nothing"
+    return f"{checked.label}: {things} wrong in {where}{noted}"

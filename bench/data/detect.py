@@ -75,9 +75,7 @@ UNMISTAKABLE = (
 
 
 def _rank(found: Detected) -> int:
-    """Return the place of a proposal among others: of a known format it is told what is wrong with it, before any
-    files at all are opened as images and masks.
-    """
+    """Return the place of a proposal: known formats, even if something is wrong, come before any images and masks."""
     if found.guess.name not in GENERIC and not found.trouble:
         return 0
     if found.guess.name in UNMISTAKABLE and found.guess.certain:
@@ -128,21 +126,14 @@ def _roles(counts: dict[str, int]) -> list[tuple[str, str, str]]:
     there = [split for split, count in counts.items() if count]
     if not there:
         return []
-    train = next((s for s in there if s.lower() in TRAIN), there[0])
-    val = next((s for s in there if s.lower() in VAL), None)
-    test = next((s for s in there if s.lower() in TEST), None)
-    rows = []
-    if train != "train":
-        rows.append(("train", train, ""))
-    if val is None:
-        rows.append(("val", test or train, "  # there is no split for validation"))
-    elif val != "val":
-        rows.append(("val", val, ""))
-    if test is None:
-        rows.append(("test", val or there[-1], "  # there is no split for testing"))
-    elif test != "test":
-        rows.append(("test", test, ""))
-    return rows
+    train, val, test = (next((s for s in there if s.lower() in words), None) for words in (TRAIN, VAL, TEST))
+    train = train or there[0]
+    rows = [
+        ("train", train, ""),
+        ("val", val or test or train, "" if val else "  # there is no split for validation"),
+        ("test", test or val or there[-1], "" if test else "  # there is no split for testing"),
+    ]
+    return [(role, split, note) for role, split, note in rows if role != split or note]
 
 
 def report(found: tuple[Detected, ...], folder: Path) -> str:
@@ -153,7 +144,9 @@ def report(found: tuple[Detected, ...], folder: Path) -> str:
         known = describe_others(Listing(root, tuple(visible_files(root))))
         return "\n\n".join([f"{folder}: like no format that is known. {counted}", *known, _advice(root)])
     first, *others = found
-    parts = [f"{folder}: {_sureness(first)} {first.guess.name}. {counted}"]
+    surely = "this is, for sure," if first.guess.certain else "this is probably"
+    surely = "looks like, but does not open as," if first.trouble else surely
+    parts = [f"{folder}: {surely} {first.guess.name}. {counted}"]
     parts.append("\n".join(f"- {reason}" for reason in first.guess.reasons))
     if first.trouble:
         parts.append(f"It cannot be used yet: {first.trouble}")
@@ -166,12 +159,6 @@ def report(found: tuple[Detected, ...], folder: Path) -> str:
         parts.append(f"It could also be {other.guess.name} ({said or 'as usual'}), {verb}")
     parts.append("Then read every file once with: bench data check --suite SUITE.yaml")
     return "\n\n".join(parts)
-
-
-def _sureness(found: Detected) -> str:
-    if found.trouble:
-        return "looks like, but does not open as,"
-    return "this is, for sure," if found.guess.certain else "this is probably"
 
 
 def _contents(found: Detected) -> str:

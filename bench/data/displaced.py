@@ -27,6 +27,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.data.duplicates import averaged
+
 SIDE = 48
 COARSE = 12
 ENOUGH_PIXELS = 2 * SIDE
@@ -62,10 +64,7 @@ class Displaced:
 
 def frame(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Grey values, uint8, (H, W), averaged to uint8, (48, 48)."""
-    while min(grey.shape) >= 4 * SIDE:  # see `duplicates.thumbnail`
-        height, width = grey.shape[0] // 2, grey.shape[1] // 2
-        grey = np.asarray(cv2.resize(grey[: 2 * height, : 2 * width], (width, height), interpolation=cv2.INTER_AREA))
-    return np.asarray(cv2.resize(grey, (SIDE, SIDE), interpolation=cv2.INTER_AREA), dtype=np.uint8)
+    return averaged(grey, SIDE, ENOUGH_PIXELS)
 
 
 def packed(values: NDArray[np.uint8]) -> str:
@@ -147,9 +146,7 @@ def _top(before: NDArray[np.float64], here: NDArray[np.float64], after: NDArray[
 
 
 def _alike(one: NDArray[np.uint8], other: NDArray[np.uint8], down: float, right: float) -> float | None:
-    """Return the correlation of two frames where one of them moved lies on the other; None unless they are of one
-    film.
-    """
+    """Return the correlation of two frames, one of them moved onto the other; None unless they are of one film."""
     moved = cv2.warpAffine(
         other.astype(np.float32), np.array([[1, 0, right], [0, 1, down]], dtype=np.float32), (SIDE, SIDE),
         flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT,

@@ -69,17 +69,20 @@ def key_of_pixels(image: RgbImage) -> str:
 
 def thumbnail(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Grey values, uint8, (H, W), averaged to uint8, (9, 9)."""
+    return averaged(grey, GRID, ENOUGH)
+
+
+def averaged(grey: NDArray[np.uint8], side: int, enough: int) -> NDArray[np.uint8]:
+    """Grey values, uint8, (H, W), averaged to (side, side), of images larger than `enough` by halves at first."""
     # OpenCV averages squares of two pixels six times as fast as areas of any other size.
-    while min(grey.shape) >= 2 * ENOUGH:
+    while min(grey.shape) >= 2 * enough:
         height, width = grey.shape[0] // 2, grey.shape[1] // 2
         grey = np.asarray(cv2.resize(grey[: 2 * height, : 2 * width], (width, height), interpolation=cv2.INTER_AREA))
-    return np.asarray(cv2.resize(grey, (GRID, GRID), interpolation=cv2.INTER_AREA))
+    return np.asarray(cv2.resize(grey, (side, side), interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 
 def difference_bits(thumbnails: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Return the difference hashes, bool, (N, 144), of thumbnails, (N, 9, 9): is the right, is the lower neighbour
-    brighter.
-    """
+    """Return difference hashes, bool, (N, 144), of thumbnails, (N, 9, 9): are right and lower neighbours brighter."""
     right = thumbnails[:, :, 1:] > thumbnails[:, :, :-1]
     lower = thumbnails[:, 1:, :] > thumbnails[:, :-1, :]
     return np.concatenate([right.reshape(len(thumbnails), -1), lower.reshape(len(thumbnails), -1)], axis=1)

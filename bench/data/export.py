@@ -8,18 +8,17 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from pydantic import JsonValue
 from rich.console import Console
 
 import bench.data.exports
 from bench.data.exports import Exported
-from bench.data.formats.bands import as_bytes
 from bench.data.opening import Choice, as_yaml
 from bench.data.progress import Advance, bar
 from bench.dataset import Dataset, DatasetAround
 from bench.errors import BenchError, PluginError, did_you_mean
 from bench.records import IGNORE_LABEL
 from bench.records.predictions import RgbImage
+from bench.report.draw.tiles import shown_image
 
 WIDE_FORMS = ("coco", "yolo")
 """Formats that hold objects alone, of any number of classes."""
@@ -83,15 +82,12 @@ def export(
 def report(written: Exported, label: str) -> str:
     """Return what was written, what it could not hold, and how to open it."""
     lost = "\n".join(f"  - {loss}" for loss in written.loss) or "  nothing"
-    settings = " ".join(f"--set {_quoted(key, value)}" for key, value in written.options.items())
+    quoted = (shlex.quote(f"{key}={as_yaml(value)}") for key, value in written.options.items())
+    settings = " ".join(f"--set {setting}" for setting in quoted)
     return (
         f"{label}: {len(written.ids)} images written to {written.folder} as {written.dataset}\n\nWhat the format does "
         f"not hold:\n{lost}\n\nOpen it with: bench data check {written.dataset} {settings}"
     )
-
-
-def _quoted(key: str, value: JsonValue) -> str:
-    return shlex.quote(f"{key}={as_yaml(value)}")
 
 
 class _Watched(DatasetAround):
@@ -106,5 +102,4 @@ class _Watched(DatasetAround):
     def image(self, image_id: str) -> RgbImage:
         self._seen.add(image_id)
         self._advance(len(self._seen), self._images)
-        image = super().image(image_id)
-        return as_bytes(image) if self.bands is None else self.bands.shown(image)
+        return shown_image(self.inner, image_id)

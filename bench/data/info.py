@@ -127,7 +127,10 @@ def _here(choice: Choice, dataset: Dataset) -> list[str]:
     splits = tabulate(rows, headers=headers, tablefmt="simple", colalign=alignment)
     facts = f"Here\n  source: {dataset.source}\n  terms:  {dataset.licence}\n  ground truth: {', '.join(dataset.tasks)}"
     classes = tabulate(
-        [[i, c.name, "thing" if c.is_thing else "stuff", _hex(c.colour)] for i, c in enumerate(dataset.classes)],
+        [
+            [i, c.name, "thing" if c.is_thing else "stuff", "#{:02x}{:02x}{:02x}".format(*c.colour)]
+            for i, c in enumerate(dataset.classes)
+        ],
         headers=["id", "class", "kind", "colour"],
         tablefmt="simple",
         disable_numparse=True,
@@ -139,7 +142,3 @@ def _here(choice: Choice, dataset: Dataset) -> list[str]:
 def _wrapped(text: str) -> str:
     """Return a paragraph in lines; paths are left whole, so that they can be copied."""
     return textwrap.fill(text, 110, break_long_words=False, break_on_hyphens=False)
-
-
-def _hex(colour: tuple[int, int, int]) -> str:
-    return "#{:02x}{:02x}{:02x}".format(*colour)

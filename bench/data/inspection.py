@@ -67,9 +67,8 @@ def inspect(dataset: Dataset, image_id: str) -> Row:
         row["found"] += _of_ground_truth(dataset, ground_truth, size)
         row["classes"] = classes_in(dataset, ground_truth)
         row["objects"], row["unseen"] = _objects(ground_truth), unseen_objects(ground_truth)
-        row["found"] += [
-            [doubt.kind, doubt.describe()] for doubt in (files.doubts(image_id) if files is not None else ())
-        ]
+        doubts = () if files is None else files.doubts(image_id)
+        row["found"] += [[doubt.kind, doubt.describe()] for doubt in doubts]
         row.update(_of_labels(dataset, ground_truth, None if looked is None else looked.grey))
     except DatasetError as error:
         # The size of a ground truth is compared with that of its image; where that cannot be read, it was told above.
@@ -101,33 +100,26 @@ class _Image(NamedTuple):
 
 
 def _looked_at_image(dataset: Dataset, image_id: str, entry: Entry | None, files: OnDisk | None) -> _Image:
-    if entry is None:
-        image, declared = dataset.image(image_id), getattr(dataset, "bands", None)
-        shown = as_bytes(image) if declared is None else declared.shown(image)
-        grey = np.asarray(cv2.cvtColor(shown, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
-        # Slices beside the body are all alike, and no copies of one another.
-        blank = files is not None and bool((image == image[0, 0]).all())
-        return _Image.of(Size(*image.shape[:2]), "" if blank else key_of_pixels(image), grey)
-    encoded = read_bytes(entry.image)
     bands = getattr(dataset, "bands", None)
-    if bands is not None:
-        image = bands.shown(dataset.image(image_id))
-        grey = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
-        return _Image.of(Size(*image.shape[:2]), key_of_file(encoded), grey)
-    seen = glance(encoded, entry.image, least=ENOUGH_PIXELS)
-    return _Image.of(seen.size, key_of_file(encoded), seen.grey)
+    encoded = None if entry is None else read_bytes(entry.image)
+    if entry is not None and encoded is not None and bands is None:
+        seen = glance(encoded, entry.image, least=ENOUGH_PIXELS)
+        return _Image.of(seen.size, key_of_file(encoded), seen.grey)
+    image = dataset.image(image_id)
+    shown = as_bytes(image) if bands is None else bands.shown(image)
+    # Slices beside the body are all alike, and no copies of one another.
+    blank = entry is None and files is not None and bool((image == image[0, 0]).all())
+    content = key_of_file(encoded) if encoded is not None else "" if blank else key_of_pixels(image)
+    grey = np.asarray(cv2.cvtColor(shown, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
+    return _Image.of(Size(*image.shape[:2]), content, grey)
 
 
 def _of_ground_truth(dataset: Dataset, ground_truth: GroundTruth, size: Size | None) -> list[list[str]]:
     """Findings about a ground truth that could be read."""
     found = []
     if size is not None and ground_truth.semantic.size != size:
-        found.append(
-            [
-                "size",
-                f"the ground truth is {tuple(ground_truth.semantic.size)}, the image {tuple(size)} (height, width)",
-            ]
-        )
+        sizes = f"{tuple(ground_truth.semantic.size)}, the image {tuple(size)} (height, width)"
+        found.append(["size", f"the ground truth is {sizes}"])
     present = values_in(ground_truth.semantic.labels)
     outside = present[(present >= len(dataset.classes)) & (present != void_of(ground_truth.semantic.labels))]
     if len(outside):
@@ -135,12 +127,8 @@ def _of_ground_truth(dataset: Dataset, ground_truth: GroundTruth, size: Size | N
     if unseen := unseen_objects(ground_truth):
         found.append(["unseen", f"{unseen} of {_objects(ground_truth)} objects cover no pixel"])
     if twice := drawn_twice(ground_truth):
-        found.append(
-            [
-                "twice",
-                f"{twice} of {_objects(ground_truth)} objects cover the pixels of another of their class, or nearly so",
-            ]
-        )
+        told = "objects cover the pixels of another of their class, or nearly so"
+        found.append(["twice", f"{twice} of {_objects(ground_truth)} {told}"])
     empty = _emptiness(dataset, ground_truth, present)
     return [*found, *([["empty", empty]] if empty else [])]
 
@@ -191,13 +179,10 @@ def _emptiness(dataset: Dataset, ground_truth: GroundTruth, present: NDArray[np.
     """Return in what way a ground truth is empty; '' if it is not."""
     if "semantic" not in dataset.tasks:
         return "no object" if ground_truth.instances is None or not len(ground_truth.instances.masks) else ""
-    if set(present.tolist()) <= {void_of(ground_truth.semantic.labels)}:
+    void = void_of(ground_truth.semantic.labels)
+    if set(present.tolist()) <= {void}:
         return "all void"
-    only_background = set(present.tolist()) <= {
-        background_class(dataset.classes),
-        void_of(ground_truth.semantic.labels),
-    }
-    return "only background" if only_background else ""
+    return "only background" if set(present.tolist()) <= {background_class(dataset.classes), void} else ""
 
 
 def mask_files(entry: Entry) -> list[Path]:

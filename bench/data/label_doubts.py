@@ -9,10 +9,9 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data.finding import Finding
 from bench.data.formats.orientation import better_pose
 from bench.data.labels.dataset import on_disk
-from bench.data.scan import Listed, Row
+from bench.data.scan import Finding, Listed, Row, rows_by_split
 from bench.dataset import Dataset
 
 ENDS = 0.55
@@ -34,9 +33,7 @@ def doubts_of_splits(dataset: Dataset, images: Sequence[Listed], rows: dict[str,
         images: Images in the order of the splits.
         rows: Rows of `inspect`, by image id.
     """
-    of_split: dict[str, list[Row]] = defaultdict(list)
-    for image in images:
-        of_split[image.split].append(rows[image.image_id])
+    of_split = rows_by_split(images, rows)
     for split, seen in of_split.items():
         told = better_pose([row.get("poses", {}) for row in seen])
         if told is not None:
@@ -52,14 +49,12 @@ def _ends_early(images: Sequence[Listed], rows: dict[str, Row]) -> Iterator[Find
     reach = np.array([rows[i.image_id]["reach"] for i in images if rows[i.image_id].get("reach")]).reshape(-1, 2)
     if len(reach) >= ENOUGH_IMAGES and (reach.max(axis=0) <= ENDS).all():
         across, down = reach.max(axis=0).tolist()
-        yield Finding(
-            "scale",
-            "",
-            "",
+        told = (
             f"the labels of all {len(reach)} images end at {across:.0%} of the width and {down:.0%} of the height: "
             "they were most likely drawn on smaller copies of the images. Write their coordinates for the images "
-            "that are read, or read the copies.",
+            "that are read, or read the copies."
         )
+        yield Finding("scale", "", "", told)
 
 
 def _rectangles(of_split: dict[str, list[Row]]) -> Iterator[Finding]:
@@ -67,19 +62,15 @@ def _rectangles(of_split: dict[str, list[Row]]) -> Iterator[Finding]:
         objects = sum(row.get("sizeable", 0) for row in seen)
         boxes = sum(row.get("rectangles", 0) for row in seen)
         if objects >= ENOUGH_OBJECTS and boxes >= RECTANGLES * objects:
-            yield Finding(
-                "rectangles",
-                split,
-                "",
-                f"{split}: {boxes} of {objects} objects are rectangles, along the sides of the image or turned: boxes "
-                "for detection, most likely, written as outlines",
-            )
+            told = f"{split}: {boxes} of {objects} objects are rectangles, along the sides of the image or turned"
+            yield Finding("rectangles", split, "", f"{told}: boxes for detection, most likely, written as outlines")
 
 
 def _swapped(dataset: Dataset, of_split: dict[str, list[Row]]) -> Iterator[Finding]:
     """Yield two classes that have changed places between two splits, by the shares of the images that they cover."""
+    keys = [str(index) for index in range(len(dataset.classes))]
     shares = {
-        split: np.array([_dense(row["shares"], len(dataset.classes)) for row in seen if row.get("shares")])
+        split: np.array([[row["shares"].get(key, 0.0) for key in keys] for row in seen if row.get("shares")])
         for split, seen in of_split.items()
     }
     large = {split: found for split, found in shares.items() if len(found) >= ENOUGH_OF_SPLIT}
@@ -88,17 +79,11 @@ def _swapped(dataset: Dataset, of_split: dict[str, list[Row]]) -> Iterator[Findi
         for a, b in combinations(apart, 2):
             if max(abs(_more(first[:, x], second[:, y]) - 0.5) for x, y in ((a, b), (b, a))) <= ALIKE:
                 names = f"{dataset.classes[a].name} and {dataset.classes[b].name}"
-                yield Finding(
-                    "swapped",
-                    other,
-                    "",
+                told = (
                     f"{names} cover such shares of the images of {other} as in {one} the other one covers: the masks "
-                    "of one of the two splits may have other values for them. Look at both with bench data preview",
+                    "of one of the two splits may have other values for them. Look at both with bench data preview"
                 )
-
-
-def _dense(shares: dict[str, float], classes: int) -> list[float]:
-    return [shares.get(str(index), 0.0) for index in range(classes)]
+                yield Finding("swapped", other, "", told)
 
 
 def _more(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:

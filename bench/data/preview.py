@@ -10,7 +10,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data.formats.bands import as_bytes
 from bench.data.labels.dataset import MappedDataset, on_disk
 from bench.data.labels.mapping import map_ground_truth
 from bench.data.scan import Listed
@@ -20,7 +19,7 @@ from bench.records.predictions import RgbImage
 from bench.report.draw.contact_sheet import PictureRow, Tile, painted_map, picture_sheet
 from bench.report.draw.figure import draw
 from bench.report.draw.overlay import overlay_with_void
-from bench.report.draw.tiles import outlines
+from bench.report.draw.tiles import outlines, shown_image
 
 LOOKED_AT, TURNED = 500, 4
 """Images of a split whose headers are opened in search of some that EXIF turns, and how many of these are drawn."""
@@ -49,7 +48,7 @@ def preview(dataset: Dataset, splits: Sequence[str], path: Path, *, images: int)
     chosen += [listed for listed in _turned(dataset, ids) if listed not in chosen]
     rows, present = [], set[int]()
     for listed in chosen:
-        image = dataset.image(listed.image_id)
+        image = shown_image(dataset, listed.image_id)
         for what, ground_truth in _readings(dataset, listed.image_id).items():
             present.update(np.unique(ground_truth.semantic.labels).tolist())
             rows.append(PictureRow(f"{what}{listed.split}/{listed.image_id}", _pictures(image, ground_truth, dataset)))
@@ -104,8 +103,6 @@ def _turned(dataset: Dataset, ids: dict[str, Sequence[str]]) -> list[Listed]:
 
 def _pictures(image: RgbImage, ground_truth: GroundTruth, dataset: Dataset) -> list[NDArray[np.uint8]]:
     """Return the image, tinted with its ground truth, and the ground truth in the classes' colours; all of one size."""
-    bands = getattr(dataset, "bands", None)
-    image = as_bytes(image) if bands is None else bands.shown(image)
     form = ground_truth.instances or ground_truth.panoptic
     tile = Tile(ground_truth.semantic.labels, None if form is None else outlines(form))
     factor = LONGEST / max(tile.labels.shape)

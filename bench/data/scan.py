@@ -59,6 +59,23 @@ class Listed:
 
 
 @dataclass(frozen=True)
+class Finding:
+    """One thing that a look at all images found.
+
+    Attributes:
+        kind: Key of `WRONG` or `NOTES` of `check.py`.
+        split: Split in which it was found.
+        image_id: Id of the image; '' for a split as a whole.
+        message: The finding in a sentence, naming the file where there is one.
+    """
+
+    kind: str
+    split: str
+    image_id: str
+    message: str
+
+
+@dataclass(frozen=True)
 class Pass:
     """Hold what a look at a data set needs.
 
@@ -127,6 +144,14 @@ def look_at_all(task: Pass, images: Sequence[Listed], console: Console) -> ScanR
                 file.flush()
                 advance(len(rows), len(images))
     return ScanResult({image.image_id: rows[image.image_id] for image in images}, remembered)
+
+
+def rows_by_split(images: Sequence[Listed], rows: dict[str, Row]) -> dict[str, list[Row]]:
+    """Return the rows of images by their splits, in the order of the images."""
+    found: dict[str, list[Row]] = {}
+    for image in images:
+        found.setdefault(image.split, []).append(rows[image.image_id])
+    return found
 
 
 def _states(dataset: Dataset, images: Sequence[Listed]) -> dict[str, str]:

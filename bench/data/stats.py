@@ -8,28 +8,39 @@ from 96² upwards, as in the COCO evaluation.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console
 from tabulate import tabulate
 
 from bench.data.formats.label_tables import runs_of
 from bench.data.opening import Choice
 from bench.data.scan import Listed, Pass, Row, look_at_all
-from bench.data.stats_figure import draw
 from bench.dataset import Dataset, GroundTruth
 from bench.errors import DatasetError
 from bench.records import ClassSpec, Size, void_id
+from bench.report.draw.figure import COLOURS, GREY, drawing, save, shortened
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 COUNT_VERSION = 1
 """Raised when `count` gives other rows for the same files."""
 
-SMALL, LARGE = 32**2, 96**2
+LIMITS = (32, 96)
+"""Sides of squares that part small, medium and large objects, in pixels."""
+SMALL, LARGE = (side**2 for side in LIMITS)
+
+MOST_CLASSES = 40
+WIDTH, ROW, PANEL = 7.6, 0.19, 2.6
+"""Inches: of the figure, of a class, and the height of a panel below the classes."""
 
 
 @dataclass
@@ -184,16 +195,15 @@ def _split_table(counted: Counted) -> str:
     rows = []
     for name, split in counted.by_split.items():
         sizes = sorted(split.sizes, key=lambda size: (size.height * size.width, size))
-        extent = [f"{s.height} × {s.width}" for s in (sizes[0], _usual(split.sizes), sizes[-1])] if sizes else [""] * 3
+        extent = [""] * 3
+        if sizes:
+            usual = max(split.sizes, key=lambda size: (split.sizes[size], size))
+            extent = [f"{s.height} × {s.width}" for s in (sizes[0], usual, sizes[-1])]
         row = [name, str(split.images), str(len(sizes)), *extent, _percent(split.void, split.void + split.labelled)]
         rows.append([*row, *([str(split.objects), _ratio(split.objects, split.images)] if counted.has_objects else [])])
     headers = ["split", "images", "sizes", "smallest", "most frequent", "largest", "void\npixels %"]
     headers += ["objects", "objects\nper image"] if counted.has_objects else []
     return _aligned(rows, headers, words=1)
-
-
-def _usual(sizes: Counter[Size]) -> Size:
-    return max(sizes, key=lambda size: (sizes[size], size))
 
 
 def _class_table(counted: Counted) -> str:
@@ -232,13 +242,93 @@ def _ratio(part: int, whole: int) -> str:
 
 
 def plot(counted: Counted, path: Path) -> Path:
-    """Draw the counts as a PNG and return its path."""
-    draw(
-        path,
-        classes=counted.classes,
-        pixels=[found.pixels for found in counted.by_class],
-        images=[found.images for found in counted.by_class],
-        areas=[area for found in counted.by_class for area in found.areas] if counted.has_objects else None,
-        sizes=sum((split.sizes for split in counted.by_split.values()), Counter[Size]()),
-    )
+    """Draw classes by pixels and images, sizes of objects and of images, as a PNG; returns its path."""
+    classes = counted.classes
+    pixels, images = [one.pixels for one in counted.by_class], [one.images for one in counted.by_class]
+    areas = [area for one in counted.by_class for area in one.areas] if counted.has_objects else None
+    sizes = sum((split.sizes for split in counted.by_split.values()), Counter[Size]())
+    with drawing():
+        from matplotlib.figure import Figure
+
+        shown = sorted(range(len(classes)), key=lambda i: (-pixels[i], -images[i], i))[:MOST_CLASSES]
+        tall = 0.75 + ROW * len(shown)
+        figure = Figure(figsize=(WIDTH, tall + PANEL), layout="constrained")
+        grid = figure.add_gridspec(2, 2, height_ratios=(tall, PANEL))
+        by_pixels = figure.add_subplot(grid[0, 0])
+        by_images = figure.add_subplot(grid[0, 1], sharey=by_pixels)
+        total, of_images = max(1, sum(pixels)), sum(sizes.values())
+        _bars(by_pixels, [classes[i] for i in shown], [100 * pixels[i] / total for i in shown])
+        _bars(by_images, [classes[i] for i in shown], [100 * images[i] / max(1, of_images) for i in shown])
+        few = f" (the {MOST_CLASSES} most frequent of {len(classes)})" if len(classes) > MOST_CLASSES else ""
+        by_pixels.set(xlabel=f"labelled pixels of the class (%){few}")
+        by_images.set(xlabel="images with the class (%)", xlim=(0, 108))
+        by_images.tick_params(labelleft=False)
+        if areas:
+            _object_sizes(figure.add_subplot(grid[1, 0]), np.array(areas))
+            _image_sizes(figure.add_subplot(grid[1, 1]), sizes)
+        else:
+            _image_sizes(figure.add_subplot(grid[1, :]), sizes)
+        save(figure, path)
     return path
+
+
+def _bars(axes: Axes, classes: Sequence[ClassSpec], shares: Sequence[float]) -> None:
+    """Horizontal bars in the classes' colours with their values, the first on top."""
+    places = range(len(classes))
+    faces = ["#{:02x}{:02x}{:02x}".format(*spec.colour) for spec in classes]
+    axes.barh(places, shares, color=faces, edgecolor="#555555", linewidth=0.5, height=0.75)
+    for place, share in zip(places, shares, strict=True):
+        axes.annotate(_short(share), (share, place), xytext=(3, 0), textcoords="offset points", va="center", fontsize=7)
+    axes.set_yticks(places, [shortened(spec.name, 24) for spec in classes])
+    axes.set_ylim(len(classes) - 0.4, -0.6)
+    axes.set_xlim(0, 1.16 * max([*shares, 1e-9]))
+    axes.grid(visible=False, axis="y")
+
+
+def _short(share: float) -> str:
+    """Return a share in percent with as many digits as tell it from nothing."""
+    if share == 0:
+        return "0"
+    return f"{share:.1f}" if share >= 1 else f"{share:.2g}" if share >= 0.01 else "< 0.01"
+
+
+def _object_sizes(axes: Axes, areas: NDArray[np.int64]) -> None:
+    sides = np.sqrt(np.maximum(areas, 1))
+    edges = np.geomspace(1, max(300.0, float(sides.max()) * 1.01), 41)
+    axes.hist(sides, bins=list(edges), color=COLOURS[0], edgecolor="white", linewidth=0.4)
+    axes.set_xscale("log")
+    axes.set_xticks([1, 3, 10, 32, 96, 300, 1000], ["1", "3", "10", "32", "96", "300", "1000"])
+    axes.set_xticks([], minor=True)
+    axes.set_xlim(edges[0], edges[-1])
+    axes.margins(y=0.15)
+    for limit in LIMITS:
+        axes.axvline(limit, color=GREY, linewidth=0.8, linestyle=(0, (4, 2)))
+    centres = ((edges[0] * 32) ** 0.5, (32 * 96) ** 0.5, (96 * edges[-1]) ** 0.5)
+    for name, centre in zip(("small", "medium", "large"), centres, strict=True):
+        axes.text(
+            centre, 0.98, name, transform=axes.get_xaxis_transform(), ha="center", va="top", fontsize=7, color=GREY
+        )
+    axes.set(xlabel="root of an object's area (pixels)", ylabel="objects")
+
+
+def _image_sizes(axes: Axes, sizes: Mapping[Size, int]) -> None:
+    """A disc for each size, its area in proportion to the number of images."""
+    counts = np.array(list(sizes.values()), dtype=np.float64)
+    widths, heights = [size.width for size in sizes], [size.height for size in sizes]
+    axes.scatter(
+        widths, heights, s=np.maximum(4, 260 * counts / counts.max()), color=COLOURS[1], alpha=0.55, linewidths=0
+    )
+    axes.text(0.03, 0.97, _describe(sizes), transform=axes.transAxes, ha="left", va="top", fontsize=7, color=GREY)
+    axes.set(
+        xlabel="width of an image (pixels)",
+        ylabel="height (pixels)",
+        xlim=(0, 1.15 * max(widths)),
+        ylim=(0, 1.35 * max(heights)),
+    )
+
+
+def _describe(sizes: Mapping[Size, int]) -> str:
+    if len(sizes) > 1:
+        return f"{len(sizes)} sizes; area of a disc: number of images"
+    (size,) = sizes
+    return f"all {sizes[size]} images: {size.height} × {size.width} (height × width)"

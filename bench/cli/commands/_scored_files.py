@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sys
-from argparse import ArgumentParser, Namespace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.cli.arguments import add_repeated
+from bench.cli.arguments import Namespace, Parser
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,27 +22,21 @@ METRICS = {
 """Task -> metrics, where none are asked for."""
 
 
-def add_arguments(parser: ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     files = parser.add_argument_group("predictions in files, without a model")
-    add_repeated(
-        files,
-        "--predictions",
-        "PATH",
+    repeated = partial(files.add_argument, action="append", default=[])
+    predictions = (
         "folder of label maps, probabilities, panoptic PNGs or YOLO texts, or a JSON of COCO results; repeatable, "
-        "to compare",
+        "to compare"
     )
+    repeated("--predictions", metavar="PATH", help=predictions)
     files.add_argument("--dataset", metavar="NAME|DIR", help="data set (see: bench list datasets), or its folder")
-    add_repeated(files, "--set", "KEY=VALUE", "an option of the data set, in YAML; repeatable")
-    add_repeated(
-        files,
-        "--option",
-        "KEY=VALUE",
-        "how the predictions are read, in YAML, for example --option 'pattern={id}_pred.png'; repeatable",
-    )
-    files.add_argument(
-        "--split", metavar="SPLIT", help="split of the data set (default: test, else the only one, else val)"
-    )
-    add_repeated(files, "--metric", "NAME", "metric to compute; repeatable, the first is the headline")
+    repeated("--set", metavar="KEY=VALUE", help="an option of the data set, in YAML; repeatable")
+    option = "how the predictions are read, in YAML, for example --option 'pattern={id}_pred.png'; repeatable"
+    repeated("--option", metavar="KEY=VALUE", help=option)
+    split = "split of the data set (default: test, else the only one, else val)"
+    files.add_argument("--split", metavar="SPLIT", help=split)
+    repeated("--metric", metavar="NAME", help="metric to compute; repeatable, the first is the headline")
     files.add_argument("--task", choices=tuple(METRICS), help="task that is scored (default: that of the predictions)")
 
 
@@ -65,7 +59,7 @@ def execute(options: Namespace) -> int:
         f"# Written by bench score --predictions. Run it again with: bench run {path}\n{text}", encoding="utf-8"
     )
     print(f"suite: {path}", file=sys.stderr)
-    parser = ArgumentParser()
+    parser = Parser()
     run.add_arguments(parser)
     running = vars(parser.parse_args([str(path)]))
     code = run.execute(Namespace(**{**vars(options), **running, "case": options.case, "command": "run"}))

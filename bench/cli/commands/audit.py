@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.cli.arguments import add_shared, opened_run, print_progress
+from bench.cli.arguments import Namespace, Parser, opened_run, print_progress
 
 if TYPE_CHECKING:
     from bench.records.store.layout import RunFolder
@@ -18,13 +17,10 @@ SHOWN = 20
 """Most differences of a check that are shown."""
 
 
-def add_arguments(parser: ArgumentParser) -> None:
-    add_shared(parser, "run", "--suite")
-    parser.add_argument(
-        "--allowed-signers",
-        metavar="FILE",
-        help="fail unless one of the signers in this file signed the seal (see ssh-keygen -Y)",
-    )
+def add_arguments(parser: Parser) -> None:
+    parser.shared("run", "--suite")
+    signers = "fail unless one of the signers in this file signed the seal (see ssh-keygen -Y)"
+    parser.option("--allowed-signers", "FILE", signers)
 
 
 def execute(options: Namespace) -> int:
@@ -43,10 +39,9 @@ def execute(options: Namespace) -> int:
         findings.append(Finding("files against the seal", *seal_differences(run)))
     if options.allowed_signers:
         try:
-            signed = Finding(f"signature of {signer_of(run, Path(options.allowed_signers))}", 1)
+            findings.append(Finding(f"signature of {signer_of(run, Path(options.allowed_signers))}", 1))
         except BenchError as error:
-            signed = Finding("signature", 1, [str(error)])
-        findings.append(signed)
+            findings.append(Finding("signature", 1, [str(error)]))
     rows = [[found.name, found.compared, len(found.differences) or "none"] for found in findings]
     print(tabulate(rows, headers=["check", "compared", "differences"], tablefmt="simple"))
     for found in findings:

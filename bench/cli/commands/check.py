@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.cli.arguments import add_interpreters, add_shared, interpreters_of, print_progress
+from bench.cli.arguments import Namespace, Parser, add_interpreters, interpreters_of, print_progress, remote_results
 
 if TYPE_CHECKING:
     from bench.records.store.layout import RunFolder
@@ -19,10 +18,10 @@ GROUP, ORDER = "compare models", 2
 RESULTS_AT_URL = True
 
 
-def add_arguments(parser: ArgumentParser) -> None:
-    add_shared(parser, "suite")
+def add_arguments(parser: Parser) -> None:
+    parser.shared("suite")
     add_interpreters(parser)
-    add_shared(parser, "--rehash", "--accept-code")
+    parser.shared("--rehash", "--accept-code")
 
 
 def execute(options: Namespace) -> int:
@@ -46,7 +45,10 @@ def _print_states(options: Namespace) -> int:
     of_data = [f"{label}: {note}" for label, notes in prepared.data_notes.items() for note in notes]
     for note in (*prepared.notes, *(note for note in of_data if note not in told)):
         print_progress(f"note: {note}")
-    results = _results(options, prepared.suite.name)
+    remote = remote_results(options, print_progress)
+    results = Path(options.results) if remote is None else remote.folder
+    if remote is not None:
+        remote.fetch(prepared.suite.name)
     earlier = runs(results, prepared.suite.name)
     run = earlier[-1] if earlier else None
     prepared, without = with_best(prepared, run)
@@ -82,18 +84,6 @@ def _print_states(options: Namespace) -> int:
     where = f"newest run: {run.path}" if run else f"no run in {results}/ yet"
     print(f"{options.suite} is valid: {len(prepared.cases)} cases, {sum(states.values())} jobs ({counts}); {where}")
     return 0
-
-
-def _results(options: Namespace, suite: str) -> Path:
-    """Return the folder of results; of a URL with the newest run of the suite, if there is one."""
-    from bench.run.remote.stores import is_url
-    from bench.run.remote.working import RemoteResults
-
-    if not is_url(options.results):
-        return Path(options.results)
-    remote = RemoteResults(options.results, print_progress)
-    remote.fetch(suite)
-    return remote.folder
 
 
 def _searches(prepared: Prepared, run: RunFolder | None) -> list[list[str]]:

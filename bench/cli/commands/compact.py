@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from bench.cli.arguments import opened_run
+from bench.cli.arguments import Namespace, Parser, opened_run
 
 HELP = "write a run as Parquet, for a report of very many cases"
 GROUP, ORDER = "compare models", 8
 RESULTS_AT_URL = True
 
 
-def add_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("run", metavar="RUN", help="folder or name of a run")
-    parser.add_argument("folder", metavar="DIR", help="gets cases.parquet and samples.parquet")
+def add_arguments(parser: Parser) -> None:
+    parser.option("run", "RUN", "folder or name of a run")
+    parser.option("folder", "DIR", "gets cases.parquet and samples.parquet")
 
 
 def execute(options: Namespace) -> int:

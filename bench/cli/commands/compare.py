@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from bench.cli.arguments import add_interpreters, add_repeated, add_shared, interpreters_of
+from bench.cli.arguments import Namespace, Parser, add_interpreters, interpreters_of
 
 HELP = "compare runs, cases or a stored baseline, and gate a change"
 GROUP, ORDER = "compare models", 4
@@ -13,35 +12,23 @@ GROUP, ORDER = "compare models", 4
 FORMS = ("terminal", "markdown", "json", "junit")
 
 
-def add_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument(
-        "sides",
-        nargs="+",
-        metavar="SIDE",
-        help="the reference, then the sides to compare with it: a run (folder or name), RUN:CASE, a baseline (.zip), "
-        "or a case of the newest run; a case by its id or the label of its model",
+def add_arguments(parser: Parser) -> None:
+    sides = (
+        "the reference, then the sides to compare with it: a run (folder or name), RUN:CASE, a baseline (.zip), "
+        "or a case of the newest run; a case by its id or the label of its model"
     )
-    parser.add_argument(
-        "--gate",
-        metavar="GATE.yaml",
-        help="file of allowed margins; exit code 1 if a number is significantly worse than its margin",
-    )
-    parser.add_argument(
-        "--interleave",
-        action="store_true",
-        help="first time both sides again on this machine, in alternating processes",
-    )
-    parser.add_argument(
-        "--replicates", type=int, metavar="N", help="processes per side, with --interleave (default: as in the runs)"
-    )
+    parser.option("sides", "SIDE", sides, nargs="+")
+    gate = "file of allowed margins; exit code 1 if a number is significantly worse than its margin"
+    parser.option("--gate", "GATE.yaml", gate)
+    parser.switch("--interleave", "first time both sides again on this machine, in alternating processes")
+    replicates = "processes per side, with --interleave (default: as in the runs)"
+    parser.option("--replicates", "N", replicates, type=int)
     parser.add_argument(
         "--as", dest="form", choices=FORMS, default="terminal", help="form of the output (default: terminal)"
     )
-    add_repeated(parser, "--out", "FILE", "also write the comparison to this file, .md, .json or .xml; repeatable")
-    parser.add_argument(
-        "--save-baseline", metavar="FILE.zip", help="store the last side as a baseline, for later comparisons"
-    )
-    add_shared(parser, "--fresh-interpreters")
+    parser.repeated("--out", "FILE", "also write the comparison to this file, .md, .json or .xml; repeatable")
+    parser.option("--save-baseline", "FILE.zip", "store the last side as a baseline, for later comparisons")
+    parser.shared("--fresh-interpreters")
     add_interpreters(parser)
 
 

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import sys
-from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from bench.cli.arguments import add_interpreters, interpreters_of
+from bench.cli.arguments import Namespace, Parser, add_interpreters, interpreters_of
 
 HELP = "show what is installed and ready, and how to fix the rest"
 GROUP, ORDER = "environment", 1
 
 
-def add_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument(
-        "--strict", action="store_true", help="exit with 1 if the machine or an adapter lacks something"
-    )
-    parser.add_argument("--data", action="store_true", help="list every data set, with how to get it")
+def add_arguments(parser: Parser) -> None:
+    parser.switch("--strict", "exit with 1 if the machine or an adapter lacks something")
+    parser.switch("--data", "list every data set, with how to get it")
     add_interpreters(parser)
 
 

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from bench.cli.arguments import add_shared
+from bench.cli.arguments import Namespace, Parser
 
 HELP = "explain where each model's time goes and where its errors lie"
 GROUP, ORDER = "compare models", 5
 
 
-def add_arguments(parser: ArgumentParser) -> None:
-    add_shared(parser, "run")
-    parser.add_argument("model", nargs="?", metavar="MODEL", help="only this model, like --case; * and ? allowed")
-    add_shared(parser, "--case", "--suite")
-    parser.add_argument("--run-time", action="store_true", help="instead: where the wall time of the run itself went")
+def add_arguments(parser: Parser) -> None:
+    parser.shared("run")
+    parser.option("model", "MODEL", "only this model, like --case; * and ? allowed", nargs="?")
+    parser.shared("--case", "--suite")
+    parser.switch("--run-time", "instead: where the wall time of the run itself went")
 
 
 def execute(options: Namespace) -> int:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from bench.cli.arguments import opened_run, print_progress
+from bench.cli.arguments import Namespace, Parser, opened_run, print_progress
 
 HELP = "write a run as one archive that can be verified"
 GROUP, ORDER = "compare models", 9
 RESULTS_AT_URL = True
 
 
-def add_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("run", metavar="RUN", help="folder or name of a run")
-    parser.add_argument("file", metavar="FILE", help="new file or URL, .tar (the same bytes each time) or .tar.gz")
+def add_arguments(parser: Parser) -> None:
+    parser.option("run", "RUN", "folder or name of a run")
+    parser.option("file", "FILE", "new file or URL, .tar (the same bytes each time) or .tar.gz")
 
 
 def execute(options: Namespace) -> int:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
-from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from bench.cli.arguments import Namespace, Parser
 
 if TYPE_CHECKING:
     from bench.run.cleanup import Removable
@@ -17,22 +18,13 @@ SHOWN = 20
 """Most paths that are listed one by one; `--all` lists every one."""
 
 
-def add_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("--delete", action="store_true", help="remove the files (default: list what would be removed)")
-    parser.add_argument(
-        "--older-than",
-        type=float,
-        default=30.0,
-        metavar="DAYS",
-        help="leave files that changed in the last DAYS days (default: 30)",
-    )
-    parser.add_argument(
-        "--runs-older-than",
-        type=float,
-        metavar="DAYS",
-        help="also remove whole runs, except the newest of each suite and those whose weights other runs use",
-    )
-    parser.add_argument("--all", action="store_true", help=f"list every path, not {SHOWN} of them")
+def add_arguments(parser: Parser) -> None:
+    parser.switch("--delete", "remove the files (default: list what would be removed)")
+    recent = "leave files that changed in the last DAYS days (default: 30)"
+    parser.option("--older-than", "DAYS", recent, type=float, default=30.0)
+    runs = "also remove whole runs, except the newest of each suite and those whose weights other runs use"
+    parser.option("--runs-older-than", "DAYS", runs, type=float)
+    parser.switch("--all", f"list every path, not {SHOWN} of them")
 
 
 def execute(options: Namespace) -> int:

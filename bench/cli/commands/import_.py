@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace
 from pathlib import Path
+
+from bench.cli.arguments import Namespace, Parser
 
 HELP = "import a run from an archive, and verify it"
 GROUP, ORDER = "compare models", 10
 
 
-def add_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("file", metavar="FILE", help="an archive that bench export wrote, a file or a URL")
+def add_arguments(parser: Parser) -> None:
+    parser.option("file", "FILE", "an archive that bench export wrote, a file or a URL")
 
 
 def execute(options: Namespace) -> int:

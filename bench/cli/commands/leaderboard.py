@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace
 from pathlib import Path
+
+from bench.cli.arguments import Namespace, Parser
 
 HELP = "rank the models of all runs, one table per data set, machine and protocol"
 GROUP, ORDER = "compare models", 6
@@ -11,12 +12,12 @@ GROUP, ORDER = "compare models", 6
 FORMS = ("markdown", "html", "json")
 
 
-def add_arguments(parser: ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     parser.add_argument("folder", nargs="?", metavar="DIR", help="folder of results (default: that of --results)")
     parser.add_argument(
         "--as", "--form", dest="form", default="markdown", choices=FORMS, help="form (default: markdown)"
     )
-    parser.add_argument("--out", metavar="FILE", help="write there")
+    parser.option("--out", "FILE", "write there")
 
 
 def execute(options: Namespace) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace
+from bench.cli.arguments import Namespace, Parser
 
 HELP = "list the models, data sets, metrics and so on that a suite can name"
 GROUP, ORDER = "environment", 3
@@ -18,7 +18,7 @@ WIDTHS: dict[str | tuple[str, str], int] = {
 """Widest column of a list, in characters, by header or by list and header."""
 
 
-def add_arguments(parser: ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     parser.add_argument("what", choices=LISTINGS)
     parser.add_argument(
         "--as", dest="form", default="text", choices=("text", "markdown"), help="form of the table (default: text)"

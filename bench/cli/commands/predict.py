@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
-from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.cli.arguments import add_interpreters, add_repeated, add_shared, interpreters_of, positive, share
+from bench.cli.arguments import Namespace, Parser, add_interpreters, interpreters_of, positive, share
 from bench.cli.deprecated import Renamed
 
 if TYPE_CHECKING:
@@ -19,52 +18,37 @@ HELP = "predict your own images, and write masks and overlays"
 GROUP, ORDER = "your data", 3
 
 
-def add_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument(
-        "words",
-        nargs="+",
-        metavar="[MODEL|RUN] IMAGE",
-        help="a model (see: bench list models) or a run, and images: folders, files, 'globs', .txt lists, videos; "
-        "with --case alone the newest run",
+def add_arguments(parser: Parser) -> None:
+    words = (
+        "a model (see: bench list models) or a run, and images: folders, files, 'globs', .txt lists, videos; "
+        "with --case alone the newest run"
     )
-    parser.add_argument("--out", required=True, metavar="DIR", help="folder for masks, overlays and predictions.json")
-    parser.add_argument(
-        "--run", action=Renamed, const="bench predict RUN --case PATTERN IMAGE …", help=argparse.SUPPRESS
+    parser.option("words", "[MODEL|RUN] IMAGE", words, nargs="+")
+    parser.option("--out", "DIR", "folder for masks, overlays and predictions.json", required=True)
+    renamed = "bench predict RUN --case PATTERN IMAGE …"
+    parser.add_argument("--run", action=Renamed, const=renamed, help=argparse.SUPPRESS)
+    parser.shared("--case")
+    parser.option("--weights", "PATH", "weights file; segbench's own files carry class names")
+    parser.option("--classes", "FILE.yaml", "class names for other weights, in output order")
+    parser.option("--threshold", "T", "threshold for sigmoid heads, 0 to 1", type=float)
+    parser.repeated("--set", "KEY=VALUE", "an option of the model, in YAML; repeatable")
+    parser.option("--device", "DEVICE", "auto, cpu, cuda, cuda:1 (default: auto, or the case's)")
+    precision = "arithmetic (default: fp32, or the case's)"
+    parser.add_argument("--precision", choices=("fp32", "tf32", "fp16", "bf16"), help=precision)
+    parser.option("--batch-size", "N", "images per batch (default: 1, or the case's)", type=int)
+    image_size = "size of the network's input (default: each image's own, or the case's)"
+    parser.option("--image-size", "H,W", image_size)
+    values = (
+        "values of 16-bit or floating-point images that become 0 and 255, for example 0,4095 (default: the "
+        "case's, else 0,65535 where the values reach it)"
     )
-    add_shared(parser, "--case")
-    parser.add_argument("--weights", metavar="PATH", help="weights file; segbench's own files carry class names")
-    parser.add_argument("--classes", metavar="FILE.yaml", help="class names for other weights, in output order")
-    parser.add_argument("--threshold", type=float, metavar="T", help="threshold for sigmoid heads, 0 to 1")
-    add_repeated(parser, "--set", "KEY=VALUE", "an option of the model, in YAML; repeatable")
-    _add_target(parser)
-    parser.add_argument(
-        "--range",
-        metavar="LOW,HIGH",
-        help="values of 16-bit or floating-point images that become 0 and 255, for example 0,4095 (default: the "
-        "case's, else 0,65535 where the values reach it)",
-    )
-    parser.add_argument("--every", type=int, default=1, metavar="N", help="process every Nth video frame (default: 1)")
+    parser.option("--range", "LOW,HIGH", values)
+    parser.option("--every", "N", "process every Nth video frame (default: 1)", type=int, default=1)
     parser.add_argument("--overlay", choices=("jpg", "png"), default="jpg", help="form of overlays (default: jpg)")
-    parser.add_argument(
-        "--show-from",
-        type=float,
-        default=0.5,
-        metavar="SCORE",
-        help="overlays show the objects with at least this score (default: 0.5); the JSON has all",
-    )
-    parser.add_argument("--overwrite", action="store_true", help="predict images again that are predicted already")
+    shown = "overlays show the objects with at least this score (default: 0.5); the JSON has all"
+    parser.option("--show-from", "SCORE", shown, type=float, default=0.5)
+    parser.switch("--overwrite", "predict images again that are predicted already")
     add_interpreters(parser)
-
-
-def _add_target(parser: ArgumentParser) -> None:
-    parser.add_argument("--device", metavar="DEVICE", help="auto, cpu, cuda, cuda:1 (default: auto, or the case's)")
-    parser.add_argument(
-        "--precision", choices=("fp32", "tf32", "fp16", "bf16"), help="arithmetic (default: fp32, or the case's)"
-    )
-    parser.add_argument("--batch-size", type=int, metavar="N", help="images per batch (default: 1, or the case's)")
-    parser.add_argument(
-        "--image-size", metavar="H,W", help="size of the network's input (default: each image's own, or the case's)"
-    )
 
 
 def execute(options: Namespace) -> int:

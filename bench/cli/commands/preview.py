@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import sys
-from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from bench.cli.arguments import add_interpreters, add_shared, interpreters_of
+from bench.cli.arguments import Namespace, Parser, add_interpreters, interpreters_of
 
 HELP = "draw a suite's training images as its recipes augment them"
 GROUP, ORDER = "your data", 2
 
 
-def add_arguments(parser: ArgumentParser) -> None:
-    add_shared(parser, "suite")
-    parser.add_argument("--out", required=True, metavar="DIR", help="folder for the contact sheets")
-    parser.add_argument("--images", type=int, default=4, metavar="N", help="images a sheet (default: 4)")
+def add_arguments(parser: Parser) -> None:
+    parser.shared("suite")
+    parser.option("--out", "DIR", "folder for the contact sheets", required=True)
+    parser.option("--images", "N", "images a sheet (default: 4)", type=int, default=4)
     add_interpreters(parser)
 
 

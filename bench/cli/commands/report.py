@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
-from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.cli.arguments import add_shared, opened_run, share
+from bench.cli.arguments import Namespace, Parser, opened_run, share
 from bench.cli.deprecated import Renamed
 
 if TYPE_CHECKING:
@@ -20,43 +19,23 @@ GROUP, ORDER = "compare models", 3
 RESULTS_AT_URL = True
 
 
-def add_arguments(parser: ArgumentParser) -> None:
-    add_shared(parser, "run", "--case")
+def add_arguments(parser: Parser) -> None:
+    parser.shared("run", "--case")
     parser.add_argument("--run", dest="old_run", action=Renamed, const="bench report RUN", help=argparse.SUPPRESS)
-    add_shared(parser, "--suite")
-    parser.add_argument(
-        "--as",
-        "--form",
-        dest="form",
-        default="markdown",
-        metavar="FORM",
-        help="markdown, html, latex, csv … (see: bench list reports), or a table of raw facts, as CSV or, into a file "
-        "that ends in .parquet, as Parquet: cases, scores, per_class, per_image, samples, training, slices",
+    parser.shared("--suite")
+    form = (
+        "markdown, html, latex, csv … (see: bench list reports), or a table of raw facts, as CSV or, into a file "
+        "that ends in .parquet, as Parquet: cases, scores, per_class, per_image, samples, training, slices"
     )
-    parser.add_argument(
-        "--show-from",
-        type=float,
-        metavar="SCORE",
-        help="contact sheets show objects with at least this score (default: the best one of each model)",
-    )
-    parser.add_argument(
-        "--slices",
-        metavar="FILE.csv",
-        help="also slice the images by the columns of this table; its column image has their ids or file names",
-    )
-    parser.add_argument(
-        "--inline", action="store_true", help="html: embed the pictures of images, so that the page is one file"
-    )
-    parser.add_argument(
-        "--plots",
-        action="append",
-        default=[],
-        choices=("svg", "pdf"),
-        help="with --out FOLDER: also write plots in this form, for papers; repeatable",
-    )
-    parser.add_argument(
-        "--out", metavar="PATH", help="file to write, or a folder for the whole report with its pictures"
-    )
+    parser.add_argument("--as", "--form", dest="form", default="markdown", metavar="FORM", help=form)
+    shown = "contact sheets show objects with at least this score (default: the best one of each model)"
+    parser.option("--show-from", "SCORE", shown, type=float)
+    slices = "also slice the images by the columns of this table; its column image has their ids or file names"
+    parser.option("--slices", "FILE.csv", slices)
+    parser.switch("--inline", "html: embed the pictures of images, so that the page is one file")
+    plots = "with --out FOLDER: also write plots in this form, for papers; repeatable"
+    parser.add_argument("--plots", action="append", default=[], choices=("svg", "pdf"), help=plots)
+    parser.option("--out", "PATH", "file to write, or a folder for the whole report with its pictures")
 
 
 def execute(options: Namespace) -> int:
@@ -78,16 +57,14 @@ def execute(options: Namespace) -> int:
         raise BenchError(
             f"no report form {options.form!r}.{did_you_mean(options.form, known)} Forms: {', '.join(known)}"
         )
-    if options.plots and not (options.out and (Path(options.out).is_dir() or options.out.endswith("/"))):
+    into_folder = bool(options.out) and (Path(options.out).is_dir() or options.out.endswith("/"))
+    if options.plots and not into_folder:
         raise BenchError("--plots needs --out FOLDER/, where the plots go")
     view = with_cases(read_run(run, results), options.case)
     columns = _columns(view, options.slices)
-    if options.out and (Path(options.out).is_dir() or options.out.endswith("/")):
-        shown = share(options.show_from, "--show-from")
-        written = write_report(
-            view, Path(options.out), shown, inline=options.inline, columns=columns, plots=options.plots
-        )
-        for path in written:
+    if into_folder:
+        shown, out = share(options.show_from, "--show-from"), Path(options.out)
+        for path in write_report(view, out, shown, inline=options.inline, columns=columns, plots=options.plots):
             print(path)
         return 0
     if options.form == "html":

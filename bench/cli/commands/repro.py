@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from argparse import ArgumentParser, Namespace
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.cli.arguments import add_interpreters, add_shared, add_sources, interpreters_of, search_adapters_of
+from bench.cli.arguments import Namespace, Parser, add_interpreters, add_sources, interpreters_of, search_adapters_of
 
 if TYPE_CHECKING:
     from bench.records.store.views import RunView
@@ -20,29 +19,19 @@ HELP = "run cases of a finished run again, and compare the results"
 GROUP, ORDER = "compare models", 5
 
 
-def add_arguments(parser: ArgumentParser) -> None:
-    add_shared(parser, "run", "--case")
+def add_arguments(parser: Parser) -> None:
+    parser.shared("run", "--case")
     parser.add_argument("old_case", nargs="?", help=argparse.SUPPRESS)
-    parser.add_argument("--dry-run", action="store_true", help="show what differs and what would run; run nothing")
-    parser.add_argument("--retrain", action="store_true", help="train again, instead of taking the weights of the run")
-    parser.add_argument("--no-timing", action="store_true", help="do not time again")
-    parser.add_argument("--rebuild", action="store_true", help="create missing environments from the locks of the run")
-    parser.add_argument(
-        "--pixels",
-        type=float,
-        default=0.001,
-        metavar="SHARE",
-        help="fraction of pixels allowed to change on a GPU (default: 0.001)",
-    )
-    parser.add_argument(
-        "--score",
-        type=float,
-        default=0.001,
-        metavar="CHANGE",
-        help="allowed score change on a GPU (default: 0.001)",
-    )
+    parser.switch("--dry-run", "show what differs and what would run; run nothing")
+    parser.switch("--retrain", "train again, instead of taking the weights of the run")
+    parser.switch("--no-timing", "do not time again")
+    parser.switch("--rebuild", "create missing environments from the locks of the run")
+    pixels = "fraction of pixels allowed to change on a GPU (default: 0.001)"
+    parser.option("--pixels", "SHARE", pixels, type=float, default=0.001)
+    score = "allowed score change on a GPU (default: 0.001)"
+    parser.option("--score", "CHANGE", score, type=float, default=0.001)
     add_sources(parser)
-    add_shared(parser, "--fresh-interpreters")
+    parser.shared("--fresh-interpreters")
     add_interpreters(parser)
 
 

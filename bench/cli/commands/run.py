@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import sys
 import time
-from argparse import ArgumentParser, Namespace
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.cli.arguments import (
-    add_executor,
-    add_interpreters,
-    add_selection,
-    add_shared,
-    executor_of_flags,
-    interpreters_of,
-)
+from bench.cli.arguments import Namespace, Parser, add_interpreters, interpreters_of, remote_results
+from bench.cli.deprecated import Renamed
 from bench.measure.phases import PHASES, during
 
 if TYPE_CHECKING:
@@ -27,27 +22,38 @@ if TYPE_CHECKING:
     from bench.records.store.views import RunView
     from bench.run.console import RunConsole
     from bench.run.executor import Executor
-    from bench.run.json_console import JsonConsole
     from bench.run.planning.prepare import Prepared
-    from bench.run.remote.working import RemoteResults
     from bench.run.runner import Summary
 
 HELP = "run a suite; finished jobs are skipped"
 GROUP, ORDER = "compare models", 1
 RESULTS_AT_URL = True
+JOB_KINDS = ("train", "export", "predict", "time", "profile", "throughput")
+"""These are those of `bench.records`, which takes too long to import for `bench --help`."""
 
 
-def add_arguments(parser: ArgumentParser) -> None:
-    add_shared(parser, "suite")
-    parser.add_argument("--new", action="store_true", help="start a new run instead of resuming the latest")
-    add_selection(parser)
-    add_shared(parser, "--fresh-interpreters")
-    add_executor(parser)
+def add_arguments(parser: Parser) -> None:
+    parser.shared("suite")
+    parser.switch("--new", "start a new run instead of resuming the latest")
+    parser.shared("--case")
+    parser.add_argument("--only", dest="case", action=Renamed, const="--case PATTERN", help=argparse.SUPPRESS)
+    parser.add_argument("--kind", action="append", choices=JOB_KINDS, help="only jobs of this kind; repeatable")
+    parser.shared("--fresh-interpreters")
+    where = "where jobs are carried out: on this machine, a Ray cluster, a SLURM queue (default: local)"
+    parser.add_argument("--executor", choices=("local", "ray", "slurm"), default="local", help=where)
+    devices = "parts of this machine that work at the same time: GPUs (0,1,2,3) or sets of cores (cpu:0-3,cpu:4-7)"
+    parser.option("--devices", "LIST", devices)
+    alone = "jobs that measure have only their device to themselves, not the whole node; flagged in the report"
+    parser.switch("--share-node", alone)
+    beside = "predict one case after the other, too, instead of two at a time beside what the next framework imports"
+    parser.switch("--one-at-a-time", beside)
+    head = "head of the Ray cluster (default: RAY_ADDRESS, else this machine alone)"
+    parser.option("--address", "HOST:PORT", head)
+    queue = "parameter of every SLURM job, such as partition=gpu or constraint=a100; repeatable"
+    parser.repeated("--slurm", "NAME=VALUE", queue)
     add_interpreters(parser)
-    add_shared(parser, "--rehash", "--accept-code")
-    parser.add_argument(
-        "--json-progress", action="store_true", help="progress as JSON lines on standard error, for programs"
-    )
+    parser.shared("--rehash", "--accept-code")
+    parser.switch("--json-progress", "progress as JSON lines on standard error, for programs")
 
 
 def execute(options: Namespace) -> int:
@@ -58,44 +64,63 @@ def execute(options: Namespace) -> int:
         from bench.run.planning.code_keys import code_accepted_as
         from bench.run.planning.prepare import prepare
 
+    console_for = _consoles(options)
     with code_accepted_as(options.accept_code) as accepted:
-        executor = executor_of_flags(options, _note(options))
+        executor = _executor(options, console_for(0).note)
         try:
             with during("plan"):
                 prepared = prepare(Path(options.suite), interpreters_of(options), executor.machine)
-            return _carry_out(replace(prepared, accepted_code=accepted), executor, options, began_s)
+            return _carry_out(replace(prepared, accepted_code=accepted), executor, options, console_for, began_s)
         finally:
             executor.close()
 
 
-def _note(options: Namespace) -> Callable[[str], None]:
-    """Return what says a line on standard error in the form that was asked for."""
+def _consoles(options: Namespace) -> Callable[[int], RunConsole]:
+    """Return what makes a console for so many jobs, on standard error in the form that was asked for."""
     from rich.console import Console
 
     from bench.run.console import RunConsole
     from bench.run.json_console import JsonConsole
 
-    return (JsonConsole(sys.stderr, 0) if options.json_progress else RunConsole(Console(stderr=True), 0)).note
+    return partial(JsonConsole, sys.stderr) if options.json_progress else partial(RunConsole, Console(stderr=True))
 
 
-def _carry_out(prepared: Prepared, executor: Executor, options: Namespace, began_s: float) -> int:
-    from rich.console import Console
+def _executor(options: Namespace, tell: Callable[[str], None]) -> Executor:
+    """Return where jobs are carried out, as the flags say; `tell` gets a line while a cluster is waited for."""
+    from bench.run.executors.choose import executor_of
+    from bench.run.remote.working import results_folder
 
+    return executor_of(
+        options.executor,
+        fresh=options.fresh_interpreters,
+        devices=options.devices,
+        share_node=options.share_node,
+        beside=not options.one_at_a_time,
+        address=options.address,
+        slurm=options.slurm,
+        results=results_folder(options.results),
+        tell=tell,
+    )
+
+
+def _carry_out(
+    prepared: Prepared,
+    executor: Executor,
+    options: Namespace,
+    console_for: Callable[[int], RunConsole],
+    began_s: float,
+) -> int:
     from bench.records.store import layout
     from bench.records.store.runs import locked, new_run, runs
     from bench.report import render
     from bench.report.summary.stored import stored_summary
-    from bench.run.console import RunConsole
-    from bench.run.json_console import JsonConsole
     from bench.run.loggers import where_trackers_wrote
 
-    machine = JsonConsole(sys.stderr, 0) if options.json_progress else None
-    console = Console(stderr=True)
-    note = machine.note if machine is not None else RunConsole(console, 0).note
+    note = console_for(0).note
     for line in prepared.notes:
         note(f"note: {line}")
     _check_selection(prepared, options)
-    remote = _remote(options, note)
+    remote = remote_results(options, note)
     results = Path(options.results) if remote is None else remote.folder
     if remote is not None and not options.new:
         remote.fetch(prepared.suite.name)
@@ -104,10 +129,6 @@ def _carry_out(prepared: Prepared, executor: Executor, options: Namespace, began
         if not (jobs.parent / layout.PLAN).exists():
             note(f"note: {jobs.parent} has jobs but no {layout.PLAN}, so that it is neither read nor gone on with")
     run = new_run(results, prepared.suite.name) if options.new or not earlier else earlier[-1]
-
-    def console_for(total: int) -> RunConsole:
-        return RunConsole(console, total) if machine is None else JsonConsole(sys.stderr, total)
-
     with locked(run):
         if remote is None:
             summary, view = _done(prepared, executor, options, run, results, console_for, note)
@@ -117,7 +138,7 @@ def _carry_out(prepared: Prepared, executor: Executor, options: Namespace, began
                     prepared, executor, options, run, results, lambda total: upload.console(console_for(total)), note
                 )
             note(f"{options.results} is complete; the working copy is {run.path}")
-    _print_end(summary, run.path / layout.PAGE, machine, note)
+    _print_end(summary, run.path / layout.PAGE, console_for(0))
     with during("report"):
         print(render("terminal", stored_summary(view)))
     print(run.path / layout.REPORT)
@@ -193,22 +214,16 @@ def _done(
     return replace(summary, failed=(*failed, *summary.failed)), recorder.view()
 
 
-def _remote(options: Namespace, note: Callable[[str], None]) -> RemoteResults | None:
-    """Return the results behind a URL; None where `--results` is a folder."""
-    from bench.run.remote.stores import is_url
-    from bench.run.remote.working import RemoteResults
-
-    return RemoteResults(options.results, note) if is_url(options.results) else None
-
-
-def _print_end(summary: Summary, page: Path, machine: JsonConsole | None, note: Callable[[str], None]) -> None:
+def _print_end(summary: Summary, page: Path, console: RunConsole) -> None:
     """Say what the run came to."""
-    if machine is not None:
+    from bench.run.json_console import JsonConsole
+
+    if isinstance(console, JsonConsole):
         failed = list(summary.failed)
-        machine.finished(done=summary.done, skipped=summary.skipped, failed=failed, report=str(page))
+        console.finished(done=summary.done, skipped=summary.skipped, failed=failed, report=str(page))
         return
     failures = f", {len(summary.failed)} case{'s' * (len(summary.failed) > 1)} failed" if summary.failed else ""
-    note(f"{summary.done} jobs done, {summary.skipped} were done already{failures}")
+    console.note(f"{summary.done} jobs done, {summary.skipped} were done already{failures}")
 
 
 def _check_selection(prepared: Prepared, options: Namespace) -> None:

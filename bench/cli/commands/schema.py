@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace
+from bench.cli.arguments import Namespace, Parser
 
 HELP = "print the JSON Schema of a suite, for editors"
 GROUP, ORDER = "environment", 4
 
 
-def add_arguments(_parser: ArgumentParser) -> None:
+def add_arguments(_parser: Parser) -> None:
     """Nothing more."""
 
 

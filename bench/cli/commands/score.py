@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace
 from contextlib import closing
 from functools import partial
 from pathlib import Path
 
-from bench.cli.arguments import add_shared
+from bench.cli.arguments import Namespace, Parser, selected_cases
 from bench.cli.commands import _scored_files
 
 HELP = "score the predictions of a run again, or files of predictions without a model"
 GROUP, ORDER = "compare models", 4
 
 
-def add_arguments(parser: ArgumentParser) -> None:
-    add_shared(parser, "run", "--case", "--suite")
-    parser.add_argument(
-        "--dialects",
-        action="store_true",
-        help="print what other libraries would have printed from the same counts, and why; nothing is scored again",
-    )
+def add_arguments(parser: Parser) -> None:
+    parser.shared("run", "--case", "--suite")
+    dialects = "print what other libraries would have printed from the same counts, and why; nothing is scored again"
+    parser.switch("--dialects", dialects)
     _scored_files.add_arguments(parser)
 
 
@@ -81,16 +77,12 @@ def _print_dialects(options: Namespace) -> int:
 
     from tabulate import tabulate
 
-    from bench.records.store.runs import open_run, read_run
-    from bench.records.store.selection import with_cases
     from bench.records.store.statistics import load_statistics
     from bench.score.dialects import dialects
 
-    results = Path(options.results)
-    view = with_cases(read_run(open_run(results, options.run, options.suite), results), options.case)
     width = max(24, shutil.get_terminal_size((140, 40)).columns - 64)
     printed = False
-    for case in view.cases:
+    for case in selected_cases(options).cases:
         found = dialects(load_statistics(case.statistics), case.task.classes) if case.statistics is not None else []
         if not found:
             continue

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from bench.cli.arguments import add_shared
+from bench.cli.arguments import Namespace, Parser
 
 HELP = "write the hashes of a run's files to a text file, and sign it"
 GROUP, ORDER = "compare models", 7
 
 
-def add_arguments(parser: ArgumentParser) -> None:
-    add_shared(parser, "run", "--suite")
-    parser.add_argument("--key", metavar="FILE", help="sign with this SSH key (default: only seal)")
+def add_arguments(parser: Parser) -> None:
+    parser.shared("run", "--suite")
+    parser.option("--key", "FILE", "sign with this SSH key (default: only seal)")
 
 
 def execute(options: Namespace) -> int:

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data.corruptions.types import Corrupt, Image
+from bench.data.corruptions.types import Image, by_name
 
 
 def gaussian_blur(image: Image, severity: int, rng: np.random.Generator) -> Image:  # noqa: ARG001 - nothing is random
@@ -60,13 +60,7 @@ def zoom_blur(image: Image, severity: int, rng: np.random.Generator) -> Image:  
     return total / (len(factors) + 1)
 
 
-CORRUPTIONS: dict[str, Corrupt] = {
-    "gaussian_blur": gaussian_blur,
-    "defocus_blur": defocus_blur,
-    "glass_blur": glass_blur,
-    "motion_blur": motion_blur,
-    "zoom_blur": zoom_blur,
-}
+CORRUPTIONS = by_name(gaussian_blur, defocus_blur, glass_blur, motion_blur, zoom_blur)
 
 
 def blurred(image: Image, sigma: float) -> Image:

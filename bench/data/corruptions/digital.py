@@ -1,7 +1,6 @@
 """Imitates what cameras and files do to an image.
 
 Source: Hendrycks & Dietterich, ICLR 2019, and the authors' `imagenet_c/corruptions.py`, whose constants these are.
-Elastic transformation is left out: it moves objects, so that the ground truth would have to be guessed.
 """
 
 from __future__ import annotations
@@ -9,7 +8,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from bench.data.corruptions.types import Corrupt, Image
+from bench.data.corruptions.types import Image, by_name
 
 
 def contrast(image: Image, severity: int, rng: np.random.Generator) -> Image:  # noqa: ARG001 - nothing is random
@@ -44,9 +43,4 @@ def jpeg_compression(image: Image, severity: int, rng: np.random.Generator) -> I
     return cv2.cvtColor(read, cv2.COLOR_BGR2RGB).astype(np.float64) / 255
 
 
-CORRUPTIONS: dict[str, Corrupt] = {
-    "contrast": contrast,
-    "saturate": saturate,
-    "pixelate": pixelate,
-    "jpeg_compression": jpeg_compression,
-}
+CORRUPTIONS = by_name(contrast, saturate, pixelate, jpeg_compression)

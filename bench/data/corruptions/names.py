@@ -79,6 +79,5 @@ def corrupted(image: RgbImage, corruption: Corruption, image_id: str) -> RgbImag
 def random_of(corruption: Corruption, image_id: str) -> np.random.Generator:
     """Return the random numbers of an image under a corruption."""
     seed = f"{corruption.seed}/{corruption.name}/{corruption.severity}/{image_id}"
-    return np.random.default_rng(
-        int.from_bytes(hashlib.sha256(seed.encode("utf-8", "surrogatepass")).digest()[:16], "big")
-    )
+    digest = hashlib.sha256(seed.encode("utf-8", "surrogatepass")).digest()
+    return np.random.default_rng(int.from_bytes(digest[:16], "big"))

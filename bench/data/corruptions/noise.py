@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bench.data.corruptions.types import Corrupt, Image
+from bench.data.corruptions.types import Image, by_name
 
 
 def gaussian_noise(image: Image, severity: int, rng: np.random.Generator) -> Image:
@@ -34,9 +34,4 @@ def speckle_noise(image: Image, severity: int, rng: np.random.Generator) -> Imag
     return image + image * rng.normal(scale=(0.15, 0.2, 0.35, 0.45, 0.6)[severity - 1], size=image.shape)
 
 
-CORRUPTIONS: dict[str, Corrupt] = {
-    "gaussian_noise": gaussian_noise,
-    "shot_noise": shot_noise,
-    "impulse_noise": impulse_noise,
-    "speckle_noise": speckle_noise,
-}
+CORRUPTIONS = by_name(gaussian_noise, shot_noise, impulse_noise, speckle_noise)

@@ -13,3 +13,8 @@ Image: TypeAlias = NDArray[np.float64]
 
 Corrupt: TypeAlias = Callable[[Image, int, np.random.Generator], Image]
 """An image, its severity from 1 to 5 and random numbers -> the corrupted image, of the same size."""
+
+
+def by_name(*made: Corrupt) -> dict[str, Corrupt]:
+    """Return functions by their names, which are those of the corruptions."""
+    return {one.__name__: one for one in made}

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.corruptions.blur import filtered, magnified, motion_kernel
-from bench.data.corruptions.types import Corrupt, Image
+from bench.data.corruptions.types import Image, by_name
 
 
 def snow(image: Image, severity: int, rng: np.random.Generator) -> Image:
@@ -70,13 +70,7 @@ def darkness(image: Image, severity: int, rng: np.random.Generator) -> Image:  #
     return with_value(image, -(0.1, 0.2, 0.3, 0.4, 0.5)[severity - 1])
 
 
-CORRUPTIONS: dict[str, Corrupt] = {
-    "snow": snow,
-    "frost": frost,
-    "fog": fog,
-    "brightness": brightness,
-    "darkness": darkness,
-}
+CORRUPTIONS = by_name(snow, frost, fog, brightness, darkness)
 
 
 def with_value(image: Image, added: float) -> Image:

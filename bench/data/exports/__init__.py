@@ -4,12 +4,11 @@ A module `bench/data/exports/<name>.py` has
 
 * a module docstring: what is written, and how the format's conventions are met;
 * `LOSS`: what the format cannot hold, one sentence each;
-* `def export(source: Dataset, folder: Path, *, names: Mapping[str, str] | None = None) -> Exported`:
-  writes all splits; refuses a folder that holds anything; raises `DatasetError`.
+* `export`, which writes all splits: an `exporter` of `_writing.py`, where it says what one is given and returns.
 
 What is written reads back as the source's ground truth up to `LOSS`. Formats with classes of their own
 take `names`: source class -> class of the format; by default classes of equal name, and for
-`shapes` the table in `_names.py`. `export.json` beside the data says what was lost and how to open it.
+`shapes` the table in `_writing.py`. `export.json` beside the data says what was lost and how to open it.
 """
 
 from __future__ import annotations
@@ -19,8 +18,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import JsonValue
-
-__all__ = ["Exported"]
 
 
 @dataclass(frozen=True)

@@ -1,25 +1,72 @@
-"""Holds what all exporters share: an empty folder, image files, and the parts of a ground truth."""
+"""Holds what all exporters share: how one is called and what it returns, the images of a source, and files."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
+from typing import Protocol, TypeAlias
 
 import cv2
-import numpy as np
+from numpy import uint8, uint16
 from numpy.typing import NDArray
+from pydantic import JsonValue
 
 from bench.data.exports import Exported
-from bench.data.formats.rasters import instances_from_panoptic
-from bench.dataset import Dataset, GroundTruth
+from bench.dataset import Dataset
 from bench.errors import DatasetError
-from bench.records import IGNORE_LABEL, ClassSpec
-from bench.records.predictions import Instances, LabelMap, RgbImage
+from bench.records.predictions import RgbImage
 
 JPEG_QUALITY = 95
 JPEG_LOSS = f"images are JPEG of quality {JPEG_QUALITY}"
+
+Names: TypeAlias = Mapping[str, str]
+"""Source class -> class of the format, of those that get another name."""
+
+Written: TypeAlias = tuple[dict[str, str], dict[str, JsonValue]]
+"""Id in the source -> id in the export, and the options beside `root` with which the export is read."""
+
+Write: TypeAlias = Callable[[Dataset, Path, Names], Written]
+"""Writes all splits of a source into a folder."""
+
+
+class Export(Protocol):
+    """Writes all splits of a source, and export.json; raises `DatasetError`."""
+
+    def __call__(self, source: Dataset, folder: Path, *, names: Names | None = None) -> Exported:
+        """Write them."""
+        ...
+
+
+def exporter(loss: tuple[str, ...]) -> Callable[[Write], Export]:
+    """Make an export of what writes its files: one that refuses a folder which holds anything, and adds export.json."""
+
+    def made(write: Write) -> Export:
+        form = write.__module__.rpartition(".")[2]
+
+        @wraps(write)
+        def export(source: Dataset, folder: Path, *, names: Names | None = None) -> Exported:
+            if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+                raise DatasetError(
+                    f"{folder} is not empty, and an export overwrites nothing. Give a new folder, or empty this one."
+                )
+            ids, options = write(source, folder, names or {})
+            document = {
+                "dataset": form,
+                "options": {"root": ".", **options},
+                "source": source.source,
+                "licence": source.licence,
+                "loss": list(loss),
+                "ids": ids,
+            }
+            write_text(folder / "export.json", json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+            return Exported(form, {"root": str(folder), **options}, folder, ids, loss)
+
+        return export
+
+    return made
 
 
 @dataclass(frozen=True)
@@ -38,53 +85,10 @@ def items(source: Dataset) -> Iterator[Item]:
         yield Item(image_id, split, number)
 
 
-def new_folder(folder: Path) -> Path:
-    """Make a folder for an export; raises `DatasetError` if it holds anything."""
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise DatasetError(
-            f"{folder} is not empty, and an export overwrites nothing. Give a new folder, or empty this one."
-        )
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
-
-
-def finish(exported: Exported, source: Dataset) -> Exported:
-    """Write export.json beside the data and return what it tells of."""
-    document = {
-        "dataset": exported.dataset,
-        "options": {**exported.options, "root": "."},
-        "source": source.source,
-        "licence": source.licence,
-        "loss": list(exported.loss),
-        "ids": dict(exported.ids),
-    }
-    text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
-    (exported.folder / "export.json").write_text(text, encoding="utf-8")
-    return exported
-
-
-def objects_of(ground_truth: GroundTruth, classes: Sequence[ClassSpec], *, form: str) -> Instances:
-    """True instances of things: those of the ground truth, or its panoptic segments of things.
-
-    Raises:
-        DatasetError: If the ground truth has neither.
-    """
-    if ground_truth.instances is not None:
-        return ground_truth.instances
-    if ground_truth.panoptic is None:
-        raise DatasetError(
-            f"{form}: the source has no instances, only classes of pixels, and this format is about objects. "
-            "Export it as folder, voc or ade20k."
-        )
-    return instances_from_panoptic(ground_truth.panoptic, classes)
-
-
-def mapped(labels: LabelMap, values: Sequence[int], *, void: int) -> NDArray[np.uint8]:
-    """Return the value of each class id, uint8, (H, W); void pixels get `void`."""
-    table = np.full(256, void, dtype=np.uint8)
-    table[: len(values)] = values
-    table[IGNORE_LABEL] = void
-    return np.asarray(table[labels])
+def write_text(path: Path, text: str) -> None:
+    """Write text as UTF-8, and make its folder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
 
 
 def write_jpeg(path: Path, image: RgbImage) -> None:
@@ -94,8 +98,13 @@ def write_jpeg(path: Path, image: RgbImage) -> None:
     path.write_bytes(cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1].tobytes())
 
 
-def write_png_file(path: Path, pixels: NDArray[np.uint8] | NDArray[np.uint16]) -> None:
+def encoded_png(pixels: NDArray[uint8] | NDArray[uint16]) -> bytes:
+    """Return grey of 8 or 16 bits, (H, W), or RGB or RGBA, uint8, (H, W, C), as PNG."""
+    stored = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR) if pixels.shape[2:] == (3,) else pixels
+    return cv2.imencode(".png", stored)[1].tobytes()
+
+
+def write_png(path: Path, pixels: NDArray[uint8] | NDArray[uint16]) -> None:
     """Write grey of 8 or 16 bits, (H, W), or RGB, uint8, (H, W, 3), as PNG."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    stored = pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
-    path.write_bytes(cv2.imencode(".png", stored)[1].tobytes())
+    path.write_bytes(encoded_png(pixels))

@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data.exports import Exported
-from bench.data.exports._names import class_map
-from bench.data.exports._writing import JPEG_LOSS, finish, items, mapped, new_folder, write_jpeg
+from bench.data.exports._classes import class_map, mapped
+from bench.data.exports._writing import JPEG_LOSS, Names, Written, exporter, items, write_jpeg, write_text
 from bench.data.formats.image_files import write_indexed
 from bench.dataset import Dataset
 
@@ -29,10 +27,10 @@ VIEWS = 16
 PALETTE = ((0, 0, 0), (255, 255, 255))
 
 
-def export(source: Dataset, folder: Path, *, names: Mapping[str, str] | None = None) -> Exported:
+@exporter(LOSS)
+def export(source: Dataset, folder: Path, names: Names) -> Written:
     """Write all splits into one folder."""
     positions = class_map(source.classes, ("background", "car"), names, form="carvana")
-    new_folder(folder)
     ids, rows = {}, "img,rle_mask\n"
     count: Counter[str] = Counter()
     for item in items(source):
@@ -44,8 +42,8 @@ def export(source: Dataset, folder: Path, *, names: Mapping[str, str] | None = N
         write_jpeg(folder / "train" / f"{name}.jpg", source.image(item.image_id))
         write_indexed(folder / "train_masks" / f"{name}_mask.gif", mask, PALETTE)
         rows += f"{name}.jpg,{row_run_lengths(mask == 1)}\n"
-    (folder / "train_masks.csv").write_text(rows, encoding="utf-8")
-    return finish(Exported("carvana", {"root": str(folder)}, folder, ids, LOSS), source)
+    write_text(folder / "train_masks.csv", rows)
+    return ids, {}
 
 
 def row_run_lengths(mask: NDArray[np.bool_]) -> str:

@@ -10,17 +10,16 @@ polygons are drawn with their outlines and cannot give the same pixels.
 from __future__ import annotations
 
 import json
-from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data.exports import Exported
-from bench.data.exports._names import class_map
-from bench.data.exports._writing import finish, items, mapped, new_folder, objects_of, write_png_file
+from bench.data.exports._classes import class_map, mapped, objects_of, rows_of
+from bench.data.exports._writing import Names, Written, exporter, items, write_png, write_text
 from bench.data.exports.coco import panoptic_row
 from bench.data.formats.label_tables import read_table, rgb_of
 from bench.dataset import Dataset, GroundTruth
@@ -36,14 +35,14 @@ LOSS = (
 FRAME = 19
 
 
-def export(source: Dataset, folder: Path, *, names: Mapping[str, str] | None = None) -> Exported:
+@exporter(LOSS)
+def export(source: Dataset, folder: Path, names: Names) -> Written:
     """Write all splits; splits must be called train, val or test."""
     rows = [row for row in read_table("cityscapes") if row["train_id"] != str(IGNORE_LABEL)]
     positions = class_map(source.classes, [row["name"] for row in rows], names, form="cityscapes")
     label_ids = [int(rows[position]["id"]) for position in positions]
-    new_folder(folder)
     ids: dict[str, str] = {}
-    panoptic: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    panoptic: dict[str, dict[str, list[Any]]] = {}
     for item in items(source):
         stem = ids[item.image_id] = f"export_{item.number:06d}_{FRAME:06d}"
         ground_truth = source.target(item.image_id)
@@ -51,16 +50,19 @@ def export(source: Dataset, folder: Path, *, names: Mapping[str, str] | None = N
         values = _instance_values(ground_truth, labels, label_ids, source)
         city = folder / "gtFine" / item.split / "export"
         image = folder / "leftImg8bit" / item.split / "export" / f"{stem}_leftImg8bit.png"
-        write_png_file(image, source.image(item.image_id))
-        write_png_file(city / f"{stem}_gtFine_labelIds.png", labels)
-        write_png_file(city / f"{stem}_gtFine_instanceIds.png", values)
+        write_png(image, source.image(item.image_id))
+        write_png(city / f"{stem}_gtFine_labelIds.png", labels)
+        write_png(city / f"{stem}_gtFine_instanceIds.png", values)
         _write_derived(city / f"{stem}_gtFine", labels)
         png = folder / "gtFine" / f"cityscapes_panoptic_{item.split}" / f"{stem}_gtFine_panoptic.png"
-        panoptic[item.split].append(_panoptic_row(png, stem, values))
-    for split, rows_of_split in panoptic.items():
-        _write_panoptic(folder / "gtFine" / f"cityscapes_panoptic_{split}.json", rows_of_split)
-    exported = Exported("cityscapes", {"root": str(folder)}, folder, ids, LOSS)
-    return finish(exported, source)
+        of_split = panoptic.setdefault(item.split, {"images": [], "annotations": [], "categories": _categories()})
+        of_split["annotations"].append(_panoptic_row(png, stem, values))
+        named = {"id": stem, "file_name": f"{stem}_gtFine_leftImg8bit.png"}
+        of_split["images"].append({**named, "width": values.shape[1], "height": values.shape[0]})
+    for split, document in panoptic.items():
+        file = folder / "gtFine" / f"cityscapes_panoptic_{split}.json"
+        write_text(file, json.dumps(document, sort_keys=True, indent=4))
+    return ids, {}
 
 
 def _instance_values(
@@ -70,7 +72,7 @@ def _instance_values(
     values = labels.astype(np.uint16)
     objects = objects_of(ground_truth, source.classes, form="cityscapes")
     count: Counter[int] = Counter()
-    for mask, class_id, crowd in zip(objects.masks, objects.class_ids.tolist(), objects.crowd.tolist(), strict=True):
+    for mask, class_id, crowd in rows_of(objects):
         label = label_ids[class_id]
         if not crowd:
             values[mask & (labels == label)] = label * PER_LABEL + count[label]
@@ -84,8 +86,8 @@ def _write_derived(start: Path, labels: LabelMap) -> None:
     train_ids, colours = np.full(256, IGNORE_LABEL, np.uint8), np.zeros((256, 3), np.uint8)
     for row in rows:
         train_ids[int(row["id"])], colours[int(row["id"])] = int(row["train_id"]), rgb_of(row)
-    write_png_file(start.with_name(f"{start.name}_labelTrainIds.png"), train_ids[labels])
-    write_png_file(start.with_name(f"{start.name}_color.png"), colours[labels])
+    write_png(start.with_name(f"{start.name}_labelTrainIds.png"), train_ids[labels])
+    write_png(start.with_name(f"{start.name}_color.png"), colours[labels])
 
 
 def _panoptic_row(png: Path, stem: str, values: NDArray[np.uint16]) -> dict[str, Any]:
@@ -97,20 +99,11 @@ def _panoptic_row(png: Path, stem: str, values: NDArray[np.uint16]) -> dict[str,
         if rows[label]["ignored"] == "0":
             segments.append(Segment(value, label, value < PER_LABEL and rows[label]["has_instances"] == "1"))
     ids = np.where(np.isin(values, [segment.id for segment in segments]), values, 0).astype(np.int32)
-    return {**panoptic_row(Panoptic(ids, tuple(segments)), png, stem, range(len(rows))), "size": values.shape}
+    return panoptic_row(Panoptic(ids, tuple(segments)), png, stem, range(len(rows)))
 
 
-def _write_panoptic(path: Path, annotations: Sequence[dict[str, Any]]) -> None:
-    images = [
-        {
-            "id": row["image_id"],
-            "width": row["size"][1],
-            "height": row["size"][0],
-            "file_name": f"{row['image_id']}_gtFine_leftImg8bit.png",
-        }
-        for row in annotations
-    ]
-    categories = [
+def _categories() -> list[dict[str, Any]]:
+    return [
         {
             "id": int(row["id"]),
             "name": row["name"],
@@ -121,6 +114,3 @@ def _write_panoptic(path: Path, annotations: Sequence[dict[str, Any]]) -> None:
         for row in read_table("cityscapes")
         if row["ignored"] == "0"
     ]
-    kept = [{key: value for key, value in row.items() if key != "size"} for row in annotations]
-    document = {"images": images, "annotations": kept, "categories": categories}
-    path.write_text(json.dumps(document, sort_keys=True, indent=4), encoding="utf-8")

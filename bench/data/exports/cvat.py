@@ -7,16 +7,14 @@ Run lengths go along the rows of a mask's box and begin with what is not in the 
 from __future__ import annotations
 
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data.exports import Exported
-from bench.data.exports._layers import layers_of
-from bench.data.exports._writing import finish, items, new_folder, write_png_file
+from bench.data.exports._classes import box_of, layers_of
+from bench.data.exports._writing import Names, Written, exporter, items, write_png
 from bench.dataset import Dataset
 
 LOSS = (
@@ -26,9 +24,9 @@ LOSS = (
 )
 
 
-def export(source: Dataset, folder: Path, *, names: Mapping[str, str] | None = None) -> Exported:
+@exporter(LOSS)
+def export(source: Dataset, folder: Path, names: Names) -> Written:
     """Write all splits; `names` renames classes."""
-    new_folder(folder)
     layers = layers_of(source, names, form="cvat")
     tree = ElementTree.Element("annotations")
     ElementTree.SubElement(tree, "version").text = "1.1"
@@ -36,18 +34,18 @@ def export(source: Dataset, folder: Path, *, names: Mapping[str, str] | None = N
     ids = {}
     for item in items(source):
         name = f"{item.image_id}.png"
-        write_png_file(folder / "images" / item.split / name, source.image(item.image_id))
+        write_png(folder / "images" / item.split / name, source.image(item.image_id))
         size = source.size(item.image_id)
         row = ElementTree.SubElement(
             tree, "image", id=str(item.number - 1), name=name, subset=item.split,
             width=str(size.width), height=str(size.height),
         )  # fmt: skip
         for order, layer in enumerate(layers.of(source.target(item.image_id))):
-            row.append(mask_element(layers.labels[layer.label], layer.mask, order))
+            row.append(mask_element(layer.label, layer.mask, order))
         ids[item.image_id] = f"{item.split}__{item.image_id}"
     ElementTree.indent(tree)
     ElementTree.ElementTree(tree).write(folder / "annotations.xml", encoding="utf-8", xml_declaration=True)
-    return finish(Exported("cvat", layers.options(folder), folder, ids, LOSS), source)
+    return ids, layers.options()
 
 
 def _describe(tree: ElementTree.Element, source: Dataset, labels: Sequence[str]) -> None:
@@ -66,7 +64,7 @@ def _describe(tree: ElementTree.Element, source: Dataset, labels: Sequence[str])
 
 def mask_element(label: str, mask: NDArray[np.bool_], order: int) -> ElementTree.Element:
     """Return a mask, bool, (H, W), as a shape of CVAT."""
-    left, top, width, height = cv2.boundingRect(mask.astype(np.uint8))
+    left, top, width, height = box_of(mask)
     flat = mask[top : top + height, left : left + width].ravel()
     changes = np.flatnonzero(np.diff(flat)) + 1
     lengths = np.diff(np.concatenate([[0], changes, [flat.size]])).tolist()

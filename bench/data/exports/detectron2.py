@@ -10,16 +10,11 @@ them from where it is started.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import cv2
-import numpy as np
-from pydantic import JsonValue
-
-from bench.data.exports import Exported
-from bench.data.exports._writing import finish, items, new_folder, objects_of, write_png_file
+from bench.data.exports._classes import box_of, objects_of, renamed, rows_of
+from bench.data.exports._writing import Names, Written, exporter, items, write_png, write_text
 from bench.data.exports.coco import panoptic_row, segmentation
 from bench.dataset import Dataset, GroundTruth
 from bench.records import IGNORE_LABEL
@@ -29,53 +24,48 @@ LOSS = ("instances alone say nothing about stuff and void; the maps do",)
 XYWH_ABS = 1
 
 
-def export(source: Dataset, folder: Path, *, names: Mapping[str, str] | None = None) -> Exported:
+@exporter(LOSS)
+def export(source: Dataset, folder: Path, names: Names) -> Written:
     """Write all splits; `names` renames classes."""
-    new_folder(folder)
     dicts: dict[str, list[dict[str, Any]]] = {split: [] for split in source.splits()}
     ids = {}
     for item in items(source):
         name = f"{item.split}/{item.image_id}.png"
-        write_png_file(folder / "images" / name, source.image(item.image_id))
+        write_png(folder / "images" / name, source.image(item.image_id))
         ground_truth, size = source.target(item.image_id), source.size(item.image_id)
         record: dict[str, Any] = {"file_name": f"images/{name}", **size._asdict(), "image_id": item.number}
         if "semantic" in source.tasks:
-            write_png_file(folder / "sem_seg" / name, ground_truth.semantic.labels)
+            write_png(folder / "sem_seg" / name, ground_truth.semantic.labels)
             record["sem_seg_file_name"] = f"sem_seg/{name}"
         if ground_truth.panoptic is not None:
             row = panoptic_row(ground_truth.panoptic, folder / "pan_seg" / name, item.number)
             record["pan_seg_file_name"] = f"pan_seg/{name}"
-            record["segments_info"] = [_segment(segment, source) for segment in row["segments_info"]]
+            for segment in row["segments_info"]:
+                segment["category_id"] -= 1
+                segment["isthing"] = source.classes[segment["category_id"]].is_thing
+            record["segments_info"] = row["segments_info"]
         if ground_truth.instances is not None or ground_truth.panoptic is not None:
             record["annotations"] = _annotations(ground_truth, source)
         dicts[item.split].append(record)
         ids[item.image_id] = f"images__{item.split}__{item.image_id}"
     for split, records in dicts.items():
-        (folder / f"{split}.json").write_text(json.dumps(records), encoding="utf-8")
-    (folder / "metadata.json").write_text(json.dumps(_metadata(source, names or {}), indent=1), encoding="utf-8")
+        write_text(folder / f"{split}.json", json.dumps(records))
+    write_text(folder / "metadata.json", json.dumps(_metadata(source, names), indent=1))
     kinds = {"panoptic": "panoptic", "instance": "instances", "semantic": "semantic"}
     ground_truth_kind = next(kind for task, kind in kinds.items() if task in source.tasks)
-    splits: list[JsonValue] = list(source.splits())
-    options: dict[str, JsonValue] = {"root": str(folder), "splits": splits, "truth": ground_truth_kind}
-    return finish(Exported("detectron2", options, folder, ids, LOSS), source)
-
-
-def _segment(segment: Mapping[str, Any], source: Dataset) -> dict[str, Any]:
-    class_id = segment["category_id"] - 1
-    return {**segment, "category_id": class_id, "isthing": source.classes[class_id].is_thing}
+    return ids, {"splits": [*source.splits()], "truth": ground_truth_kind}
 
 
 def _annotations(ground_truth: GroundTruth, source: Dataset) -> list[dict[str, Any]]:
     objects = objects_of(ground_truth, source.classes, form="detectron2")
     annotations = []
-    rows = zip(objects.masks, objects.class_ids.tolist(), objects.crowd.tolist(), strict=True)
-    for mask, class_id, crowd in rows:
+    for mask, class_id, crowd in rows_of(objects):
         drawn: Any = segmentation(mask, crowd=crowd)
         if isinstance(drawn, dict):
             drawn = {"size": drawn["size"], "counts": compressed(drawn["counts"])}
         annotations.append(
             {
-                "bbox": list(cv2.boundingRect(mask.astype(np.uint8))),
+                "bbox": box_of(mask),
                 "bbox_mode": XYWH_ABS,
                 "category_id": class_id,
                 "segmentation": drawn,
@@ -85,8 +75,8 @@ def _annotations(ground_truth: GroundTruth, source: Dataset) -> list[dict[str, A
     return annotations
 
 
-def _metadata(source: Dataset, names: Mapping[str, str]) -> dict[str, Any]:
-    classes = [names.get(spec.name, spec.name) for spec in source.classes]
+def _metadata(source: Dataset, names: Names) -> dict[str, Any]:
+    classes = renamed(source, names)
     colours = [list(spec.colour) for spec in source.classes]
     return {
         "thing_classes": classes,

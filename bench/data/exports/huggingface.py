@@ -4,17 +4,14 @@ reads: image and mask as PNG, and objects with a ClassLabel and a mask each wher
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import JsonValue
 
-from bench.data.exports import Exported
-from bench.data.exports._writing import finish, items, new_folder, objects_of
+from bench.data.exports._classes import has_objects, objects_of, renamed
+from bench.data.exports._writing import Names, Written, encoded_png, exporter, items, write_text
 from bench.data.formats.hf_tables import pyarrow_parquet
 from bench.dataset import Dataset
 from bench.records import IGNORE_LABEL
@@ -28,14 +25,14 @@ ROWS = 100
 """Rows of a row group, as `datasets` has for images."""
 
 
-def export(source: Dataset, folder: Path, *, names: Mapping[str, str] | None = None) -> Exported:
+@exporter(LOSS)
+def export(source: Dataset, folder: Path, names: Names) -> Written:
     """Write all splits; `names` renames classes."""
     pyarrow_parquet()
     import pyarrow
 
-    new_folder(folder)
-    labels = [(names or {}).get(spec.name, spec.name) for spec in source.classes]
-    with_objects = bool({"instance", "panoptic"} & set(source.tasks))
+    folder.mkdir(parents=True, exist_ok=True)
+    labels, with_objects = renamed(source, names), has_objects(source)
     features: dict[str, Any] = {"image_id": {"dtype": "string", "_type": "Value"}}
     features |= {"image": {"_type": "Image"}, "mask": {"_type": "Image"}}
     picture = pyarrow.struct([("bytes", pyarrow.binary()), ("path", pyarrow.string())])
@@ -75,11 +72,9 @@ def export(source: Dataset, folder: Path, *, names: Mapping[str, str] | None = N
         flush(split)
     for writer in writers.values():
         writer.close()
-    (folder / "id2label.json").write_text(json.dumps(dict(enumerate(labels)), ensure_ascii=False), encoding="utf-8")
-    options: dict[str, JsonValue] = {"root": str(folder), "void": IGNORE_LABEL}
-    return finish(Exported("huggingface", options, folder, ids, LOSS), source)
+    write_text(folder / "id2label.json", json.dumps(dict(enumerate(labels)), ensure_ascii=False))
+    return ids, {"void": IGNORE_LABEL}
 
 
-def _png(pixels: NDArray[np.uint8] | NDArray[np.uint16]) -> dict[str, Any]:
-    stored = pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
-    return {"bytes": cv2.imencode(".png", stored)[1].tobytes(), "path": None}
+def _png(pixels: NDArray[np.uint8]) -> dict[str, Any]:
+    return {"bytes": encoded_png(pixels), "path": None}

@@ -7,15 +7,11 @@ Label Studio's storage of local files has them.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import JsonValue
-
-from bench.data.exports import Exported
-from bench.data.exports._layers import layers_of
-from bench.data.exports._writing import finish, items, new_folder, write_png_file
+from bench.data.exports._classes import layers_of
+from bench.data.exports._writing import Names, Written, exporter, items, write_png, write_text
 from bench.data.formats.embedded import brush_lengths
 from bench.dataset import Dataset
 
@@ -27,15 +23,15 @@ LOSS = (
 )
 
 
-def export(source: Dataset, folder: Path, *, names: Mapping[str, str] | None = None) -> Exported:
+@exporter(LOSS)
+def export(source: Dataset, folder: Path, names: Names) -> Written:
     """Write all splits; `names` renames classes."""
-    new_folder(folder)
     layers = layers_of(source, names, form="label_studio")
     ids: dict[str, str] = {}
     tasks = []
     for item in items(source):
         name = f"{item.split}__{item.image_id}.png"
-        write_png_file(folder / "images" / name, source.image(item.image_id))
+        write_png(folder / "images" / name, source.image(item.image_id))
         size = source.size(item.image_id)
         regions: list[dict[str, Any]] = [
             {
@@ -49,7 +45,7 @@ def export(source: Dataset, folder: Path, *, names: Mapping[str, str] | None = N
                 "value": {
                     "format": "rle",
                     "rle": brush_lengths(layer.mask),
-                    "brushlabels": [layers.labels[layer.label]],
+                    "brushlabels": [layer.label],
                 },
             }
             for number, layer in enumerate(layers.of(source.target(item.image_id)))
@@ -63,6 +59,5 @@ def export(source: Dataset, folder: Path, *, names: Mapping[str, str] | None = N
             }
         )
         ids[item.image_id] = f"{item.split}__{item.image_id}"
-    (folder / "project.json").write_text(json.dumps(tasks), encoding="utf-8")
-    options: dict[str, JsonValue] = {**layers.options(folder), "file": "project.json", "classes": [*layers.labels[:-1]]}
-    return finish(Exported("label_studio", options, folder, ids, LOSS), source)
+    write_text(folder / "project.json", json.dumps(tasks))
+    return ids, {**layers.options(), "file": "project.json", "classes": [*layers.labels[:-1]]}

@@ -8,18 +8,14 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import JsonValue
 
-from bench.data.exports import Exported
-from bench.data.exports._layers import layers_of
-from bench.data.exports._writing import finish, items, new_folder, write_png_file
+from bench.data.exports._classes import box_of, layers_of
+from bench.data.exports._writing import Names, Written, encoded_png, exporter, items, write_png, write_text
 from bench.dataset import Dataset
 
 LOSS = (
@@ -30,35 +26,32 @@ LOSS = (
 VERSION = "5.5.0"
 
 
-def export(source: Dataset, folder: Path, *, names: Mapping[str, str] | None = None) -> Exported:
+@exporter(LOSS)
+def export(source: Dataset, folder: Path, names: Names) -> Written:
     """Write all splits; `names` renames classes."""
-    new_folder(folder)
     layers = layers_of(source, names, form="labelme")
     ids = {}
     for item in items(source):
         base = folder / item.split
-        write_png_file(base / f"{item.image_id}.png", source.image(item.image_id))
+        write_png(base / f"{item.image_id}.png", source.image(item.image_id))
         size = source.size(item.image_id)
         document: dict[str, Any] = {
             "version": VERSION,
             "flags": {},
-            "shapes": [
-                shape_of(layers.labels[layer.label], layer.mask) for layer in layers.of(source.target(item.image_id))
-            ],
+            "shapes": [shape_of(layer.label, layer.mask) for layer in layers.of(source.target(item.image_id))],
             "imagePath": f"{item.image_id}.png",
             "imageData": None,
             "imageHeight": size.height,
             "imageWidth": size.width,
         }
-        (base / f"{item.image_id}.json").write_text(json.dumps(document), encoding="utf-8")
+        write_text(base / f"{item.image_id}.json", json.dumps(document))
         ids[item.image_id] = f"{item.split}__{item.image_id}"
-    options: dict[str, JsonValue] = {**layers.options(folder), "classes": [*layers.labels[:-1]]}
-    return finish(Exported("labelme", options, folder, ids, LOSS), source)
+    return ids, {**layers.options(), "classes": [*layers.labels[:-1]]}
 
 
 def shape_of(label: str, mask: NDArray[np.bool_]) -> dict[str, Any]:
     """Return a mask, bool, (H, W), as a shape."""
-    left, top, width, height = cv2.boundingRect(mask.astype(np.uint8))
+    left, top, width, height = box_of(mask)
     cut = mask[top : top + height, left : left + width].astype(np.uint8) * np.uint8(255)
     return {
         "label": label,
@@ -67,5 +60,5 @@ def shape_of(label: str, mask: NDArray[np.bool_]) -> dict[str, Any]:
         "description": "",
         "shape_type": "mask",
         "flags": {},
-        "mask": base64.b64encode(cv2.imencode(".png", cut)[1].tobytes()).decode("ascii"),
+        "mask": base64.b64encode(encoded_png(cut)).decode("ascii"),
     }

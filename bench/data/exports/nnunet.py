@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data.exports import Exported
-from bench.data.exports._writing import Item, finish, items, mapped, new_folder
+from bench.data.exports._classes import mapped, renamed
+from bench.data.exports._writing import Item, Names, Written, exporter, items, write_text
 from bench.data.formats.volume_arrays import package
 from bench.dataset import Dataset, Place, Spacing
 from bench.errors import DatasetError
@@ -34,10 +34,10 @@ ENDING = ".nii.gz"
 GREY = "image"
 
 
-def export(source: Dataset, folder: Path, *, names: Mapping[str, str] | None = None) -> Exported:
+@exporter(LOSS)
+def export(source: Dataset, folder: Path, names: Names) -> Written:
     """Write all splits; `names` renames classes."""
-    new_folder(folder)
-    values, labels = _labels(source, names or {})
+    values, labels = _labels(source, names)
     ids: dict[str, str] = {}
     trained, channels = 0, ""
     for case, slices in _cases(source).items():
@@ -63,18 +63,18 @@ def export(source: Dataset, folder: Path, *, names: Mapping[str, str] | None = N
         "numTraining": trained,
         "file_ending": ENDING,
     }
-    (folder / "dataset.json").write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    return finish(Exported("nnunet", {"root": str(folder)}, folder, ids, LOSS), source)
+    write_text(folder / "dataset.json", json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+    return ids, {}
 
 
-def _labels(source: Dataset, names: Mapping[str, str]) -> tuple[list[int], dict[str, int]]:
+def _labels(source: Dataset, names: Names) -> tuple[list[int], dict[str, int]]:
     """Value of each class, and dataset.json's labels: the background first, `ignore` last."""
     background = background_class(source.classes)
     others = [index for index in range(len(source.classes)) if index != background]
     values = [0] * len(source.classes)
     for value, index in enumerate(others, start=1):
         values[index] = value
-    called = {names.get(source.classes[i].name, source.classes[i].name): values[i] for i in others}
+    called = {name: values[i] for i, name in enumerate(renamed(source, names)) if i != background}
     return values, {"background": 0, **called, "ignore": len(others) + 1}
 
 

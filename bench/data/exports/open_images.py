@@ -7,16 +7,14 @@ images that were looked through for all classes. `val` becomes `validation`.
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import JsonValue
 
-from bench.data.exports import Exported
-from bench.data.exports._writing import JPEG_LOSS, finish, items, new_folder, objects_of, write_jpeg, write_png_file
+from bench.data.exports._classes import box_of, objects_of, renamed
+from bench.data.exports._writing import JPEG_LOSS, Names, Written, exporter, items, write_jpeg, write_png
 from bench.dataset import Dataset
 from bench.datasets.open_images import LABELS_CSV, MASKS_CSV, NAMES_CSV, SPLITS
 from bench.errors import DatasetError
@@ -34,7 +32,8 @@ MASK_COLUMNS = (
 LABEL_COLUMNS = ("ImageID", "Source", "LabelName", "Confidence")
 
 
-def export(source: Dataset, folder: Path, *, names: Mapping[str, str] | None = None) -> Exported:
+@exporter(LOSS)
+def export(source: Dataset, folder: Path, names: Names) -> Written:
     """Write all splits; `names` renames classes."""
     split_of = {split: "validation" if split in ("val", "valid") else split for split in source.splits()}
     other = [split for split, written in split_of.items() if written not in SPLITS]
@@ -43,7 +42,6 @@ def export(source: Dataset, folder: Path, *, names: Mapping[str, str] | None = N
             f"open_images: it has the splits {', '.join(SPLITS)}; the source has {other[0]!r}. Give the source these "
             "splits, for example by split_by: fraction."
         )
-    new_folder(folder)
     ids: dict[str, str] = {}
     used: set[int] = set()
     rows: dict[str, tuple[list[Sequence[object]], list[Sequence[object]]]] = {s: ([], []) for s in split_of.values()}
@@ -57,7 +55,7 @@ def export(source: Dataset, folder: Path, *, names: Mapping[str, str] | None = N
         for n in seen:
             class_id, mask = int(instances.class_ids[n]), instances.masks[n]
             name = f"{item.image_id}_{_label(class_id)[3:]}_{n:08x}.png"
-            write_png_file(folder / f"{split}-masks" / name, mask.astype(np.uint8) * np.uint8(255))
+            write_png(folder / f"{split}-masks" / name, mask.astype(np.uint8) * np.uint8(255))
             rows[split][0].append([name, item.image_id, _label(class_id), f"{n:08x}", *_box(mask), 1, ""])
         present = {int(instances.class_ids[n]) for n in seen}
         used |= present
@@ -70,11 +68,9 @@ def export(source: Dataset, folder: Path, *, names: Mapping[str, str] | None = N
         if masks:
             _write(folder / MASKS_CSV.format(split), MASK_COLUMNS, masks)
             _write(folder / LABELS_CSV.format(split), LABEL_COLUMNS, labels)
-    called = [(names or {}).get(spec.name, spec.name) for spec in source.classes]
+    called = renamed(source, names)
     _write(folder / NAMES_CSV, ("LabelName", "DisplayName"), [[_label(i), called[i]] for i in range(len(called))])
-    in_use: list[JsonValue] = [called[index] for index in sorted(used)]
-    options: dict[str, JsonValue] = {"root": str(folder), "classes": in_use}
-    return finish(Exported("open_images", options, folder, ids, LOSS), source)
+    return ids, {"classes": [called[index] for index in sorted(used)]}
 
 
 def _label(class_id: int) -> str:
@@ -84,12 +80,13 @@ def _label(class_id: int) -> str:
 
 def _box(mask: NDArray[np.bool_]) -> tuple[float, float, float, float]:
     """Left, right, top and bottom of a mask, as shares of the image."""
-    left, top, width, height = cv2.boundingRect(mask.view(np.uint8))
+    left, top, width, height = box_of(mask)
     size = Size(*mask.shape)
     return left / size.width, (left + width) / size.width, top / size.height, (top + height) / size.height
 
 
 def _write(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(columns)

@@ -5,12 +5,10 @@ Images are called `Export_<number>`; the capital stands for a cat, as do breed 1
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
-from bench.data.exports import Exported
-from bench.data.exports._names import class_map
-from bench.data.exports._writing import JPEG_LOSS, finish, items, mapped, new_folder, write_jpeg, write_png_file
+from bench.data.exports._classes import class_map, mapped
+from bench.data.exports._writing import JPEG_LOSS, Names, Written, exporter, items, write_jpeg, write_png, write_text
 from bench.dataset import Dataset
 from bench.datasets.pets import BACKGROUND, BORDER, PET
 
@@ -21,10 +19,10 @@ LOSS = (
 )
 
 
-def export(source: Dataset, folder: Path, *, names: Mapping[str, str] | None = None) -> Exported:
+@exporter(LOSS)
+def export(source: Dataset, folder: Path, names: Names) -> Written:
     """Write all splits: `test` as test, all others as trainval."""
     positions = class_map(source.classes, ("background", "pet"), names, form="pets")
-    new_folder(folder)
     values = [(BACKGROUND, PET)[position] for position in positions]
     ids, lists = {}, {"trainval": "", "test": ""}
     for item in items(source):
@@ -32,8 +30,8 @@ def export(source: Dataset, folder: Path, *, names: Mapping[str, str] | None = N
         lists["test" if item.split == "test" else "trainval"] += f"{name} 1 1 1\n"
         trimap = mapped(source.target(item.image_id).semantic.labels, values, void=BORDER)
         write_jpeg(folder / "images" / f"{name}.jpg", source.image(item.image_id))
-        write_png_file(folder / "annotations" / "trimaps" / f"{name}.png", trimap)
+        write_png(folder / "annotations" / "trimaps" / f"{name}.png", trimap)
     lists["list"] = "#Image CLASS-ID SPECIES BREED ID\n" + lists["trainval"] + lists["test"]
     for name, text in lists.items():
-        (folder / "annotations" / f"{name}.txt").write_text(text, encoding="utf-8")
-    return finish(Exported("pets", {"root": str(folder)}, folder, ids, LOSS), source)
+        write_text(folder / "annotations" / f"{name}.txt", text)
+    return ids, {}

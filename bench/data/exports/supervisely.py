@@ -10,18 +10,15 @@ from __future__ import annotations
 import base64
 import json
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import JsonValue
 
-from bench.data.exports import Exported
-from bench.data.exports._layers import layers_of
-from bench.data.exports._writing import finish, items, new_folder, write_png_file
+from bench.data.exports._classes import Layer, box_of, layers_of
+from bench.data.exports._writing import Names, Written, encoded_png, exporter, items, write_png, write_text
 from bench.dataset import Dataset
 from bench.datasets.supervisely import CROWD
 
@@ -31,47 +28,42 @@ LOSS = (
 )
 
 
-def export(source: Dataset, folder: Path, *, names: Mapping[str, str] | None = None) -> Exported:
+@exporter(LOSS)
+def export(source: Dataset, folder: Path, names: Names) -> Written:
     """Write all splits; `names` renames classes."""
-    new_folder(folder)
     layers = layers_of(source, names, form="supervisely")
     ids = {}
     for item in items(source):
         name, size = f"{item.image_id}.png", source.size(item.image_id)
         base = folder / item.split
-        write_png_file(base / "img" / name, source.image(item.image_id))
+        write_png(base / "img" / name, source.image(item.image_id))
         objects = [
-            _object(layers.labels[layer.label], layer.mask, number, crowd=layer.crowd)
-            for number, layer in enumerate(layers.of(source.target(item.image_id)), start=1)
+            _object(layer, number) for number, layer in enumerate(layers.of(source.target(item.image_id)), start=1)
         ]
         document = {"description": "", "tags": [], "size": size._asdict(), "objects": objects}
-        _write(base / "ann" / f"{name}.json", document)
+        write_text(base / "ann" / f"{name}.json", json.dumps(document))
         ids[item.image_id] = f"{item.split}__{item.image_id}"
-    _write(folder / "meta.json", _meta(layers.labels, [*(c.colour for c in source.classes), (0, 0, 0)]))
-    splits: dict[str, JsonValue] = {split: [split] for split in source.splits()}
-    options: dict[str, JsonValue] = {**layers.options(folder), "splits": splits}
-    return finish(Exported("supervisely", options, folder, ids, LOSS), source)
+    write_text(folder / "meta.json", json.dumps(_meta(layers.labels, [*(c.colour for c in source.classes), (0, 0, 0)])))
+    return ids, {**layers.options(), "splits": {split: [split] for split in source.splits()}}
 
 
-def _object(title: str, mask: NDArray[np.bool_], number: int, *, crowd: bool) -> dict[str, Any]:
-    left, top, width, height = cv2.boundingRect(mask.astype(np.uint8))
-    data = bitmap_data(mask[top : top + height, left : left + width])
+def _object(layer: Layer, number: int) -> dict[str, Any]:
+    left, top, width, height = box_of(layer.mask)
+    data = bitmap_data(layer.mask[top : top + height, left : left + width])
     return {
         "id": number,
-        "classTitle": title,
+        "classTitle": layer.label,
         "description": "",
         "geometryType": "bitmap",
-        "tags": [{"name": CROWD, "value": None}] if crowd else [],
+        "tags": [{"name": CROWD, "value": None}] if layer.crowd else [],
         "bitmap": {"data": data, "origin": [left, top]},
     }
 
 
 def bitmap_data(mask: NDArray[np.bool_]) -> str:
-    """Return a mask, bool, (H, W), as base64 of zlib of a PNG that is opaque white in the mask and transparent
-    elsewhere.
-    """
+    """Return a mask, bool, (H, W), as base64 of zlib of a PNG, opaque white in the mask and transparent elsewhere."""
     rgba = np.repeat(mask.astype(np.uint8)[..., None] * np.uint8(255), 4, axis=2)
-    return base64.b64encode(zlib.compress(cv2.imencode(".png", rgba)[1].tobytes())).decode("ascii")
+    return base64.b64encode(zlib.compress(encoded_png(rgba))).decode("ascii")
 
 
 def _meta(titles: Sequence[str], colours: Sequence[tuple[int, int, int]]) -> dict[str, Any]:
@@ -83,8 +75,3 @@ def _meta(titles: Sequence[str], colours: Sequence[tuple[int, int, int]]) -> dic
         "tags": [{"name": CROWD, "value_type": "none", "color": "#FF0000"}],
         "projectType": "images",
     }
-
-
-def _write(path: Path, document: dict[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(document), encoding="utf-8")

@@ -6,25 +6,15 @@ what VOC's own does for segmentation: size, and class and box of every object, c
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data.exports import Exported
-from bench.data.exports._names import class_map
-from bench.data.exports._writing import (
-    JPEG_LOSS,
-    finish,
-    items,
-    mapped,
-    new_folder,
-    objects_of,
-    write_jpeg,
-)
+from bench.data.exports._classes import box_of, class_map, has_objects, mapped, objects_of
+from bench.data.exports._writing import JPEG_LOSS, Names, Written, exporter, items, write_jpeg, write_text
 from bench.data.formats.image_files import write_indexed
 from bench.data.formats.label_tables import palette_colour, read_table
 from bench.data.formats.voc_own_classes import BORDER
@@ -41,31 +31,30 @@ MAX_OBJECTS = 254
 PALETTE = [palette_colour(index) for index in range(256)]
 
 
-def export(source: Dataset, folder: Path, *, names: Mapping[str, str] | None = None) -> Exported:
+@exporter(LOSS)
+def export(source: Dataset, folder: Path, names: Names) -> Written:
     """Write all splits; splits must be called train, val or test."""
     known = [row["name"] for row in read_table("voc")]
     positions = class_map(source.classes, known, names, form="voc")
-    new_folder(folder)
+    ids: dict[str, str] = {}
     lists: dict[str, list[str]] = {}
     for item in items(source):
         name, ground_truth = item.image_id, source.target(item.image_id)
+        ids[name] = name
         lists.setdefault(item.split, []).append(name)
         write_jpeg(folder / "JPEGImages" / f"{name}.jpg", source.image(name))
         labels = mapped(ground_truth.semantic.labels, positions, void=BORDER)
         write_indexed(folder / "SegmentationClass" / f"{name}.png", labels, PALETTE)
         rows: list[tuple[int, NDArray[np.bool_]]] = []
-        if {"instance", "panoptic"} & set(source.tasks):
+        if has_objects(source):
             numbers, rows = _objects(ground_truth, labels, positions, source, name)
             write_indexed(folder / "SegmentationObject" / f"{name}.png", numbers, PALETTE)
         _write_xml(folder / "Annotations" / f"{name}.xml", labels.shape, [(known[p], m) for p, m in rows])
     sets = folder / "ImageSets" / "Segmentation"
-    sets.mkdir(parents=True)
-    for split, ids in lists.items():
-        (sets / f"{split}.txt").write_text("".join(f"{image_id}\n" for image_id in ids), encoding="utf-8")
-    both = [image_id for split in ("train", "val") for image_id in lists.get(split, [])]
-    (sets / "trainval.txt").write_text("".join(f"{image_id}\n" for image_id in both), encoding="utf-8")
-    same = {image_id: image_id for ids in lists.values() for image_id in ids}
-    return finish(Exported("voc", {"root": str(folder)}, folder, same, LOSS), source)
+    lists["trainval"] = [image_id for split in ("train", "val") for image_id in lists.get(split, [])]
+    for split, listed in lists.items():
+        write_text(sets / f"{split}.txt", "".join(f"{image_id}\n" for image_id in listed))
+    return ids, {}
 
 
 def _objects(
@@ -96,7 +85,7 @@ def _write_xml(path: Path, shape: tuple[int, ...], objects: Sequence[tuple[str, 
     for tag, value in zip(("width", "height", "depth"), (shape[1], shape[0], 3), strict=True):
         ElementTree.SubElement(size, tag).text = str(value)
     for name, mask in objects:
-        left, top, width, height = cv2.boundingRect(mask.astype(np.uint8))
+        left, top, width, height = box_of(mask)
         row = ElementTree.SubElement(root, "object")
         ElementTree.SubElement(row, "name").text = name
         box = ElementTree.SubElement(row, "bndbox")

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import yaml
 
-from bench.data.exports import Exported
-from bench.data.exports._writing import finish, items, new_folder, objects_of, write_png_file
+from bench.data.exports._classes import objects_of, renamed, rows_of
+from bench.data.exports._writing import Names, Written, exporter, items, write_png, write_text
 from bench.data.formats.polygons import one_line, outlines
 from bench.dataset import Dataset
 from bench.records import Size
@@ -27,28 +27,26 @@ LOSS = (
 )
 
 
-def export(source: Dataset, folder: Path, *, names: Mapping[str, str] | None = None) -> Exported:
+@exporter(LOSS)
+def export(source: Dataset, folder: Path, names: Names) -> Written:
     """Write all splits; `names` renames classes."""
-    new_folder(folder)
     number_of = {index: k for k, index in enumerate(i for i, c in enumerate(source.classes) if c.is_thing)}
     ids = {}
     for item in items(source):
         objects = objects_of(source.target(item.image_id), source.classes, form="yolo")
-        write_png_file(folder / "images" / item.split / f"{item.image_id}.png", source.image(item.image_id))
-        label = folder / "labels" / item.split / f"{item.image_id}.txt"
-        label.parent.mkdir(parents=True, exist_ok=True)
-        label.write_text(_lines(objects, number_of, source.size(item.image_id)), encoding="utf-8")
+        write_png(folder / "images" / item.split / f"{item.image_id}.png", source.image(item.image_id))
+        lines = _lines(objects, number_of, source.size(item.image_id))
+        write_text(folder / "labels" / item.split / f"{item.image_id}.txt", lines)
         ids[item.image_id] = f"{item.split}__{item.image_id}"
-    things = [(names or {}).get(c.name, c.name) for c in source.classes if c.is_thing]
+    things = [name for name, c in zip(renamed(source, names), source.classes, strict=True) if c.is_thing]
     document = {**{split: f"images/{split}" for split in source.splits()}, "names": dict(enumerate(things))}
-    text = yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
-    (folder / "data.yaml").write_text(text, encoding="utf-8")
-    return finish(Exported("yolo", {"root": str(folder)}, folder, ids, LOSS), source)
+    write_text(folder / "data.yaml", yaml.safe_dump(document, sort_keys=False, allow_unicode=True))
+    return ids, {}
 
 
 def _lines(objects: Instances, number_of: Mapping[int, int], size: Size) -> str:
     lines = []
-    for mask, class_id, crowd in zip(objects.masks, objects.class_ids.tolist(), objects.crowd.tolist(), strict=True):
+    for mask, class_id, crowd in rows_of(objects):
         corners = [] if crowd else one_line(outlines(mask))
         if corners:
             shares = " ".join(f"{x / size.width:.6f} {y / size.height:.6f}" for x, y in corners)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from bench.data.corruptions.dataset import CorruptedDataset
-from bench.data.formats.by_name import open_dataset
+from bench.data.formats.by_name import classes_without_files, open_dataset
 from bench.data.formats.encoding import encoded_image
-from bench.data.formats.on_disk import OnDisk
+from bench.data.formats.on_disk import Description, Entry, OnDisk
 from bench.data.labels.mapping import map_ground_truth
 from bench.data.labels.selection import selected
 from bench.dataset import Dataset, DatasetAround, GroundTruth
-from bench.errors import BenchError
+from bench.errors import BenchError, DatasetError
 from bench.records import DatasetSpec, Labels, as_json_dict, digest
 
 
@@ -22,6 +22,28 @@ def open_labelled(spec: DatasetSpec) -> Dataset:
     dataset = open_dataset(spec.name, spec.options)
     mapped: Dataset = dataset if spec.labels is None else MappedDataset(dataset, spec.labels)
     return mapped if spec.corruption is None else CorruptedDataset(mapped, spec.corruption, spec.test)
+
+
+def open_without_files(spec: DatasetSpec) -> Dataset | None:
+    """Return the data set of a case with its classes and no splits; None where only the files tell the classes.
+
+    Raises:
+        BenchError: If `labels` does not fit the data set.
+    """
+    classes = classes_without_files(spec.name, spec.options)
+    if classes is None:
+        return None
+    description = Description(spec.name, classes, tasks=(), source="", licence="", splits=())
+    dataset: Dataset = OnDisk(description, _no_entries, _no_ground_truth)
+    return dataset if spec.labels is None else MappedDataset(dataset, spec.labels)
+
+
+def _no_entries(split: str) -> tuple[Entry, ...]:
+    raise DatasetError(f"the files of split {split!r} are not there.")
+
+
+def _no_ground_truth(entry: Entry) -> GroundTruth:
+    raise DatasetError(f"{entry.image}: the files of this data set are not there.")
 
 
 class MappedDataset(DatasetAround):

@@ -112,9 +112,7 @@ def _matched(model: ModelSpec, dataset: Dataset) -> Matched:
 
 
 def places_of(dataset: Dataset) -> dict[str, int]:
-    """Return names a model's class may be matched with -> new id or void: the suite's, and the data set's before
-    `labels`.
-    """
+    """Return names for a model's class -> new id or void: the suite's, and the data set's before `labels`."""
     places = {spec.name: index for index, spec in enumerate(dataset.classes)}
     dataset = dataset.inner if isinstance(dataset, CorruptedDataset) else dataset
     if isinstance(dataset, MappedDataset):
@@ -145,8 +143,7 @@ def _check_synonyms(model: ModelSpec, space: LabelSpace, known: Mapping[str, int
 
 
 def _partner(name: str, known: Mapping[str, int]) -> str | None:
-    """Return the suite's name for a model's: the same, else a synonym, else what it is a kind of; None if there is
-    none.
+    """Return the suite's name for a model's: the same, else a synonym, else what it is a kind of; or None.
 
     Raises:
         BenchError: If two classes of the suite would do equally well.

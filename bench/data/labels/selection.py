@@ -37,7 +37,12 @@ def selected(labels: Labels, classes: Sequence[ClassSpec]) -> ClassTable:
         if BACKGROUND not in order:
             order.insert(0, BACKGROUND)
         goes_to |= dict.fromkeys(others, BACKGROUND)
-    _refuse_repeats(order)
+    twice = sorted({name for name in order if order.count(name) > 1})
+    if twice:
+        raise BenchError(
+            f"labels: two of the new classes are called {twice[0]!r}. Give the merged one another name, or list its "
+            "members under it."
+        )
     if not order:
         raise BenchError("labels: no class is left; name some in 'classes' or 'merge', or say rest: keep.")
     new = tuple(_new_class(name, labels, classes, goes_to) for name in order)
@@ -62,15 +67,6 @@ def _spoken_for(labels: Labels, names: Sequence[str]) -> dict[str, str | None]:
             raise BenchError(f"{where}: class {old!r} has been given a place before; name it once.")
         goes_to[old] = new
     return goes_to
-
-
-def _refuse_repeats(order: Sequence[str]) -> None:
-    twice = sorted({name for name in order if list(order).count(name) > 1})
-    if twice:
-        raise BenchError(
-            f"labels: two of the new classes are called {twice[0]!r}. Give the merged one another name, or list its "
-            "members under it."
-        )
 
 
 def _new_class(name: str, labels: Labels, classes: Sequence[ClassSpec], goes_to: dict[str, str | None]) -> ClassSpec:

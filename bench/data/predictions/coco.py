@@ -20,17 +20,17 @@ from bench.data.formats.coco_documents import RESULT, as_row
 from bench.data.formats.documents import read_json, whole_number
 from bench.data.formats.json_stream import JsonStream
 from bench.data.formats.rasters import SegmentationError, segmentation_runs
-from bench.data.predictions.matching import flags_of, named
+from bench.data.predictions.matching import Reader, flags_of, named
 from bench.data.predictions.options import Options
 from bench.data.predictions.requested import Requested, numbered
 from bench.errors import BenchError, ShapeError
-from bench.records import Flag, Size
+from bench.records import Size
 from bench.records.instances import EncodedInstances, Instances
 from bench.records.mask_runs import MaskRuns
 
 
-class CocoResults:
-    """Reads COCO results; see `reading.Reader`."""
+class CocoResults(Reader):
+    """Reads COCO results."""
 
     def __init__(self, file: Path, options: Options, asked: Requested) -> None:
         """Read the file and match its rows with images and classes; draws no mask."""
@@ -50,10 +50,6 @@ class CocoResults:
             missing, list(rows.elsewhere), list(rows.strange), len(asked.ids), missing_are="taken to hold no object"
         )
         rows.require_masks()
-
-    def flags(self) -> list[Flag]:
-        """Return what is to be known of the file."""
-        return self._flags
 
     def read(self, image_id: str, size: Size) -> Instances:
         """Return the objects of an image, in the order of the file; raises `BenchError` for masks of another size."""

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from bench.data.formats.arrays import read_array
 from bench.data.formats.image_files import StoredMask, read_mask
 from bench.data.formats.label_tables import pack_rgb
-from bench.data.predictions.matching import match_files, named, refuse_missing
+from bench.data.predictions.matching import Reader, match_files, named, refuse_missing
 from bench.data.predictions.options import Options
 from bench.data.predictions.requested import Requested, labels_beside, numbered
 from bench.errors import BenchError, ShapeError, in_one_line
@@ -28,32 +28,45 @@ VOID_VALUES = (255, 65535)
 NIFTI = (".nii", ".gz")
 
 
-class LabelMaps:
-    """Reads label maps; see `reading.Reader`."""
+class MapFiles(Reader):
+    """Files of the classes of each pixel, one for each image, by numbers that stand for classes."""
+
+    suffixes: tuple[str, ...]
+
+    def __init__(self, root: Path, options: Options, asked: Requested) -> None:
+        """Match files with images and numbers with classes; opens no map."""
+        self._options, self._asked = options, asked
+        self._matched = match_files(root, options.pattern, self.suffixes, asked)
+        if self._matched.missing and options.missing == "refuse":
+            raise refuse_missing(root, self._matched.missing, len(asked.ids))
+        self._void, self._dtype = void_id(len(asked.classes)), label_dtype(len(asked.classes))
+        self._beside = labels_beside(root) if options.classes is None else None
+        where = str(root / "dataset.json") if self._beside else f"{root}: classes"
+        self._table = numbered(self._beside or options.classes, asked, offset=options.offset, where=where)
+        self._flags = self._matched.flags()
+
+    def _nothing(self, size: Size) -> SemanticMap:
+        """Return the map of an image without a file: no pixel of any class."""
+        return SemanticMap(np.full(size, self._void, dtype=self._dtype))
+
+
+class LabelMaps(MapFiles):
+    """Reads label maps."""
+
+    suffixes = SUFFIXES
 
     def __init__(self, root: Path, options: Options, asked: Requested) -> None:
         """Match files with images and values with classes; reads no map unless there are two classes."""
-        self._matched = match_files(root, options.pattern, SUFFIXES, asked)
-        if self._matched.missing and options.missing == "refuse":
-            raise refuse_missing(root, self._matched.missing, len(asked.ids))
-        self._asked, self._void = asked, void_id(len(asked.classes))
-        beside = labels_beside(root) if options.classes is None else None
-        where = str(root / "dataset.json") if beside else f"{root}: classes"
-        self._table = numbered(beside or options.classes, asked, offset=options.offset, where=where)
-        self._flags = self._matched.flags()
-        if beside is None and options.classes is None and not options.offset:
+        super().__init__(root, options, asked)
+        if self._beside is None and options.classes is None and not options.offset:
             self._adopt_binary()
         self._colours = _colours(options, asked)
-
-    def flags(self) -> list[Flag]:
-        """Return what is to be known of the files."""
-        return self._flags
 
     def read(self, image_id: str, size: Size) -> SemanticMap:
         """Return the label map of an image; raises `BenchError` for another size or values of no class."""
         file = self._matched.files.get(image_id)
         if file is None:
-            return SemanticMap(np.full(size, self._void, dtype=label_dtype(len(self._asked.classes))))
+            return self._nothing(size)
         stored = _stored(file)
         check_size(stored.pixels.shape[:2], size, file)
         return SemanticMap(self._by_colour(stored, file) if stored.pixels.ndim == 3 else self._by_value(stored, file))
@@ -90,7 +103,7 @@ class LabelMaps:
             if by_palette is not None:
                 return by_palette
             raise self._outside(file, values[unknown].tolist(), counts[unknown].tolist(), values.tolist())
-        lookup = np.zeros(int(values.max(initial=0)) + 1, dtype=label_dtype(len(self._asked.classes)))
+        lookup = np.zeros(int(values.max(initial=0)) + 1, dtype=self._dtype)
         for value in values.tolist():
             lookup[value] = table[value]
         return np.asarray(lookup[stored.pixels])
@@ -102,7 +115,7 @@ class LabelMaps:
         used = np.unique(stored.pixels).tolist()
         if any(index >= len(class_of) or class_of[index] is None for index in used):
             return None
-        table = np.array([0 if i is None else i for i in class_of], dtype=label_dtype(len(self._asked.classes)))
+        table = np.array([0 if i is None else i for i in class_of], dtype=self._dtype)
         return np.asarray(table[stored.pixels])
 
     def _by_colour(self, stored: StoredMask, file: Path) -> LabelMap:
@@ -111,30 +124,25 @@ class LabelMaps:
         triples = [(c >> 16, c >> 8 & 255, c & 255) for c in colours.tolist()]
         unknown = [i for i, triple in enumerate(triples) if triple not in self._colours]
         if not unknown:
-            table = np.array([self._colours[t] for t in triples], dtype=label_dtype(len(self._asked.classes)))
+            table = np.array([self._colours[t] for t in triples], dtype=self._dtype)
             return np.asarray(table[which.reshape(packed.shape)])
         if all(r == g == b for r, g, b in triples):  # grey, stored three times
             return self._by_value(StoredMask(stored.pixels[..., 0], "grey"), file)
         told = ", ".join(f"RGB {','.join(map(str, triples[i]))} ({counts[i]} pixels)" for i in unknown[:5])
+        first = self._asked.classes[0]
         raise ShapeError(
-            f"{file} holds {len(unknown)} colours of no class: {told}. Expected the colours of the data set's "
-            "classes, for "
-            f"example {self._asked.classes[0].name} = {list(self._asked.classes[0].colour)}; say yours by the option "
-            "colours: {NAME: [r, g, b]}. A picture that is blended with its image, or a JPEG, cannot be scored"
+            f"{file} holds {len(unknown)} colours of no class: {told}. Expected the colours of the data set's classes, "
+            f"for example {first.name} = {list(first.colour)}; say yours by the option colours: {{NAME: [r, g, b]}}. A "
+            "picture that is blended with its image, or a JPEG, cannot be scored"
         )
 
     def _outside(self, file: Path, unknown: list[int], counts: list[int], values: list[int]) -> BenchError:
         told = ", ".join(f"{value} ({count} pixels)" for value, count in list(zip(unknown, counts, strict=True))[:5])
-        count = len(self._asked.classes)
         first = min(self._table, default=0)
-        hint = ""
-        if unknown == [first + count] and min(values) > first:
-            hint = f" The values seem to begin with {first + 1}: say offset: {first + 1}."
-        expected = (
-            f"{first} to {max(self._table, default=0)}"
-            if len(self._table) > 8
-            else named([str(value) for value in self._table])
-        )
+        shifted = unknown == [first + len(self._asked.classes)] and min(values) > first
+        hint = f" The values seem to begin with {first + 1}: say offset: {first + 1}." if shifted else ""
+        span = f"{first} to {max(self._table, default=0)}"
+        expected = span if len(self._table) > 8 else named(map(str, self._table))
         return ShapeError(
             f"{file} holds values of no class: {told}. Expected {expected}, and 255 for no class.{hint} Say what the "
             "values mean by the option classes, for example classes: {NAME: VALUE}"
@@ -144,9 +152,8 @@ class LabelMaps:
 def check_size(found: tuple[int, ...], size: Size, file: Path | str) -> None:
     """Raise `ShapeError` unless a prediction is as large as its image."""
     if tuple(found) != tuple(size):
-        turned = (
-            " It fits if it is turned: height and width are exchanged." if tuple(found[::-1]) == tuple(size) else ""
-        )
+        is_turned = tuple(found[::-1]) == tuple(size)
+        turned = " It fits if it is turned: height and width are exchanged." if is_turned else ""
         raise ShapeError(
             f"{file} is {found[0]} × {found[1]} pixels, its image {size.height} × {size.width} (height × "
             f"width).{turned} Predictions are scored at the image's own size and not resized here: resize logits or "

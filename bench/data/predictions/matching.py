@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -12,11 +13,26 @@ from pathlib import Path, PurePosixPath
 from bench.data.formats.file_names import files_under, same_text
 from bench.data.predictions.requested import Requested
 from bench.errors import BenchError, few
-from bench.records import Flag
+from bench.records import Flag, Size
+from bench.records.predictions import Prediction
 
 NAMED = 5
 """This many of the missing or superfluous are named."""
 named = partial(few, most=NAMED)
+
+
+class Reader(ABC):
+    """Predictions of a split, matched with its images when the reader is made."""
+
+    _flags: list[Flag]
+
+    def flags(self) -> list[Flag]:
+        """Return what is missing, superfluous or converted."""
+        return self._flags
+
+    @abstractmethod
+    def read(self, image_id: str, size: Size) -> Prediction:
+        """Return the prediction of an image; raises `BenchError` if it is none, and for another size or range."""
 
 
 @dataclass(frozen=True)
@@ -102,11 +118,12 @@ def _ids_of_files(root: Path, pattern: str | None, suffixes: Sequence[str]) -> l
     if pattern is not None:
         ends = (PurePosixPath(pattern).suffix.lower(),) if PurePosixPath(pattern).suffix else ends
     files = files_under(root, ends)
-    wanted = None if pattern is None else _expression(pattern)
+    parts = [] if pattern is None else [re.escape(part).replace(r"\*", "[^/]*") for part in pattern.split("{id}")]
+    wanted = re.compile("(?P<id>.+)".join(parts))
     found = []
     for path in files:
         relative = same_text(path.relative_to(root).as_posix())
-        if wanted is not None:
+        if pattern is not None:
             fits = wanted.fullmatch(relative)
             if fits is not None:
                 found.append((fits["id"], path))
@@ -115,11 +132,6 @@ def _ids_of_files(root: Path, pattern: str | None, suffixes: Sequence[str]) -> l
         if suffix is not None:
             found.append((relative[: -len(suffix)], path))
     return found
-
-
-def _expression(pattern: str) -> re.Pattern[str]:
-    parts = [re.escape(part).replace(r"\*", "[^/]*") for part in pattern.split("{id}")]
-    return re.compile("(?P<id>.+)".join(parts))
 
 
 def _nothing_fits(root: Path, names: Sequence[str], asked: Requested) -> BenchError:

@@ -19,11 +19,11 @@ from bench.data.formats.documents import read_json
 from bench.data.formats.rasters import read_segment_map
 from bench.data.predictions.coco import categories_known
 from bench.data.predictions.label_maps import check_size
-from bench.data.predictions.matching import flags_of, named, refuse_missing
+from bench.data.predictions.matching import Reader, flags_of, named, refuse_missing
 from bench.data.predictions.options import Options
 from bench.data.predictions.requested import Requested
 from bench.errors import BenchError
-from bench.records import Flag, Size, void_id
+from bench.records import Size, void_id
 from bench.records.predictions import Panoptic, Segment
 
 
@@ -34,8 +34,8 @@ class PanopticDocument(NamedTuple):
     categories: list[CocoCategory]
 
 
-class PanopticMaps:
-    """Reads panoptic PNGs with their JSON; see `reading.Reader`."""
+class PanopticMaps(Reader):
+    """Reads panoptic PNGs with their JSON."""
 
     def __init__(self, file: Path, options: Options, asked: Requested) -> None:
         """Read the JSON and match its rows with images and classes; opens no PNG."""
@@ -45,7 +45,8 @@ class PanopticMaps:
         elsewhere: list[str] = []
         strange: list[str] = []
         for row in document.rows:
-            image_id = _image_of(row, asked)
+            image_id = asked.id_of(row["image_id"])
+            image_id = asked.id_of(Path(row["file_name"]).stem) if image_id is None else image_id
             if image_id is None or image_id in asked.others:
                 (strange if image_id is None else elsewhere).append(f"image {row['image_id']}")
             elif image_id in self._rows:
@@ -66,10 +67,6 @@ class PanopticMaps:
         )
         self._class_of = self._categories(document, options)
         self._folder = _folder_of(file, next(iter(self._rows.values())))
-
-    def flags(self) -> list[Flag]:
-        """Return what is to be known of the files."""
-        return self._flags
 
     def read(self, image_id: str, size: Size) -> Panoptic:
         """Return the segments of an image; raises `BenchError` if PNG and JSON differ, or for another size."""
@@ -92,16 +89,14 @@ class PanopticMaps:
         return Panoptic(found.runs.filled(ids[found.which]), segments)
 
     def _categories(self, document: PanopticDocument, options: Options) -> dict[str, int]:
-        known = None
         if options.classes is None and document.categories:
-            names = {row["id"]: row["name"] for row in document.categories}
-            places = {key: self._asked.class_of(name) for key, name in names.items()}
-            known = {key: place for key, place in places.items() if place is not None}
-        if known is None:
+            places = {row["id"]: self._asked.class_of(row["name"]) for row in document.categories}
+            known: dict[str, int] | None = {key: place for key, place in places.items() if place is not None}
+        else:
             known = categories_known(options, self._asked, where=f"{self._file}: classes")
         used = Counter(info["category_id"] for row in self._rows.values() for info in row["segments_info"])
-        if known is None or any(key not in known for key in used):
-            unknown = [key for key in used if known is None or key not in known]
+        unknown = [key for key in used if known is None or key not in known]
+        if known is None or unknown:
             raise BenchError(
                 f"{self._file}: {len(unknown)} values of category_id are no class: {named(unknown)}. Its 'categories', "
                 "the option annotations or the option classes ({NAME: ID}) say what they are; the data set's "
@@ -125,15 +120,8 @@ def read_panoptic_json(file: Path) -> PanopticDocument:
     return PanopticDocument(typed, named_categories)
 
 
-def _image_of(row: CocoSegmented, asked: Requested) -> str | None:
-    by_id = asked.id_of(row["image_id"])
-    return by_id if by_id is not None else asked.id_of(Path(row["file_name"]).stem)
-
-
 def _folder_of(file: Path, row: CocoSegmented) -> Path:
-    """Return where the PNGs lie: in the folder that has the JSON's name, beside the JSON, or in one folder beside
-    it.
-    """
+    """Return where the PNGs lie: in a folder with the name of the JSON, beside it, or in a folder beside it."""
     name = Path(row["file_name"]).name
     places = [file.with_suffix(""), file.parent, *sorted(path for path in file.parent.iterdir() if path.is_dir())]
     for place in places:

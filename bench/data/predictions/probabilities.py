@@ -12,12 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data.predictions.label_maps import check_size
-from bench.data.predictions.matching import match_files, refuse_missing
+from bench.data.predictions.label_maps import MapFiles, check_size
 from bench.data.predictions.options import Options
-from bench.data.predictions.requested import Requested, labels_beside, numbered
+from bench.data.predictions.requested import Requested
 from bench.errors import BenchError, ShapeError, in_one_line
-from bench.records import Flag, Size, background_class, label_dtype, void_id
+from bench.records import Size, background_class
 from bench.records.array_files import mapped_array, packed_arrays
 from bench.records.damage import ARRAY_DAMAGE
 from bench.records.predictions import SemanticMap
@@ -28,29 +27,21 @@ KEYS = ("probabilities", "softmax", "arr_0")
 """Names under which programs keep the map in an .npz: nnU-Net, nnU-Net before version 2, numpy.savez."""
 
 
-class ProbabilityMaps:
-    """Reads probability maps; see `reading.Reader`."""
+class ProbabilityMaps(MapFiles):
+    """Reads probability maps."""
+
+    suffixes = SUFFIXES
 
     def __init__(self, root: Path, options: Options, asked: Requested) -> None:
         """Match files with images and channels with classes; reads no map."""
-        self._matched = match_files(root, options.pattern, SUFFIXES, asked)
-        if self._matched.missing and options.missing == "refuse":
-            raise refuse_missing(root, self._matched.missing, len(asked.ids))
-        self._options, self._asked = options, asked
-        beside = labels_beside(root) if options.classes is None else None
-        self._table = numbered(beside or options.classes, asked, offset=options.offset, where=f"{root}: classes")
-        self._dtype = label_dtype(len(asked.classes))
+        super().__init__(root, options, asked)
         self._channels = 1 + max(self._table, default=0)
-
-    def flags(self) -> list[Flag]:
-        """Return what is to be known of the files."""
-        return self._matched.flags()
 
     def read(self, image_id: str, size: Size) -> SemanticMap:
         """Return the classes of an image; raises `BenchError` for another size, number of channels or range."""
         file = self._matched.files.get(image_id)
         if file is None:
-            return SemanticMap(np.full(size, void_id(len(self._asked.classes)), dtype=self._dtype))
+            return self._nothing(size)
         array = read_numbers(file)
         if not np.isfinite(array).all():
             raise ShapeError(f"{file} holds numbers that are not finite; save the map again")
@@ -58,7 +49,7 @@ class ProbabilityMaps:
             return SemanticMap(self._foreground(array, size, file))
         first = self._first(array.shape, size, file)
         best = array.argmax(axis=0 if first else -1)
-        table = np.full(self._channels, void_id(len(self._asked.classes)), dtype=self._dtype)
+        table = np.full(self._channels, self._void, dtype=self._dtype)
         for channel, class_id in self._table.items():
             table[channel] = class_id
         return SemanticMap(np.asarray(table[best]))
@@ -89,15 +80,11 @@ class ProbabilityMaps:
                 for channel, class_id in self._table.items():
                     if class_id < classes:  # others are void
                         found[class_id] += planes[channel]
-        label = str(self._options.root)
-        return quantised(found, num_classes=classes, size=size, image_id=image_id, model=label)
+        return quantised(found, num_classes=classes, size=size, image_id=image_id, model=self._options.root)
 
     def _first(self, shape: tuple[int, ...], size: Size, file: Path) -> bool:
         """Return whether the classes lie on the first axis."""
-        fits = {
-            "first": shape == (self._channels, *size),
-            "last": shape == (*size, self._channels),
-        }
+        fits = {"first": shape == (self._channels, *size), "last": shape == (*size, self._channels)}
         if self._options.channels is not None:
             fits = {axis: fit and axis == self._options.channels for axis, fit in fits.items()}
         if all(fits.values()):

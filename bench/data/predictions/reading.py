@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 from pydantic import JsonValue
@@ -14,6 +13,7 @@ from bench.data.formats.json_stream import JsonStream
 from bench.data.predictions import label_maps, probabilities
 from bench.data.predictions.coco import CocoResults
 from bench.data.predictions.label_maps import LabelMaps
+from bench.data.predictions.matching import Reader
 from bench.data.predictions.options import KIND_OF, Format, Options, option_errors
 from bench.data.predictions.panoptic import PanopticMaps
 from bench.data.predictions.probabilities import ProbabilityMaps, read_numbers
@@ -21,23 +21,9 @@ from bench.data.predictions.requested import Requested, asked
 from bench.data.predictions.yolo import YoloTexts
 from bench.dataset import Dataset
 from bench.errors import BenchError, DatasetError
-from bench.records import DatasetSpec, Flag, ModelSpec, Size, TaskKind
-from bench.records.predictions import Prediction
+from bench.records import DatasetSpec, ModelSpec, Size, TaskKind
 from bench.records.probabilities import ClassProbabilities
 from bench.records.store.files import file_state
-
-
-class Reader(Protocol):
-    """Predictions of a split, matched with its images when the reader is made."""
-
-    def flags(self) -> list[Flag]:
-        """Return what is missing, superfluous or converted."""
-        ...
-
-    def read(self, image_id: str, size: Size) -> Prediction:
-        """Return the prediction of an image; raises `BenchError` if it is none, and for another size or range."""
-        ...
-
 
 READERS: dict[Format, Callable[[Path, Options, Requested], Reader]] = {
     "labels": LabelMaps,
@@ -52,9 +38,7 @@ _OPENED: dict[Hashable, Reader] = {}
 
 
 def kind_of(options: Mapping[str, JsonValue]) -> TaskKind:
-    """Return the form of the predictions that options name, told from the files; raises `BenchError` if there are
-    none.
-    """
+    """Return the form of the predictions that options name, told from the files; raises `BenchError` without any."""
     usage_errors = option_errors(options, "predictions/files")
     if usage_errors:
         raise BenchError("; ".join(usage_errors))
@@ -69,7 +53,9 @@ def open_predictions(model: ModelSpec, spec: DatasetSpec, dataset: Dataset) -> R
     """
     options = Options.model_validate(dict(model.options))
     form, root = format_of(options), Path(options.root)
-    annotations = options.annotations or _annotations_beside(root)
+    # `bench export-predictions` writes the ground truth beside predictions, for its ids.
+    beside = (root if root.is_dir() else root.parent) / "ground_truth.json"
+    annotations = options.annotations or (str(beside) if beside.is_file() else None)
     wanted = asked(model, dataset, spec.test, spec.max_images, annotations=annotations)
     place = root if KIND_OF[form] == "semantic" or form == "yolo" else _json_of(root, form)
     known = None if wanted.annotations is None else wanted.annotations.state
@@ -103,11 +89,15 @@ def format_of(options: Options) -> Format:
     if root.is_file():
         if root.suffix.lower() != ".json":
             raise BenchError(f"{root}: expected a folder of predictions, or a JSON of COCO results or panoptic maps")
-        return _of_json(root)
+        form = _form_of(root)
+        if form is None:
+            raise BenchError(
+                f"{root} holds neither COCO results, a list of rows with image_id, category_id, segmentation and "
+                "score, nor panoptic maps, 'annotations' with segments_info"
+            )
+        return form
     documents = _documents(root)
-    if documents:
-        return documents[0][1]
-    return _of_files(root)
+    return documents[0][1] if documents else _of_files(root)
 
 
 def _of_files(root: Path) -> Format:
@@ -115,15 +105,13 @@ def _of_files(root: Path) -> Format:
     found: dict[str, list[Path]] = {}
     for path in files_under(root, suffixes):
         found.setdefault(path.suffix.lower(), []).append(path)
-    for suffix in (".png", ".gz", ".nii", ".bmp", ".gif", ".webp"):
-        if suffix in found:
-            return "labels"
+    if found.keys() & {".png", ".gz", ".nii", ".bmp", ".gif", ".webp"}:
+        return "labels"
     for suffix in (".npy", ".npz", ".tif", ".tiff"):
         if suffix in found:
-            first = found[suffix][0]
             if suffix == ".npz":
                 return "probabilities"
-            array = read_numbers(first)
+            array = read_numbers(found[suffix][0])
             whole = array.ndim == 2 and not np.issubdtype(array.dtype, np.floating)
             return "labels" if whole or (suffix != ".npy" and array.shape[-1] == 3) else "probabilities"
     if ".txt" in found:
@@ -132,16 +120,6 @@ def _of_files(root: Path) -> Format:
         f"{root} holds no predictions: expected PNG, TIFF, NIfTI or .npy label maps, .npy or .npz probabilities, a "
         "JSON of COCO results, panoptic PNGs with their JSON, or YOLO's text files"
     )
-
-
-def _of_json(file: Path) -> Format:
-    found = _form_of(file)
-    if found is None:
-        raise BenchError(
-            f"{file} holds neither COCO results, a list of rows with image_id, category_id, segmentation and score, "
-            "nor panoptic maps, 'annotations' with segments_info"
-        )
-    return found
 
 
 def _form_of(file: Path) -> Format | None:
@@ -162,9 +140,7 @@ def _form_of(file: Path) -> Format | None:
 
 
 def _documents(root: Path) -> list[tuple[Path, Format]]:
-    """Return the JSON files of a folder that hold predictions; those that say something of other files are passed
-    over.
-    """
+    """Return the JSON files of a folder that hold predictions; others are passed over."""
     found = []
     for file in sorted(root.glob("*.json")):
         try:
@@ -185,11 +161,3 @@ def _json_of(root: Path, form: Format) -> Path:
         what = f"several: {named}" if found else "none"
         raise BenchError(f"{root}: expected one JSON of {form} predictions, found {what}. Give its path as root")
     return found[0]
-
-
-def _annotations_beside(root: Path) -> str | None:
-    """Return the ground truth that `bench export-predictions` writes beside predictions, for its ids; None without
-    one.
-    """
-    file = (root if root.is_dir() else root.parent) / "ground_truth.json"
-    return str(file) if file.is_file() else None

@@ -15,7 +15,7 @@ import numpy as np
 from bench.data.formats.documents import read_text, read_yaml
 from bench.data.formats.polygons import Corners, polygon_masks
 from bench.data.formats.typed import VALUES, as_typed
-from bench.data.predictions.matching import match_files, named
+from bench.data.predictions.matching import Reader, match_files, named
 from bench.data.predictions.options import Options
 from bench.data.predictions.requested import Requested, numbered
 from bench.errors import ShapeError
@@ -32,8 +32,8 @@ OUTLINES = Flag(
 )
 
 
-class YoloTexts:
-    """Reads YOLO's text files; see `reading.Reader`."""
+class YoloTexts(Reader):
+    """Reads YOLO's text files."""
 
     def __init__(self, root: Path, options: Options, asked: Requested) -> None:
         """Match files with images and numbers with classes; reads no file of objects."""
@@ -46,10 +46,6 @@ class YoloTexts:
         )
         self._asked = asked
         self._flags = [OUTLINES, *self._matched.flags(missing_are="taken to hold no object")]
-
-    def flags(self) -> list[Flag]:
-        """Return what is to be known of the files."""
-        return self._flags
 
     def read(self, image_id: str, size: Size) -> Instances:
         """Return the objects of an image; raises `BenchError` for lines that are no outline with a confidence."""

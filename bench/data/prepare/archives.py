@@ -170,8 +170,13 @@ def _write(member: Member, path: Path, archive: Path) -> None:
     temporary = path.with_name(f".{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
-            written = _copy(member, file, archive)
+        source = _readable(archive, member.open)
+        if source is None:
+            raise _damaged(archive, f"{member.name!r} has no content")
+        with source, temporary.open("wb") as file:  # a zip checks its CRC at the end of each member
+            while block := _readable(archive, partial(source.read, BLOCK)):
+                file.write(block)
+            written = file.tell()
         if written != member.size:
             raise _damaged(archive, f"{member.name!r} ends after {written} of {member.size} bytes")
         temporary.replace(path)
@@ -180,17 +185,6 @@ def _write(member: Member, path: Path, archive: Path) -> None:
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
-
-
-def _copy(member: Member, file: IO[bytes], archive: Path) -> int:
-    """Return bytes copied; a zip checks its CRC at the end of each member."""
-    source = _readable(archive, member.open)
-    if source is None:
-        raise _damaged(archive, f"{member.name!r} has no content")
-    with source:
-        while block := _readable(archive, partial(source.read, BLOCK)):
-            file.write(block)
-    return file.tell()
 
 
 def _members(archive: Path) -> Iterator[Member]:

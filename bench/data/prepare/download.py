@@ -101,9 +101,7 @@ def download(url: str, target: Path, *, advance: Advance, patience: RetryLimits)
 
 
 def remote_size(url: str, patience: RetryLimits) -> int | None:
-    """Return bytes of a file on a server; None if the server does not say, or cannot be asked: fetching it tells
-    why.
-    """
+    """Return bytes of a file on a server; None if the server does not say, or cannot be asked."""
     try:
         with _response(urllib.request.Request(url, method="HEAD"), patience) as response:
             return _length(response.headers)

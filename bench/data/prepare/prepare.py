@@ -97,7 +97,10 @@ def planned(name: str, folder: Path, wanted: Sequence[str], *, mirror: str | Non
         PluginError: If there is no such data set.
         BenchError: If it cannot be fetched by a program, has no such part, or the folder holds something else.
     """
-    preparation = _preparation(name)
+    module = module_of(name)
+    preparation: Preparation | None = getattr(module, "PREPARE", None)
+    if preparation is None:
+        raise BenchError(f"{name} cannot be fetched by this command. {module.OBTAIN}")
     plan = Plan(name, folder, preparation, _chosen(name, preparation, wanted), _read_state(name, folder), mirror)
     if any(part.conversion == "sbd" for part in plan.missing):
         _sbd.require_reader()
@@ -166,14 +169,6 @@ def report(plan: Plan, results: Sequence[Counted]) -> str:
         return described(results)
     openers = [f"--part {part.name}" for part in plan.preparation.parts if part.options is not None]
     return f"{plan.name}: images alone cannot be opened; add their annotations with {' or '.join(openers)}"
-
-
-def _preparation(name: str) -> Preparation:
-    module = module_of(name)
-    found: Preparation | None = getattr(module, "PREPARE", None)
-    if found is None:
-        raise BenchError(f"{name} cannot be fetched by this command. {module.OBTAIN}")
-    return found
 
 
 def _chosen(name: str, preparation: Preparation, wanted: Sequence[str]) -> tuple[Part, ...]:

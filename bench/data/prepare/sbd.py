@@ -73,9 +73,7 @@ def merge(folder: Path, root: Path, *, advance: Callable[[int, int | None], None
 
 
 def segmentation(file: Path) -> NDArray[np.uint8]:
-    """Return the class of each pixel of one of SBD's files, uint8, (H, W), 0-20; raises `BenchError` if it cannot be
-    read.
-    """
+    """Return the class of each pixel of one of SBD's files, uint8, (H, W), 0-20; raises `BenchError` for damage."""
     from scipy.io import loadmat
     from scipy.io.matlab import MatReadError
 

@@ -13,9 +13,8 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from bench.data.formats.home import expanded
-from bench.data.labels.dataset import on_disk, open_labelled
+from bench.data.labels.dataset import on_disk, open_labelled, open_without_files
 from bench.data.labels.predictions import check_mapping
-from bench.data.labels.without_files import open_without_files
 from bench.data.predictions import ADAPTER as FROM_FILES
 from bench.data.predictions.reading import open_predictions
 from bench.dataset import Dataset, dataset_names, groups_of, option_names

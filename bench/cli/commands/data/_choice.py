@@ -2,36 +2,36 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.cli.arguments import add_repeated
+from bench.cli.arguments import Namespace, Parser
 
 if TYPE_CHECKING:
     from bench.data.opening import Choice
+    from bench.dataset import Dataset
 
 FOLDER = "data"
 """A check or a count remembers here, below the results, what it saw; pictures go here by default."""
 
 
-def add_choice(parser: ArgumentParser) -> None:
+def add_choice(parser: Parser) -> None:
     """Add the flags that choose a data set: a name and options, or one of a suite."""
     parser.add_argument("name", nargs="?", metavar="NAME", help="name of a data set (see: bench list datasets)")
-    add_repeated(parser, "--set", "KEY=VALUE", "an option of the data set, in YAML; repeatable")
-    parser.add_argument("--suite", metavar="FILE", help="use a data set of this suite, with its options")
-    parser.add_argument("--dataset", metavar="LABEL", help="label of the data set in the suite")
+    parser.repeated("--set", "KEY=VALUE", "an option of the data set, in YAML; repeatable")
+    parser.option("--suite", "FILE", "use a data set of this suite, with its options")
+    parser.option("--dataset", "LABEL", "label of the data set in the suite")
 
 
-def add_splits(parser: ArgumentParser) -> None:
+def add_splits(parser: Parser) -> None:
     """Add the flag that chooses splits."""
-    add_repeated(parser, "--split", "SPLIT", "only this split; repeatable (default: all)")
+    parser.repeated("--split", "SPLIT", "only this split; repeatable (default: all)")
 
 
-def add_passes(parser: ArgumentParser) -> None:
+def add_passes(parser: Parser) -> None:
     """Add the flags that say how every image is read."""
-    parser.add_argument("--jobs", type=int, metavar="N", help="number of processes (default: one for each core)")
-    parser.add_argument("--cache", metavar="DIR", help="folder of cached results (default: RESULTS/data)")
+    parser.option("--jobs", "N", "number of processes (default: one for each core)", type=int)
+    parser.option("--cache", "DIR", "folder of cached results (default: RESULTS/data)")
 
 
 def choice_of(options: Namespace) -> Choice:
@@ -39,6 +39,15 @@ def choice_of(options: Namespace) -> Choice:
     from bench.data.opening import chosen
 
     return chosen(options.name, options.set, options.suite, options.dataset)
+
+
+def opened_splits(options: Namespace) -> tuple[Choice, Dataset, tuple[str, ...]]:
+    """Return the data set, opened, and the splits that are asked for."""
+    from bench.data.opening import opened, wanted_splits
+
+    choice = choice_of(options)
+    dataset = opened(choice)
+    return choice, dataset, wanted_splits(dataset, choice, options.split)
 
 
 def cache_of(options: Namespace) -> Path:

@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import sys
-from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from bench.cli.arguments import positive
-from bench.cli.commands.data._choice import add_choice, add_passes, add_splits, cache_of, choice_of
+from bench.cli.arguments import Namespace, Parser, positive
+from bench.cli.commands.data._choice import add_choice, add_passes, add_splits, cache_of, opened_splits
 
 HELP = "read every image and mask, and list what is wrong"
 ORDER = 3
 
 
-def add_arguments(parser: ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     add_choice(parser)
     add_splits(parser)
     add_passes(parser)
-    parser.add_argument(
-        "--show", type=int, default=10, metavar="N", help="files listed per finding; 0 = all (default: 10)"
-    )
-    parser.add_argument("--strict", action="store_true", help="also exit with 1 if there are only notes")
-    parser.add_argument("--out", metavar="FILE", help="write all findings to this file as JSON")
+    parser.option("--show", "N", "files listed per finding; 0 = all (default: 10)", type=int, default=10)
+    parser.switch("--strict", "also exit with 1 if there are only notes")
+    parser.option("--out", "FILE", "write all findings to this file as JSON")
 
 
 def execute(options: Namespace) -> int:
@@ -32,13 +29,10 @@ def execute(options: Namespace) -> int:
     from rich.console import Console
 
     from bench.data.check import check, report
-    from bench.data.opening import opened, wanted_splits
     from bench.records.store.files import write_atomically
     from bench.run.planning.data_checks import remember
 
-    choice = choice_of(options)
-    dataset = opened(choice)
-    splits = wanted_splits(dataset, choice, options.split)
+    choice, dataset, splits = opened_splits(options)
     jobs = positive(options.jobs, "--jobs")
     checked = check(choice, dataset, splits, cache=cache_of(options), jobs=jobs, console=Console(stderr=True))
     for split in splits:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace
 from pathlib import Path
+
+from bench.cli.arguments import Namespace, Parser
 
 HELP = "recognise the format of a folder, and print how to open it"
 ORDER = 1
 
 
-def add_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("folder", metavar="DIR", help="folder with images and annotations")
+def add_arguments(parser: Parser) -> None:
+    parser.option("folder", "DIR", "folder with images and annotations")
 
 
 def execute(options: Namespace) -> int:

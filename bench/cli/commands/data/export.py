@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from bench.cli.arguments import add_repeated
+from bench.cli.arguments import Namespace, Parser
 from bench.cli.commands.data._choice import add_choice, choice_of
 
 HELP = "write a data set in another format"
 ORDER = 6
 
 
-def add_arguments(parser: ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     add_choice(parser)
-    parser.add_argument(
-        "--as", dest="form", required=True, metavar="FORMAT", help="format, named after the data set that reads it"
-    )
-    parser.add_argument("--out", required=True, metavar="DIR", help="new or empty folder")
-    add_repeated(parser, "--rename", "OLD=NEW", "name a class of the data set differently in the export; repeatable")
+    parser.option("--as", "FORMAT", "format, named after the data set that reads it", dest="form", required=True)
+    parser.option("--out", "DIR", "new or empty folder", required=True)
+    parser.repeated("--rename", "OLD=NEW", "name a class of the data set differently in the export; repeatable")
 
 
 def execute(options: Namespace) -> int:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace
-
+from bench.cli.arguments import Namespace, Parser
 from bench.cli.commands.data._choice import add_choice, choice_of
 
 HELP = "show a data set's source, terms, splits and classes, and how to get it"
 ORDER = 2
 
 
-def add_arguments(parser: ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     add_choice(parser)
 
 

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from bench.cli.arguments import add_repeated
+from bench.cli.arguments import Namespace, Parser
 
 HELP = "download and unpack a public data set"
 ORDER = 7
 
 
-def add_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("name", metavar="NAME", help="name of a data set (see: bench list datasets)")
-    parser.add_argument(
-        "--out", required=True, metavar="DIR", help="new or empty folder, or one of an interrupted call"
-    )
-    add_repeated(parser, "--part", "PART", "part to fetch; repeatable (see: bench data info NAME)")
-    parser.add_argument(
-        "--keep-archives", action="store_true", help="keep the downloaded archives after they are unpacked"
-    )
+def add_arguments(parser: Parser) -> None:
+    parser.option("name", "NAME", "name of a data set (see: bench list datasets)")
+    parser.option("--out", "DIR", "new or empty folder, or one of an interrupted call", required=True)
+    parser.repeated("--part", "PART", "part to fetch; repeatable (see: bench data info NAME)")
+    parser.switch("--keep-archives", "keep the downloaded archives after they are unpacked")
 
 
 def execute(options: Namespace) -> int:

@@ -3,30 +3,26 @@
 from __future__ import annotations
 
 import sys
-from argparse import ArgumentParser, Namespace
 
-from bench.cli.arguments import positive
-from bench.cli.commands.data._choice import add_choice, add_splits, choice_of, picture_of
+from bench.cli.arguments import Namespace, Parser, positive
+from bench.cli.commands.data._choice import add_choice, add_splits, opened_splits, picture_of
 
 HELP = "draw images with their annotations"
 ORDER = 5
 
 
-def add_arguments(parser: ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     add_choice(parser)
     add_splits(parser)
     parser.add_argument("--images", type=int, default=6, metavar="N", help="images on the sheet (default: 6)")
-    parser.add_argument("--out", metavar="FILE.png", help="file to write (default: RESULTS/data/NAME-preview.png)")
+    parser.option("--out", "FILE.png", "file to write (default: RESULTS/data/NAME-preview.png)")
 
 
 def execute(options: Namespace) -> int:
     """Draw the sheet; its path is the answer."""
-    from bench.data.opening import opened, wanted_splits
     from bench.data.preview import preview
 
-    choice = choice_of(options)
-    dataset = opened(choice)
-    splits = wanted_splits(dataset, choice, options.split)
+    choice, dataset, splits = opened_splits(options)
     count = positive(options.images, "--images") or 1
     path = picture_of(options, choice, "preview")
     drawn = preview(dataset, splits, path, images=count)

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.cli.arguments import add_sources
+from bench.cli.arguments import Namespace, Parser, add_sources
 
 if TYPE_CHECKING:
     from bench.run.environments.environment import Environment
     from bench.run.environments.uv import Sources
 
 
-def add_builds(parser: ArgumentParser) -> None:
+def add_builds(parser: Parser) -> None:
     """Add the flags that say where packages come from, and which build of torch."""
     add_sources(parser)
-    parser.add_argument(
-        "--torch-backend", metavar="NAME", help="build of torch: cpu, cu130, auto, … (default: that of the index)"
-    )
+    parser.option("--torch-backend", "NAME", "build of torch: cpu, cu130, auto, … (default: that of the index)")
 
 
 def environment_of(options: Namespace) -> Environment:
@@ -32,3 +31,13 @@ def sources_of(options: Namespace) -> Sources:
     from bench.run.environments.uv import Sources
 
     return Sources(tuple(options.find_links), options.no_index, options.torch_backend)
+
+
+def python_of(options: Namespace) -> tuple[Path, str]:
+    """Return the interpreter of an adapter's environment, or the one that runs bench, and who uses it."""
+    from bench.run.environments.environment import environments_folder, known_adapter, usable
+
+    if options.adapter is None:
+        return Path(sys.executable), "bench"
+    adapter = known_adapter(options.adapter)
+    return usable(environments_folder(options.envs), adapter).python, adapter

@@ -4,27 +4,24 @@ from __future__ import annotations
 
 import sys
 import time
-from argparse import ArgumentParser, Namespace
 from dataclasses import replace
 from pathlib import Path
 
-from bench.cli.arguments import add_shared
+from bench.cli.arguments import Namespace, Parser
 from bench.cli.commands.env._choice import add_builds, environment_of, sources_of
 
 HELP = "make the environment of an adapter"
 ORDER = 1
 
 
-def add_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("adapter", metavar="ADAPTER", help="name of an adapter (see: bench list adapters)")
-    parser.add_argument("--lock", metavar="FILE", help="install exactly this lock (default: the one of bench env lock)")
-    parser.add_argument("--python", metavar="PYTHON", help="interpreter, or its version (default: that of bench)")
-    parser.add_argument(
-        "--share", action="store_true", help="take NumPy, OpenCV and the like from the interpreter that runs bench"
-    )
-    parser.add_argument("--again", action="store_true", help="create it again even if it is ready")
+def add_arguments(parser: Parser) -> None:
+    parser.option("adapter", "ADAPTER", "name of an adapter (see: bench list adapters)")
+    parser.option("--lock", "FILE", "install exactly this lock (default: the one of bench env lock)")
+    parser.option("--python", "PYTHON", "interpreter, or its version (default: that of bench)")
+    parser.switch("--share", "take NumPy, OpenCV and the like from the interpreter that runs bench")
+    parser.switch("--again", "create it again even if it is ready")
     add_builds(parser)
-    add_shared(parser, "--envs")
+    parser.shared("--envs")
 
 
 def execute(options: Namespace) -> int:

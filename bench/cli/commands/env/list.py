@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING
 
-from bench.cli.arguments import add_shared
+from bench.cli.arguments import Namespace, Parser
 
 if TYPE_CHECKING:
     from bench.run.environments.environment import Environment
@@ -14,8 +13,8 @@ HELP = "list the environments and whether they can be used"
 ORDER = 2
 
 
-def add_arguments(parser: ArgumentParser) -> None:
-    add_shared(parser, "--envs")
+def add_arguments(parser: Parser) -> None:
+    parser.shared("--envs")
 
 
 def execute(options: Namespace) -> int:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace
-
-from bench.cli.arguments import add_shared
+from bench.cli.arguments import Namespace, Parser
 from bench.cli.commands.env._choice import add_builds, environment_of, sources_of
 
 HELP = "lock the installed packages, with hashes"
 ORDER = 3
 
 
-def add_arguments(parser: ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     parser.add_argument("adapter", metavar="ADAPTER")
     add_builds(parser)
-    add_shared(parser, "--envs")
+    parser.shared("--envs")
 
 
 def execute(options: Namespace) -> int:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace
-
-from bench.cli.arguments import add_shared
+from bench.cli.arguments import Namespace, Parser
 
 HELP = "remove an environment; its lock stays"
 ORDER = 4
 
 
-def add_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("adapter", metavar="NAME", help="name of an environment (see: bench env list)")
-    add_shared(parser, "--envs")
+def add_arguments(parser: Parser) -> None:
+    parser.option("adapter", "NAME", "name of an environment (see: bench env list)")
+    parser.shared("--envs")
 
 
 def execute(options: Namespace) -> int:

@@ -1,40 +1,47 @@
-"""Holds the parts that the commands which write a single module share."""
+"""Holds what the commands share which write a single module."""
 
 from __future__ import annotations
 
 import sys
-from argparse import ArgumentParser, Namespace
+from dataclasses import dataclass
 from pathlib import Path
 
+from bench.cli.arguments import Namespace, Parser
 from bench.cli.commands.new._files import checked_name, files_of, write_files
 
-PACKAGES = {"metric": "bench.metrics", "dataset": "bench.datasets", "logger": "bench.report.loggers"}
 
+@dataclass(frozen=True)
+class NewModule:
+    """A command that writes a module and its test.
 
-def add_name_and_folder(parser: ArgumentParser, what: str) -> None:
-    """Add the arguments for its name and its folder."""
-    parser.add_argument("name", metavar="NAME", help=f"name of the {what}, for example mine")
-    parser.add_argument("--out", required=True, metavar="DIR", help=f"folder of your {what}s; NAME.py is made in it")
-
-
-def write_module(options: Namespace, kind: str, use: str) -> int:
-    """Write a module and its test, and say what to type next.
-
-    Args:
-        options: Options with `name` and `out`.
-        kind: Kind of module, of `PACKAGES`.
+    Attributes:
+        kind: Folder of its texts, and what it is called in messages.
+        package: Package that finds such modules.
+        what: Name of such a module in the help.
         use: Line of a suite that uses it, with NAME for its name.
     """
-    from bench.records.names import OUTSIDE, module_names
 
-    package = PACKAGES[kind]
-    name = checked_name(options.name, module_names(package), f"a {kind}")
-    out, flag = Path(options.out), OUTSIDE[package].flag
-    for path in write_files(out, files_of(kind, name)):
-        print(path)
-    print(
-        f"next: pytest {out / f'test_{name}.py'}\n      bench list {flag.removeprefix('--')} {flag} {out}\n"
-        f"      in a suite: {use.replace('NAME', name)}, and bench run SUITE.yaml {flag} {out}",
-        file=sys.stderr,
-    )
-    return 0
+    kind: str
+    package: str
+    what: str
+    use: str
+
+    def add_arguments(self, parser: Parser) -> None:
+        """Add the arguments for its name and its folder."""
+        parser.option("name", "NAME", f"name of the {self.what}, for example mine")
+        parser.option("--out", "DIR", f"folder of your {self.what}s; NAME.py is made in it", required=True)
+
+    def execute(self, options: Namespace) -> int:
+        """Write the files, and say what to type next."""
+        from bench.records.names import OUTSIDE, module_names
+
+        name = checked_name(options.name, module_names(self.package), f"a {self.kind}")
+        out, flag = Path(options.out), OUTSIDE[self.package].flag
+        for path in write_files(out, files_of(self.kind, name)):
+            print(path)
+        print(
+            f"next: pytest {out / f'test_{name}.py'}\n      bench list {flag.removeprefix('--')} {flag} {out}\n"
+            f"      in a suite: {self.use.replace('NAME', name)}, and bench run SUITE.yaml {flag} {out}",
+            file=sys.stderr,
+        )
+        return 0

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import sys
-from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
+from bench.cli.arguments import Namespace, Parser
 from bench.cli.commands.new._files import checked_name, files_of, write_files
 
 HELP = "write an adapter for a network of your own, its model config, a suite and a test"
 ORDER = 1
 
 
-def add_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("name", metavar="NAME", help="name of the adapter, for example mine")
-    parser.add_argument("--out", required=True, metavar="DIR", help="folder of your adapters; NAME is made in it")
+def add_arguments(parser: Parser) -> None:
+    parser.option("name", "NAME", "name of the adapter, for example mine")
+    parser.option("--out", "DIR", "folder of your adapters; NAME is made in it", required=True)
 
 
 def execute(options: Namespace) -> int:

