@@ -74,12 +74,7 @@ def instances_from_labels(
     found = _parts(labels, probability, classes, min_area=min_area, of_stuff=False)
     kept = np.argsort(-found.scores, kind="stable")[:MAX_INSTANCES]
     numbers = (kept + 1).astype(np.int32)
-    return Instances(
-        masks=found.part[None] == numbers[:, None, None],
-        class_ids=found.class_ids[kept],
-        scores=found.scores[kept],
-        crowd=np.zeros(len(kept), dtype=np.bool_),
-    )
+    return Instances.found(found.part[None] == numbers[:, None, None], found.class_ids[kept], found.scores[kept])
 
 
 def _parts(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -85,6 +86,21 @@ def move_images(images: Sequence[RgbImage], device: torch.device) -> list[Tensor
     return [part.view(image.shape).permute(2, 0, 1) for part, image in zip(moved, images, strict=True)]
 
 
+def boxes_around(masks: Tensor) -> Tensor:
+    """Return x1 y1 x2 y2 of each mask of (N, H, W), float32, (N, 4): the outer edges of its pixels.
+
+    >>> boxes_around(torch.tensor([[[0, 0, 0], [0, 1, 1]]]))
+    tensor([[1., 1., 3., 2.]])
+    """
+    firsts, ends = [], []
+    for axis, side in ((1, masks.shape[2]), (2, masks.shape[1])):
+        there = masks.bool().any(dim=axis)  # (N, side)
+        places = torch.arange(side, device=masks.device)
+        firsts.append(torch.where(there, places, side).amin(dim=1))
+        ends.append(torch.where(there, places + 1, 0).amax(dim=1))
+    return torch.stack([*firsts, *ends], dim=1).float()
+
+
 def stack_labels(labels: Sequence[LabelMap], *, pin: bool = False) -> Tensor:
     """Stack class ids into uint8 (B, H, W) at their common size, padded with `IGNORE_LABEL`."""
     height, width = common_size(labels)
@@ -134,3 +150,38 @@ def resize_logits(logits: Tensor, size: Size) -> Tensor:
             cv2.resize(planes[index], (size.width, size.height), dst=resized[index], interpolation=cv2.INTER_LINEAR)
         return torch.from_numpy(resized)
     return F.interpolate(logits.float(), size=tuple(size), mode="bilinear", align_corners=False)
+
+
+Rows = Sequence[tuple[Tensor, ...]]
+
+
+def to_host(rows: Rows) -> list[tuple[Any, ...]]:
+    """Return tensors as arrays of their shapes and types; from a GPU one copy brings all of them, and one wait.
+
+    A copy of its own would make the host wait for each image in turn, and its memory, which the driver may move, is
+    copied twice.
+
+    Args:
+        rows: For each image of a batch the same number of tensors, on one device.
+
+    Returns:
+        Arrays in the place of the tensors. Those of a GPU share the memory of one copy.
+    """
+    tensors = [tensor for row in rows for tensor in row]
+    arrays = _in_one_copy(tensors) if any(one.is_cuda for one in tensors) else [one.cpu().numpy() for one in tensors]
+    left = iter(arrays)
+    return [tuple(next(left) for _ in row) for row in rows]
+
+
+def _in_one_copy(tensors: Sequence[Tensor]) -> list[Any]:
+    # The widest numbers first: all then lie at multiples of their size.
+    order = sorted(range(len(tensors)), key=lambda place: -tensors[place].element_size())
+    parts = [tensors[place].contiguous().flatten().view(torch.uint8) for place in order]
+    packed = torch.cat(parts)
+    landed = torch.empty(packed.shape, dtype=torch.uint8, pin_memory=True)
+    landed.copy_(packed, non_blocking=True)
+    torch.cuda.current_stream(packed.device).synchronize()
+    arrays: dict[int, Any] = {}
+    for place, part in zip(order, landed.split([len(part) for part in parts]), strict=True):
+        arrays[place] = part.view(tensors[place].dtype).view(tensors[place].shape).numpy()
+    return [arrays[place] for place in range(len(tensors))]

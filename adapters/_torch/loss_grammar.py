@@ -1,4 +1,9 @@
-"""The names of the losses and the grammar of a recipe's `loss`, without torch: `bench check` reads them too."""
+"""The names of the losses and the grammar of a recipe's `loss`, without torch: `bench check` reads them too.
+
+sum   term, or terms joined by +        0.5*cross_entropy + 0.5*dice
+term  [weight *] name [(arguments)]     2*tversky(0.3, 0.7)
+arguments  numbers, in order or by name    focal(0.25, gamma=2)
+"""
 
 from __future__ import annotations
 
@@ -7,7 +12,6 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from bench.errors import BenchError, did_you_mean
 
@@ -17,17 +21,12 @@ class Usage:
     """State how a loss is written.
 
     Attributes:
-        check: Takes the arguments of a term; raises ValueError for a number out of range.
+        check: Has the arguments that a term may give; raises ValueError for a number out of range.
         example: A term that is right.
     """
 
     check: Callable[..., None]
     example: str
-
-    @property
-    def arguments(self) -> inspect.Signature:
-        """Return what a term may give it."""
-        return inspect.signature(self.check)
 
 
 def check_nothing() -> None:
@@ -66,22 +65,16 @@ def loss_errors(text: str) -> list[str]:
     found = []
     for part in PLUS.split(text):
         try:
-            term = Term.read(text, part.strip())
-            arguments = term.bind(KNOWN[term.name])
-            KNOWN[term.name].check(*arguments.args, **arguments.kwargs)
+            Term.read(text, part.strip()).arguments()
         except BenchError as error:
             found.append(str(error))
-        except ValueError as error:
-            found.append(str(_wrong(text, term.name, str(error))))
     return found
 
 
 _ALSO_CALLED = {"ce": "cross_entropy", "gdl": "generalised_dice", "iou": "jaccard", "wce": "weighted_cross_entropy"}
 """Short names of the literature that `did_you_mean` cannot guess."""
 
-
 PLUS = re.compile(r"\+(?![^()]*\))")
-
 
 _TERM = re.compile(r"(?:([0-9.eE-]+)\s*\*\s*)?([A-Za-z_]\w*)\s*(?:\(([^()]*)\))?")
 
@@ -116,19 +109,15 @@ class Term:
             raise BenchError(f"loss {text!r}: no loss named {name!r}.{meant} There are: {', '.join(sorted(KNOWN))}")
         return cls(text, weight, name, *_read_arguments(text, name, arguments or ""))
 
-    def bind(self, kind: Usage | Any) -> inspect.BoundArguments:
-        """Match the arguments to those that the loss takes; BenchError if they do not fit."""
+    def arguments(self) -> inspect.BoundArguments:
+        """Match the arguments to those that the loss takes; BenchError if they do not fit or are out of range."""
+        check = KNOWN[self.name].check
         try:
-            return kind.arguments.bind(*self.in_order, **self.by_name)
-        except TypeError as error:
+            bound = inspect.signature(check).bind(*self.in_order, **self.by_name)
+            check(*bound.args, **bound.kwargs)
+        except (TypeError, ValueError) as error:
             raise _wrong(self.text, self.name, str(error)) from None
-
-    def make(self, kind: Any, arguments: inspect.BoundArguments) -> Any:
-        """Make the loss; BenchError if a number is out of range."""
-        try:
-            return kind.make(*arguments.args, **arguments.kwargs)
-        except ValueError as error:
-            raise _wrong(self.text, self.name, str(error)) from None
+        return bound
 
 
 def _read_arguments(text: str, name: str, arguments: str) -> tuple[tuple[float, ...], dict[str, float]]:
@@ -152,10 +141,9 @@ def _read_arguments(text: str, name: str, arguments: str) -> tuple[tuple[float, 
 
 
 def _wrong(text: str, name: str, what: str) -> BenchError:
-    kind = KNOWN[name]
-    takes = ", ".join(kind.arguments.parameters)
+    takes = ", ".join(inspect.signature(KNOWN[name].check).parameters)
     usage = f"{name} takes ({takes})" if takes else f"{name} takes no arguments"
-    return BenchError(f"loss {text!r}: {name}: {what}. {usage}; write for example '{kind.example}'")
+    return BenchError(f"loss {text!r}: {name}: {what}. {usage}; write for example '{KNOWN[name].example}'")
 
 
 def _number(text: str) -> float | None:

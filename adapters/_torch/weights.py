@@ -11,10 +11,17 @@ import torch
 from pydantic import JsonValue
 from torch import Tensor, nn
 
-from adapters._torch.averages import averages_with_buffers, nameless_average
 from adapters._torch.class_names import key_of
 from adapters._torch.input import InputContract, contract_in
-from adapters._torch.matching import Chosen, LoadedWeights, choose, is_average, stands_beside
+from adapters._torch.matching import (
+    Chosen,
+    LoadedWeights,
+    averages_with_buffers,
+    choose,
+    is_average,
+    nameless_average,
+    stands_beside,
+)
 from adapters._torch.weight_files import WeightFile, read_weight_file, shared_prefix
 from bench.errors import BenchError, few
 from bench.records.stated_classes import classes_beside

@@ -1,7 +1,7 @@
 """Panoptic-DeepLab: centres of things and, for every pixel, the way to its centre, beside a label map.
 
 Network, losses, targets and grouping are Detectron2's (`detectron2.projects.panoptic_deeplab`).
-Ours are the first weights of the predictors, see `adapters.detectron2.deeplab`, and the scale of the
+Ours are the first weights of the predictors, see `adapters.detectron2.heads`, and the scale of the
 offsets: upstream resizes their map to the original size but leaves its values in pixels of the
 network's input, which is right only where both sizes are the same.
 """
@@ -21,10 +21,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from adapters._torch.images import resize_labels
-from adapters._torch.to_host import to_host
-from adapters.detectron2.deeplab import PREDICTOR_STD
+from adapters._torch.images import resize_labels, to_host
 from adapters.detectron2.framework import BuiltNetwork, open_panoptic_deeplab
+from adapters.detectron2.heads import PREDICTOR_STD
 from adapters.detectron2.labels import LabelSpace
 from bench.records import IGNORE_LABEL, Size
 from bench.records.predictions import Panoptic, Prediction, Segment

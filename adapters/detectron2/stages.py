@@ -21,7 +21,7 @@ from detectron2.structures import Instances as DetectedInstances
 from numpy.typing import NDArray
 from torch import Tensor
 
-from adapters._torch.to_host import to_host
+from adapters._torch.images import to_host
 from adapters._torch.tta import by_content, target_forward
 from adapters.detectron2.framework import BuiltNetwork
 from adapters.detectron2.labels import LabelSpace
@@ -112,15 +112,7 @@ class InstanceStages:
         """Paste the masks into the original image."""
         at_original = [pasted(one, size) for one, size in zip(raw, sizes, strict=True)]
         rows = [(one.pred_masks.bool(), one.pred_classes, one.scores.double()) for one in at_original]
-        return [
-            Instances(
-                masks=masks,
-                class_ids=self._labels.things[classes],
-                scores=np.clip(scores, 0, 1),
-                crowd=np.zeros(len(scores), dtype=np.bool_),
-            )
-            for masks, classes, scores in to_host(rows)
-        ]
+        return [Instances.found(masks, self._labels.things[ids], scores) for masks, ids, scores in to_host(rows)]
 
 
 class PanopticStages:

@@ -22,9 +22,8 @@ from torch import Tensor
 
 from adapters._torch import device as devices
 from adapters._torch.fitting import resized_image
-from adapters._torch.images import Normalisation, resize_logits, scaled_size
+from adapters._torch.images import Normalisation, resize_logits, scaled_size, to_host
 from adapters._torch.input import IMAGENET
-from adapters._torch.to_host import to_host
 from adapters.sam.networks import make_network, sam_options
 from adapters.sam.options import NO_GRAPH
 from bench.adapter import Progress, PromptedImage, Prompts, TrainingData, TrainingResult

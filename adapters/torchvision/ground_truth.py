@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from adapters._torch.images import resize_image, resize_labels
+from adapters._torch.images import boxes_around, resize_image, resize_labels
 from adapters._torch.training.augment import Augment, mirror
 from adapters._torch.training.batches import CACHE_BYTES, DecodedOnce
 from adapters._torch.training.order import Chosen
@@ -43,21 +43,6 @@ class Example:
         """Boxes, labels and masks as the network takes them."""
         masks = torch.from_numpy(self.masks)
         return {"boxes": boxes_around(masks), "labels": torch.from_numpy(self.labels), "masks": masks}
-
-
-def boxes_around(masks: Tensor) -> Tensor:
-    """Return x1 y1 x2 y2 of each mask of (N, H, W), float32, (N, 4): the outer edges of its pixels.
-
-    >>> boxes_around(torch.tensor([[[0, 0, 0], [0, 1, 1]]]))
-    tensor([[1., 1., 3., 2.]])
-    """
-    firsts, ends = [], []
-    for axis, side in ((1, masks.shape[2]), (2, masks.shape[1])):
-        there = masks.bool().any(dim=axis)  # (N, side)
-        places = torch.arange(side, device=masks.device)
-        firsts.append(torch.where(there, places, side).amin(dim=1))
-        ends.append(torch.where(there, places + 1, 0).amax(dim=1))
-    return torch.stack([*firsts, *ends], dim=1).float()
 
 
 def still_seen(fields: Fields) -> Fields:

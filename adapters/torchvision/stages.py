@@ -19,7 +19,7 @@ from torch import Tensor
 from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.mask_rcnn import MaskRCNN
 
-from adapters._torch.to_host import to_host
+from adapters._torch.images import to_host
 from bench.records import Size
 from bench.records.predictions import Instances
 
@@ -102,12 +102,7 @@ def instances(
         ]
     )
     return [
-        Instances(
-            masks=inside,
-            class_ids=things[labels - 1],
-            scores=np.clip(scores.astype(np.float64), 0, 1),
-            crowd=np.zeros(len(labels), dtype=np.bool_),
-        )
+        Instances.found(inside, things[labels - 1], scores)
         for (_, labels, scores), (inside,) in zip(known, masks, strict=True)
     ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 
 from adapters._torch.forwarding import ForwardingAdapter
@@ -9,22 +10,14 @@ from adapters._torch.semantic import SemanticAdapter
 from bench.adapter import BaseAdapter
 
 
-def _segformer() -> BaseAdapter:
-    from adapters.transformers.segformer import make_network
+def _labelling(module: str) -> Callable[[], BaseAdapter]:
+    """Return what makes the adapter of networks that label pixels, from the module that makes the network."""
 
-    return SemanticAdapter(make_network, packages=["transformers"], takes_bands=True)
+    def made() -> BaseAdapter:
+        make_network = importlib.import_module(f"adapters.transformers.{module}").make_network
+        return SemanticAdapter(make_network, packages=["transformers"], takes_bands=module == "segformer")
 
-
-def _pixels() -> BaseAdapter:
-    from adapters.transformers.pixels import make_network
-
-    return SemanticAdapter(make_network, packages=["transformers"])
-
-
-def _clipseg() -> BaseAdapter:
-    from adapters.transformers.clipseg import make_network
-
-    return SemanticAdapter(make_network, packages=["transformers"])
+    return made
 
 
 def _universal() -> BaseAdapter:
@@ -34,19 +27,10 @@ def _universal() -> BaseAdapter:
 
 
 ARCHITECTURES: dict[str, Callable[[], BaseAdapter]] = {
-    "segformer": _segformer,
-    "upernet": _pixels,
-    "beit": _pixels,
-    "data2vec": _pixels,
-    "dpt": _pixels,
-    "mobilevit": _pixels,
-    "clipseg": _clipseg,
-    "mask2former": _universal,
-    "maskformer": _universal,
-    "oneformer": _universal,
-    "eomt": _universal,
-    "eomt_dinov3": _universal,
-    "rf_detr": _universal,
+    "segformer": _labelling("segformer"),
+    "clipseg": _labelling("clipseg"),
+    **dict.fromkeys(("upernet", "beit", "data2vec", "dpt", "mobilevit"), _labelling("pixels")),
+    **dict.fromkeys(("mask2former", "maskformer", "oneformer", "eomt", "eomt_dinov3", "rf_detr"), _universal),
 }
 """A model config's option `architecture`, `segformer` where it has none -> what follows the contract for it."""
 

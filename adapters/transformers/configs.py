@@ -37,8 +37,6 @@ MODELS: dict[str, Any] = {
 }
 """Architecture -> the class of its network."""
 
-FINEST_TO_COARSEST = ["stage1", "stage2", "stage3", "stage4"]
-
 _RESNETS: dict[str, dict[str, Any]] = {
     "resnet18": {"depths": [2, 2, 2, 2], "hidden_sizes": [64, 128, 256, 512], "layer_type": "basic"},
     "resnet50": {"depths": [3, 4, 6, 3]},
@@ -62,11 +60,10 @@ def make_config(options: UniversalOptions, *, labels: int) -> PretrainedConfig:
 
 
 def _backbone(options: UniversalOptions) -> PretrainedConfig:
-    # Both take out_features, which their hints do not know.
-    wanted: dict[str, Any] = {"out_features": FINEST_TO_COARSEST}
+    stages = _features(["stage1", "stage2", "stage3", "stage4"])
     if options.backbone in _RESNETS:
-        return ResNetConfig(**wanted, **_RESNETS[options.backbone])
-    return SwinConfig(**wanted, drop_path_rate=0.3, **_SWINS[options.backbone])
+        return ResNetConfig(**stages, **_RESNETS[options.backbone])
+    return SwinConfig(**stages, drop_path_rate=0.3, **_SWINS[options.backbone])
 
 
 def _masked_attention(options: UniversalOptions) -> dict[str, Any]:
@@ -83,20 +80,10 @@ def _masked_attention(options: UniversalOptions) -> dict[str, Any]:
     }
 
 
-def _mask2former(options: UniversalOptions) -> PretrainedConfig:
-    return Mask2FormerConfig(
-        backbone_config=_backbone(options),
-        feature_size=options.width,
-        mask_feature_size=options.width,
-        **_masked_attention(options),
-    )
-
-
 def _maskformer(options: UniversalOptions) -> PretrainedConfig:
-    asked_for: dict[str, Any] = {"out_features": ["stage4"]}  # which its hints do not know
     decoder = {
         "model_type": "detr",
-        "backbone_config": ResNetConfig(**asked_for).to_dict(),  # asked for, not built
+        "backbone_config": ResNetConfig(**_features(["stage4"])).to_dict(),  # asked for, not built
         "use_timm_backbone": False,
         "d_model": options.width,
         "num_queries": options.queries,
@@ -112,23 +99,6 @@ def _maskformer(options: UniversalOptions) -> PretrainedConfig:
         mask_feature_size=options.width,
         use_auxiliary_loss=True,
     )
-
-
-def _oneformer(options: UniversalOptions) -> PretrainedConfig:
-    return OneFormerConfig(
-        backbone_config=_backbone(options),
-        conv_dim=options.width,
-        mask_dim=options.width,
-        **_masked_attention(options),
-    )
-
-
-def _eomt(options: UniversalOptions) -> PretrainedConfig:
-    return EomtConfig(**_tokens_with_queries(options))
-
-
-def _eomt_dinov3(options: UniversalOptions) -> PretrainedConfig:
-    return EomtDinov3Config(intermediate_size=4 * options.width, **_tokens_with_queries(options))
 
 
 def _tokens_with_queries(options: UniversalOptions) -> dict[str, Any]:
@@ -177,10 +147,22 @@ def _features(names: list[str]) -> dict[str, Any]:
 
 
 _CONFIGS: dict[str, Callable[[UniversalOptions], PretrainedConfig]] = {
-    "mask2former": _mask2former,
+    "mask2former": lambda options: Mask2FormerConfig(
+        backbone_config=_backbone(options),
+        feature_size=options.width,
+        mask_feature_size=options.width,
+        **_masked_attention(options),
+    ),
     "maskformer": _maskformer,
-    "oneformer": _oneformer,
-    "eomt": _eomt,
-    "eomt_dinov3": _eomt_dinov3,
+    "oneformer": lambda options: OneFormerConfig(
+        backbone_config=_backbone(options),
+        conv_dim=options.width,
+        mask_dim=options.width,
+        **_masked_attention(options),
+    ),
+    "eomt": lambda options: EomtConfig(**_tokens_with_queries(options)),
+    "eomt_dinov3": lambda options: EomtDinov3Config(
+        intermediate_size=4 * options.width, **_tokens_with_queries(options)
+    ),
     "rf_detr": _rf_detr,
 }

@@ -19,9 +19,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from adapters._torch.images import resize_logits
+from adapters._torch.images import resize_logits, to_host
 from adapters._torch.network import Head
-from adapters._torch.to_host import to_host
 from adapters.transformers.classes import Classes
 from adapters.transformers.options import UniversalOptions
 from bench.records import Size, TaskKind
@@ -93,15 +92,7 @@ def instances(
     # What is kept is known on the device alone, but its number decides the shapes of what follows.
     counts = to_host([(scores.isfinite().sum(),) for _, _, scores in ranked])
     kept = [tuple(one[: int(count)] for one in each) for each, (count,) in zip(ranked, counts, strict=True)]
-    return [
-        Instances(
-            masks=masks,
-            class_ids=classes.ids[number],
-            scores=np.clip(scores.astype(np.float64), 0, 1),
-            crowd=np.zeros(len(scores), dtype=np.bool_),
-        )
-        for masks, number, scores in to_host(kept)
-    ]
+    return [Instances.found(masks, classes.ids[number], scores) for masks, number, scores in to_host(kept)]
 
 
 def _ranked(

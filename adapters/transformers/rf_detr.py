@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from adapters._torch.to_host import to_host
+from adapters._torch.images import boxes_around, to_host
 from adapters.transformers.classes import Classes
 from adapters.transformers.float32 import in_float32
 from adapters.transformers.masks import AtImage, ClassifiedMasks
@@ -39,7 +38,7 @@ class BoxedMasks(nn.Module):
     def loss(self, pixels: Tensor, masks: Sequence[Tensor], numbers: Sequence[Tensor]) -> Tensor:
         """Return the network's own loss; see `adapters.transformers.networks.MaskClassifier.loss`."""
         labels = [
-            {"class_labels": own, "boxes": boxes_around(mask), "masks": mask}
+            {"class_labels": own, "boxes": centred_boxes(mask), "masks": mask}
             for mask, own in zip(masks, numbers, strict=True)
         ]
         found = self.module(pixel_values=pixels, labels=labels)
@@ -52,24 +51,18 @@ class BoxedMasks(nn.Module):
         return torch.stack(classes).sum() * weight
 
 
-def boxes_around(masks: Tensor) -> Tensor:
+def centred_boxes(masks: Tensor) -> Tensor:
     """Return centre and size of each mask of (N, H, W), as shares of the image, float32, (N, 4): x, y, width, height.
 
     >>> mask = torch.zeros(1, 4, 8)
     >>> mask[0, 1:3, 2:6] = 1
-    >>> boxes_around(mask)
+    >>> centred_boxes(mask)
     tensor([[0.5000, 0.5000, 0.5000, 0.5000]])
     """
     height, width = masks.shape[-2:]
-    spans = []
-    for axis, side in ((1, width), (2, height)):
-        there = (masks > 0).any(dim=axis).float()  # (N, side)
-        places = torch.arange(side, device=masks.device)
-        first = torch.where(there > 0, places, side).amin(dim=1)
-        last = torch.where(there > 0, places, -1).amax(dim=1) + 1
-        spans.append((first / side, last / side))
-    (left, right), (top, bottom) = spans
-    return torch.stack([(left + right) / 2, (top + bottom) / 2, right - left, bottom - top], dim=1).float()
+    left, top, right, bottom = boxes_around(masks).unbind(dim=1)
+    left, right, top, bottom = left / width, right / width, top / height, bottom / height
+    return torch.stack([(left + right) / 2, (top + bottom) / 2, right - left, bottom - top], dim=1)
 
 
 def instances(
@@ -94,11 +87,5 @@ def instances(
         masks = at_image(place, found.masks[place][pairs // len(classes)]) > 0
         rows.append((masks, masks.flatten(1).any(dim=1), pairs % len(classes), scores[place, :count].double()))
     return [
-        Instances(
-            masks=masks[kept],
-            class_ids=classes.ids[number[kept]],
-            scores=np.clip(own[kept], 0, 1),
-            crowd=np.zeros(int(kept.sum()), dtype=np.bool_),
-        )
-        for masks, kept, number, own in to_host(rows)
+        Instances.found(masks[kept], classes.ids[number[kept]], own[kept]) for masks, kept, number, own in to_host(rows)
     ]

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from adapters._torch import device as devices
 from adapters._torch.images import Normalisation, common_size, stack_images
 from adapters._torch.input import IMAGENET_MEAN, IMAGENET_STD
-from adapters._torch.training.changes import DeviceAugmentation, RandomChanges
+from adapters._torch.training.augment import DeviceAugmentation, RandomChanges
 from adapters._torch.training.loop import train
 from adapters._torch.training.order import Chosen
 from adapters._torch.training.recipe import identity, image_order, open_training

@@ -24,7 +24,6 @@ print options, warning filters, deterministic kernels, `torch.save` and `PIL.Ima
 
 from __future__ import annotations
 
-import copy
 import importlib
 import importlib.util
 import logging
@@ -51,7 +50,6 @@ FONTS = ("Arial.ttf", "Arial.Unicode.ttf")
 OFF = ("sync", "clearml", "comet", "dvc", "mlflow", "raytune", "tensorboard", "wandb", "vscode_msg", "openvino_msg")
 EMPTY = ("api_key", "openai_api_key")
 FOLDERS = ("datasets_dir", "weights_dir", "runs_dir")
-PATCHED = ((torch, "save"), (PIL.Image, "open"))
 
 _private: list[tempfile.TemporaryDirectory[str]] = []
 """The framework's configuration folder once it is imported; lives as long as the process that made it."""
@@ -127,27 +125,37 @@ def set_threads(count: int) -> None:
 @contextmanager
 def contained() -> Iterator[None]:
     """Run the framework's code; what the process shares is afterwards as it was before."""
+    cudnn = torch.backends.cudnn
+    gpus = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
     with ExitStack() as stack:
         stack.enter_context(warnings.catch_warnings())
         stack.enter_context(np.printoptions())
-        for keeper in (_environment, _patches, _print_options, _threads, _random_state, _kernels, _current_gpu):
-            stack.enter_context(keeper())
+        stack.callback(_restore_environment, dict(os.environ))
+        os.environ.update({"YOLO_OFFLINE": "true", "YOLO_AUTOINSTALL": "false", "YOLO_VERBOSE": "false"})
+        if _private:
+            os.environ["YOLO_CONFIG_DIR"] = _private[0].name
+            os.environ.setdefault("MPLCONFIGDIR", _private[0].name)
+        for name in ("ULTRALYTICS_API_KEY", "ULTRALYTICS_PLATFORM_URL"):
+            os.environ.pop(name, None)
+        for owner, name in (
+            *((torch, "save"), (PIL.Image, "open"), (cudnn, "deterministic"), (cudnn, "benchmark")),
+            (torch.utils.deterministic, "fill_uninitialized_memory"),
+        ):
+            stack.callback(setattr, owner, name, getattr(owner, name))
+        stack.callback(vars(torch._tensor_str.PRINT_OPTS).update, dict(vars(torch._tensor_str.PRINT_OPTS)))
+        stack.callback(torch.set_num_threads, torch.get_num_threads())
+        stack.callback(cv2.setNumThreads, cv2.getNumThreads())
+        stack.enter_context(torch.random.fork_rng(devices=list(gpus)))
+        stack.callback(random.setstate, random.getstate())
+        stack.callback(np.random.set_state, np.random.get_state())
+        stack.callback(
+            _restore_determinism,
+            torch.are_deterministic_algorithms_enabled(),
+            torch.is_deterministic_algorithms_warn_only_enabled(),
+        )
+        if gpus:
+            stack.callback(torch.cuda.set_device, torch.cuda.current_device())
         yield
-
-
-@contextmanager
-def _environment() -> Iterator[None]:
-    before = dict(os.environ)
-    os.environ.update({"YOLO_OFFLINE": "true", "YOLO_AUTOINSTALL": "false", "YOLO_VERBOSE": "false"})
-    if _private:
-        os.environ["YOLO_CONFIG_DIR"] = _private[0].name
-        os.environ.setdefault("MPLCONFIGDIR", _private[0].name)
-    for name in ("ULTRALYTICS_API_KEY", "ULTRALYTICS_PLATFORM_URL"):
-        os.environ.pop(name, None)
-    try:
-        yield
-    finally:
-        _restore_environment(before)
 
 
 def _restore_environment(before: Mapping[str, str]) -> None:
@@ -156,68 +164,6 @@ def _restore_environment(before: Mapping[str, str]) -> None:
     os.environ.update({name: value for name, value in before.items() if os.environ.get(name) != value})
 
 
-@contextmanager
-def _patches() -> Iterator[None]:
-    before = [(owner, name, getattr(owner, name)) for owner, name in PATCHED]
-    try:
-        yield
-    finally:
-        for owner, name, function in before:
-            setattr(owner, name, function)
-
-
-@contextmanager
-def _print_options() -> Iterator[None]:
-    options: Any = torch._tensor_str.PRINT_OPTS
-    before = copy.copy(options.__dict__)
-    try:
-        yield
-    finally:
-        torch._tensor_str.PRINT_OPTS.__dict__.update(before)
-
-
-@contextmanager
-def _threads() -> Iterator[None]:
-    of_torch, of_opencv = torch.get_num_threads(), cv2.getNumThreads()
-    try:
-        yield
-    finally:
-        torch.set_num_threads(of_torch)
-        cv2.setNumThreads(of_opencv)
-
-
-@contextmanager
-def _random_state() -> Iterator[None]:
-    of_python, of_numpy = random.getstate(), np.random.get_state()
-    gpus = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else []
-    with torch.random.fork_rng(devices=list(gpus)):
-        try:
-            yield
-        finally:
-            random.setstate(of_python)
-            np.random.set_state(of_numpy)
-
-
-@contextmanager
-def _kernels() -> Iterator[None]:
-    cudnn = torch.backends.cudnn
-    fill: Any = torch.utils.deterministic  # a module with a property, which hints cannot say
-    flags = (cudnn.deterministic, cudnn.benchmark, fill.fill_uninitialized_memory)
-    deterministic = torch.are_deterministic_algorithms_enabled()
-    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
-    try:
-        yield
-    finally:
-        cudnn.deterministic, cudnn.benchmark, fill.fill_uninitialized_memory = flags
-        if torch.are_deterministic_algorithms_enabled() != deterministic:
-            torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)
-
-
-@contextmanager
-def _current_gpu() -> Iterator[None]:
-    before = torch.cuda.current_device() if torch.cuda.is_initialized() else None
-    try:
-        yield
-    finally:
-        if before is not None:
-            torch.cuda.set_device(before)
+def _restore_determinism(enabled: bool, warn_only: bool) -> None:
+    if torch.are_deterministic_algorithms_enabled() != enabled:
+        torch.use_deterministic_algorithms(enabled, warn_only=warn_only)

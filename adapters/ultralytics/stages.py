@@ -32,9 +32,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from adapters._torch.images import DeviceBatch, resize_logits, stack_images
+from adapters._torch.images import DeviceBatch, resize_logits, stack_images, to_host
 from adapters._torch.runtimes.runtime import Pass, fixed_size
-from adapters._torch.to_host import to_host
 from adapters._torch.tta import by_content, target_forward
 from adapters._torch.windows import padded_to
 from adapters.ultralytics.framework import LetterBox, nms, ops
@@ -198,12 +197,7 @@ class InstanceStages:
         class_ids = self._class_ids[numbers]
         # As the framework's predictor, without instances that have no pixel; and without classes the task lacks.
         seen = has_pixels & (class_ids != IGNORE_LABEL)
-        return Instances(
-            masks=masks[seen],
-            class_ids=class_ids[seen],
-            scores=scores[seen],
-            crowd=np.zeros(int(seen.sum()), dtype=np.bool_),
-        )
+        return Instances.found(masks[seen], class_ids[seen], scores[seen])
 
     def _masks(self, found: Tensor, prototypes: Tensor, content: Size, size: Size) -> Tensor:
         """Return bool masks (N, H, W) at the original size of `found`, whose rows are x1, y1, x2, y2 in the letterbox,

@@ -39,6 +39,11 @@ class Instances:
     areas: NDArray[np.float64] | None = None
     void: NDArray[np.bool_] | None = None
 
+    @classmethod
+    def found(cls, masks: NDArray[np.bool_], class_ids: NDArray[np.int64], scores: NDArray[np.floating]) -> Instances:
+        """Return what a network finds, of which none is a crowd; scores are cut to 0-1."""
+        return cls(masks, class_ids, np.clip(scores.astype(np.float64), 0, 1), np.zeros(len(masks), dtype=np.bool_))
+
     @property
     def size(self) -> Size:
         """Size of the masks."""

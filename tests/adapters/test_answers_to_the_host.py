@@ -8,7 +8,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="torch is not installed; make install")
 pytest.importorskip("transformers", reason="transformers is not installed; make install")
 
-from adapters._torch.to_host import to_host
+from adapters._torch.images import to_host
 from bench.records import Size
 from bench.records.predictions import Instances, Panoptic, SemanticMap
 from tests.adapters.sam.tiny import NETWORKS

@@ -10,8 +10,8 @@ import pytest
 torch = pytest.importorskip("torch", reason="torch is not installed; make install")
 pytest.importorskip("torchvision", reason="torchvision is not installed; make install")
 
-from adapters._torch.training import changes as random_changes
-from adapters.torchvision.ground_truth import boxes_around
+from adapters._torch.images import boxes_around
+from adapters._torch.training import augment as random_changes
 from adapters.torchvision.training import InstanceTrainee
 from bench.records import IGNORE_LABEL, Augmentation, Size
 from tests.adapters.rectangles import INSTANCES, PANOPTIC, THREE_CLASSES, Rectangles, TrainingData, short_recipe

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,6 +110,13 @@ def package(name: str) -> Any:
         raise Unsupported(
             f"runtime {name} needs the package {name}, which is not installed; install it with: pip install {name}"
         ) from None
+
+
+def allowed_cores() -> int:
+    """Return the number of cores this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def unreadable(file: Path, error: Exception) -> BenchError:

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from adapters._torch.runtimes.litert_metadata import litert_metadata
+from adapters._torch.runtimes.litert_session import litert_metadata
 from bench.errors import in_one_line
 
 

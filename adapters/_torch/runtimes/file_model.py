@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,10 +16,16 @@ from adapters._torch.class_names import key_of, listed
 from adapters._torch.fitting import Placement, place
 from adapters._torch.input import InputContract
 from adapters._torch.options import read_options
-from adapters._torch.runtimes.cpu_sessions import Port, Session, SessionSettings
-from adapters._torch.runtimes.file_contract import contract_beside, contract_of
+from adapters._torch.runtimes.cpu_sessions import (
+    Port,
+    Session,
+    SessionKind,
+    SessionSettings,
+    allowed_cores,
+    open_session,
+)
+from adapters._torch.runtimes.file_contract import contract_beside, contract_of, contract_of_graph
 from adapters._torch.runtimes.file_doubts import contract_of_range, doubts_of_input
-from adapters._torch.runtimes.file_graph import contract_of_graph
 from adapters._torch.runtimes.file_inputs import batch_of, network_size, only_input, seen_by, takes_bytes
 from adapters._torch.runtimes.file_metadata import read_metadata
 from adapters._torch.runtimes.file_objects import YoloReader
@@ -75,6 +80,7 @@ class FileModel(BaseAdapter):
         runtimes: Runtimes that can run the format.
         file_format: Name of the file's format, for messages: "an ONNX file".
         example: Name of such a file, for a message.
+        eager: What runs it where a target names no runtime; an adapter with a session of its own has none.
 
     * `preprocess` fits every image into the target's `image_size`, or into the size the file is made
       for, as its option `fit` says, normalises as the model config says and pads to the multiple. What
@@ -89,10 +95,11 @@ class FileModel(BaseAdapter):
     takes_floats = True
     file_format: ClassVar[str]
     example: ClassVar[str]
+    eager: ClassVar[SessionKind]
 
     def open_session(self, file: Path, settings: SessionSettings, target: Target) -> Session:
         """Load the file; raises as `adapters._torch.runtimes.cpu_sessions.open_session`."""
-        raise NotImplementedError
+        return open_session("openvino" if target.runtime == "openvino" else self.eager, file, settings)
 
     def build(self, model: ModelSpec, task: TaskSpec, target: Target, weights: Path | None) -> None:
         """Load the file; see `bench.adapter.Adapter.build`."""
@@ -108,7 +115,7 @@ class FileModel(BaseAdapter):
                 f"{{name: {model.name}, weights: {self.example}}}"
             )
         self._file = weights
-        threads = target.threads or _allowed_cores()
+        threads = target.threads or allowed_cores()
         cv2.setNumThreads(threads)
         settings = SessionSettings(
             threads, target.precision, target.deterministic, static=target.image_size is not None
@@ -318,9 +325,3 @@ def _may_have(port: Port, channels: int) -> bool:
         return len(port.shape) in (0, 3) or port.dtype.kind in "iub"
     ends = [port.shape[1], port.shape[3]]
     return channels in ends or ends == [None, None]
-
-
-def _allowed_cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

@@ -97,12 +97,7 @@ class YoloReader:
             mask |= _mask(plane, box, placement, size)
         class_ids = self._ids[found.numbers]
         seen = masks.any(axis=(1, 2)) & (class_ids != IGNORE_LABEL)
-        return Instances(
-            masks=masks[seen],
-            class_ids=class_ids[seen],
-            scores=np.clip(found.scores.astype(np.float64), 0, 1)[seen],
-            crowd=np.zeros(int(seen.sum()), dtype=np.bool_),
-        )
+        return Instances.found(masks[seen], class_ids[seen], found.scores[seen])
 
     def _suppressed(self, candidates: NDArray[np.float32], coefficients: int) -> KeptObjects:
         width = 4 + self._classes + coefficients

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,14 +27,6 @@ from bench.records.flag import Flag
 
 RUNTIMES = ("eager", "compile", "cuda_graphs", "onnxruntime", "openvino", "tensorrt")
 """Every network that is one module has these runtimes; each may still refuse it."""
-
-
-def _no_doubts() -> tuple[Flag, ...]:
-    return ()
-
-
-def _no_threads() -> dict[str, int]:
-    return {}
 
 
 @dataclass(frozen=True)
@@ -74,9 +66,9 @@ class Runtime:
 
     forward: Callable[[Tensor], Any]
     packages: tuple[str, ...] = ()
-    threads: Callable[[], dict[str, int]] = _no_threads
+    threads: Callable[[], dict[str, int]] = dict
     export: Path | None = None
-    doubts: Callable[[], tuple[Flag, ...]] = _no_doubts
+    doubts: Callable[[], tuple[Flag, ...]] = tuple
 
     def __call__(self, pixels: Tensor) -> Any:
         """Make the pass."""
@@ -209,44 +201,34 @@ def _recorded(network: Pass, target: Target, device: torch.device) -> Runtime:
 
 
 class _Pass(nn.Module):
-    """A pass through something that answers several named outputs."""
+    """A pass through something that answers a tuple of tensors."""
 
-    def __init__(self, run: Callable[[Tensor, Sequence[str]], tuple[Tensor, ...]], outputs: Sequence[str]) -> None:
+    def __init__(self, run: Callable[[Tensor], tuple[Tensor, ...]]) -> None:
         super().__init__()
-        self._run, self._outputs = run, tuple(outputs)
+        self._run = run
 
     def forward(self, pixels: Tensor) -> Any:
         """Return what the module would for pixels (B, 3, H, W), float32."""
-        answers = self._run(pixels.contiguous(), self._outputs)
+        answers = self._run(pixels.contiguous())
         return answers[0] if len(answers) == 1 else answers
 
 
-@dataclass(frozen=True)
-class _Opened:
-    """An exported model that is ready to run; `packages`, `threads` and `doubts` as in `Runtime`."""
-
-    run: Callable[[Tensor, Sequence[str]], tuple[Tensor, ...]]
-    packages: tuple[str, ...]
-    threads: Callable[[], dict[str, int]] = _no_threads
-    doubts: Callable[[], tuple[Flag, ...]] = _no_doubts
-
-
-def _of_export(network: Pass, target: Target, open_model: Callable[[Path, Size | None, int], _Opened]) -> Runtime:
+def _of_export(network: Pass, target: Target, open_model: Callable[[Path, Size | None, int], Runtime]) -> Runtime:
     """Return the pass of an export; it is opened with the one size of its inputs, or None, and what sides are multiples
     of.
     """
-    made: list[tuple[Path, _Opened]] = []
+    made: list[Runtime] = []
 
     def opened(module: nn.Module, multiple: int) -> nn.Module:
         outer = network.module
         size = outer.square(network.size) if isinstance(outer, PadsToSquare) else _rounded_up(network.size, multiple)
         file = _file(network, target, module, size, multiple)
-        made.append((file, open_model(file, size, multiple)))
-        return _Pass(made[0][1].run, network.outputs)
+        model = open_model(file, size, multiple)
+        made.append(replace(model, packages=(*model.packages, "onnx", "onnxscript"), export=file))
+        return _Pass(model.forward)
 
     forward = _around(network, opened)
-    file, model = made[0]
-    return Runtime(forward, (*model.packages, "onnx", "onnxscript"), model.threads, file, model.doubts)
+    return replace(made[0], forward=forward)
 
 
 def _exported(network: Pass, target: Target, device: torch.device) -> Runtime:
@@ -264,13 +246,13 @@ def _exported(network: Pass, target: Target, device: torch.device) -> Runtime:
         static=network.size is not None,
     )
 
-    def opened(file: Path, *_: object) -> _Opened:
+    def opened(file: Path, *_: object) -> Runtime:
         session = open_session(kind, file, settings)
 
-        def run(pixels: Tensor, outputs: Sequence[str]) -> tuple[Tensor, ...]:
-            return tuple(torch.from_numpy(answer) for answer in session.run(pixels.numpy(), outputs))
+        def run(pixels: Tensor) -> tuple[Tensor, ...]:
+            return tuple(torch.from_numpy(answer) for answer in session.run(pixels.numpy(), network.outputs))
 
-        return _Opened(run, session.packages, session.threads)
+        return Runtime(run, session.packages, session.threads)
 
     return _of_export(network, target, opened)
 
@@ -283,7 +265,7 @@ def _exported_to_gpu(network: Pass, target: Target, device: torch.device) -> Run
     assert kind in ("onnxruntime", "tensorrt")
     check_provider(kind, device, target.precision)  # before an export that may take minutes
 
-    def opened(file: Path, size: Size | None, multiple: int) -> _Opened:
+    def opened(file: Path, size: Size | None, multiple: int) -> Runtime:
         # The exported model has weights of its own on the device: torch's would count into its memory.
         network.module.to("cpu")
         torch.cuda.empty_cache()
@@ -297,7 +279,9 @@ def _exported_to_gpu(network: Pass, target: Target, device: torch.device) -> Run
             profile=profile,
             multiple=multiple,
         )
-        return _Opened(session.run, session.packages, doubts=lambda: session.doubts)
+        return Runtime(
+            lambda pixels: session.run(pixels, network.outputs), session.packages, doubts=lambda: session.doubts
+        )
 
     return _of_export(network, target, opened)
 

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from adapters._torch import device as devices
 from adapters._torch.images import Normalisation, resize_logits
 from adapters._torch.network import SemanticNetwork
+from adapters._torch.training.augment import DeviceAugmentation, RandomChanges
 from adapters._torch.training.batches import DecodedSplit, as_batch, class_pixels, load_batch
-from adapters._torch.training.changes import DeviceAugmentation, RandomChanges
 from adapters._torch.training.loop import train
 from adapters._torch.training.losses import read_loss
 from adapters._torch.training.order import Chosen

@@ -8,7 +8,7 @@ pytest.importorskip("detectron2", reason="Detectron2 is not installed; make inst
 
 import numpy as np
 
-from adapters.detectron2.fcn import bilinear_deconvolution
+from adapters.detectron2.heads import bilinear_deconvolution
 from bench.adapter import TrainingData, predict
 from bench.records import Size, Target
 from tests.adapters.detectron2.made import built

@@ -7,7 +7,7 @@ import pytest
 
 pytest.importorskip("torchvision", reason="torchvision is not installed; make install")
 
-from adapters.torchvision.average_precision import mask_ap50
+from adapters.torchvision.training import mask_ap50
 from bench.records.predictions import Instances
 
 SIZE = (12, 16)

@@ -8,7 +8,7 @@ import torch
 pytest.importorskip("torchvision", reason="torchvision is not installed; make install")
 
 from adapters._torch.training import clock
-from adapters.torchvision.average_precision import mask_ap50
+from adapters.torchvision.training import mask_ap50
 from bench.adapter import predict
 from bench.errors import BenchError
 from tests.adapters.rectangles import INSTANCES, Recorder, rectangles, short_recipe

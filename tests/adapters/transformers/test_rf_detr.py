@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from adapters.transformers.rf_detr import boxes_around
+from adapters.transformers.rf_detr import centred_boxes
 from bench.adapter import load_adapter, predict
 from bench.records import Size, Target
 from bench.suite.model_configs import resolve_model
@@ -71,7 +71,7 @@ def test_boxes_are_the_edges_of_masks_by_a_loop():
         rows, columns = np.nonzero(mask)
         x0, x1, y0, y1 = columns.min() / 17, (columns.max() + 1) / 17, rows.min() / 13, (rows.max() + 1) / 13
         expected.append([(x0 + x1) / 2, (y0 + y1) / 2, x1 - x0, y1 - y0])
-    assert boxes_around(torch.from_numpy(masks)).numpy() == pytest.approx(np.array(expected), abs=1e-6)
+    assert centred_boxes(torch.from_numpy(masks)).numpy() == pytest.approx(np.array(expected), abs=1e-6)
 
 
 def test_images_without_objects_can_be_trained_on(tmp_path):

@@ -40,7 +40,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from adapters._torch.loss_grammar import check_tversky
 from adapters._torch.network import Head
 from adapters._torch.training.losses.terms import Loss, labelled, one_hot, probabilities
 
@@ -84,11 +83,7 @@ def tversky(alpha: float, beta: float) -> Loss:
     Args:
         alpha: Weight of false positives, above 0.
         beta: Weight of false negatives, above 0.
-
-    Raises:
-        ValueError: If one is out of range.
     """
-    check_tversky(alpha, beta)
 
     def loss(logits: Tensor, labels: Tensor, head: Head) -> Tensor:
         areas = _areas(logits, labels, head)

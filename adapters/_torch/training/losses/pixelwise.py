@@ -41,7 +41,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from adapters._torch.loss_grammar import check_focal
 from adapters._torch.network import Head
 from adapters._torch.training.losses.terms import Loss, labelled, one_hot
 from bench.errors import BenchError, ShapeError
@@ -120,11 +119,7 @@ def focal(alpha: float | None = None, gamma: float = 2.0) -> Loss:
     Args:
         alpha: Weight of every class but class 0, above 0 and below 1; None weighs nothing.
         gamma: Exponent that lowers the weight of pixels which are certain, at least 0.
-
-    Raises:
-        ValueError: If one is out of range.
     """
-    check_focal(alpha, gamma)
 
     def loss(logits: Tensor, labels: Tensor, head: Head) -> Tensor:
         surprise = _surprise(logits, labels, head)

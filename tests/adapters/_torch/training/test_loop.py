@@ -16,7 +16,7 @@ from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from torch import nn
 
 from adapters._torch.network import Head, SemanticNetwork
-from adapters._torch.training import changes as random_changes
+from adapters._torch.training import augment as random_changes
 from adapters._torch.training import loop
 from adapters._torch.training.augment import Augmenter
 from adapters._torch.training.semantic import SemanticTrainee, fit

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from adapters._torch.training.schedule import Schedule, learning_rate
+from adapters._torch.training.clock import Schedule, learning_rate
 from bench.records import Budget, Recipe
 
 

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import torch
 
+from adapters._torch.loss_grammar import KNOWN
 from adapters._torch.network import Head
-from adapters._torch.training.losses import LOSSES, read_loss
+from adapters._torch.training.losses import read_loss
 from adapters._torch.training.losses.boundary import boundary
 from adapters._torch.training.losses.overlap import dice, tversky
 from adapters._torch.training.losses.pixelwise import cross_entropy, focal
@@ -78,10 +79,10 @@ def test_a_loss_that_cannot_be_read_is_told_with_its_term(text, message):
     assert str(caught.value).startswith(f"loss {text!r}: ")
 
 
-@pytest.mark.parametrize("name", sorted(LOSSES))
+@pytest.mark.parametrize("name", sorted(KNOWN))
 def test_the_example_of_a_loss_can_be_read(name):
-    assert name in LOSSES[name].example
-    assert np.isfinite(value(read_loss(LOSSES[name].example, class_pixels=lambda: np.array([3, 2, 1]))))
+    assert name in KNOWN[name].example
+    assert np.isfinite(value(read_loss(KNOWN[name].example, class_pixels=lambda: np.array([3, 2, 1]))))
 
 
 def test_a_loss_that_weighs_classes_needs_their_pixels():

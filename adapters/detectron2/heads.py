@@ -1,27 +1,32 @@
-"""A fully convolutional head: score maps of several depths, summed from coarse to fine.
-
-Detectron2 ships none. The finest of its input features decides the name: res5 alone is FCN-32s,
-with res4 FCN-16s, with res3 FCN-8s.
-
-Source: Long, Shelhamer and Darrell, Fully Convolutional Networks for Semantic Segmentation, CVPR
-2015, §4.2-4.3: 1 x 1 scores of each depth, twofold up-sampling that starts as bilinear and is
-learned, the last one fixed. A 3 x 3 convolution with normalisation stands before the deepest
-scores, where the paper has the classifier of its pretrained network.
-"""
+"""Heads that Detectron2 lacks, or that its own fails with: an FCN, and a DeepLabV3+ for images of any size."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import fvcore.nn.weight_init as weight_init
 import torch
 from detectron2.config import CfgNode
 from detectron2.layers import Conv2d, ShapeSpec, get_norm
 from detectron2.modeling import SEM_SEG_HEADS_REGISTRY
+from detectron2.projects.deeplab import DeepLabV3PlusHead
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+PREDICTOR_STD = 0.01
+"""The last convolution's first weights have this standard deviation, as in the FCN head."""
+
 
 class FCNHead(nn.Module):
-    """The head as Detectron2's `SemanticSegmentor` uses it.
+    """A fully convolutional head for `SemanticSegmentor`: score maps of several depths, summed from coarse to fine.
+
+    Detectron2 ships none. The finest of its input features decides the name: res5 alone is FCN-32s,
+    with res4 FCN-16s, with res3 FCN-8s.
+
+    Source: Long, Shelhamer and Darrell, Fully Convolutional Networks for Semantic Segmentation, CVPR
+    2015, §4.2-4.3: 1 x 1 scores of each depth, twofold up-sampling that starts as bilinear and is
+    learned, the last one fixed. A 3 x 3 convolution with normalisation stands before the deepest
+    scores, where the paper has the classifier of its pretrained network.
 
     Args:
         cfg: `SEM_SEG_HEAD`: IN_FEATURES, CONVS_DIM, NORM, NUM_CLASSES, COMMON_STRIDE, IGNORE_VALUE
@@ -95,5 +100,27 @@ def bilinear_deconvolution(channels: int) -> nn.ConvTranspose2d:
     return layer
 
 
+class AnySizeDeepLabV3PlusHead(DeepLabV3PlusHead):
+    """Detectron2's `DeepLabV3PlusHead`, whose logits are cut to the targets and whose scores begin larger.
+
+    Detectron2's compares its logits, enlarged by the stride, with the targets as they are, which fails in training
+    where a side is no multiple of the stride. It also starts its last convolution at a standard deviation of 0.001,
+    made for pretrained backbones: nearly no gradient reaches the layers below. Model configs that start from the model
+    zoo's files keep the framework's own head.
+    """
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        nn.init.normal_(self.predictor.weight, std=PREDICTOR_STD)
+
+    def losses(self, predictions: Tensor, targets: Tensor) -> dict[str, Tensor]:
+        """Return the configured loss at input size, from logits (B, K, h, w) and targets (B, H, W)."""
+        # Features round odd sizes up, so the logits may reach beyond the targets.
+        logits = F.interpolate(predictions, scale_factor=self.common_stride, mode="bilinear", align_corners=False)
+        loss = self.loss(logits[..., : targets.shape[-2], : targets.shape[-1]], targets)
+        return {"loss_sem_seg": loss * self.loss_weight}
+
+
 if "FCNHead" not in SEM_SEG_HEADS_REGISTRY:  # the registry is the process's, and refuses a second one
     SEM_SEG_HEADS_REGISTRY.register(FCNHead)
+    SEM_SEG_HEADS_REGISTRY.register(AnySizeDeepLabV3PlusHead)
