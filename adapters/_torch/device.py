@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING, Any
 
 import cv2
 import torch
 from pydantic import JsonValue
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from adapters._torch.casts import cast_weights
+from adapters._torch.runtimes.cpu_sessions import allowed_cores as allowed_cores
 from bench.adapter import BaseAdapter, DeviceTimer, package_versions
 from bench.errors import Unsupported
 from bench.records import Operations, Precision, Runtime, Target
@@ -35,6 +37,12 @@ TORCHS_OWN = ("eager", "compile", "cuda_graphs")
 
 UNTRAINED_SEED = 0
 """The seed of the weights of a network that is built without a weight file."""
+
+DRAWING = (
+    *(torch.Tensor.normal_, torch.Tensor.uniform_),
+    *(nn.init.normal_, nn.init.uniform_, nn.init.kaiming_normal_, nn.init.kaiming_uniform_),
+)
+"""What fills a tensor at random, as torch hands it to a `TorchFunctionMode`."""
 
 INT8_RUNTIMES = ("onnxruntime", "openvino")
 """This is what runs a network in 8-bit integers; see `adapters._torch.runtimes.quantisation`."""
@@ -138,17 +146,26 @@ def threads_in_effect() -> dict[str, int]:
     }
 
 
-def allowed_cores() -> int:
-    """Return the number of cores this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+class _Undrawn(TorchFunctionMode):
+    """Fills parameters with zeros where they would be drawn at random."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        target = args[0] if args else (kwargs or {}).get("tensor")
+        if func not in DRAWING or not isinstance(target, nn.Parameter):
+            return func(*args, **(kwargs or {}))
+        with torch.no_grad():
+            return target.zero_()
 
 
 @contextmanager
-def seeded(seed: int) -> Iterator[None]:
-    """Seed torch's generator of the CPU, for fresh weights, and leave it afterwards as it was."""
-    with torch.random.fork_rng(devices=[]):
+def seeded(seed: int, *, drawn: bool = True) -> Iterator[None]:
+    """Seed torch's generator of the CPU, for fresh weights, and leave it afterwards as it was.
+
+    Not `drawn` is for a network whose parameters are all loaded next: drawing them is most of what making one takes.
+    """
+    with torch.random.fork_rng(devices=[]), nullcontext() if drawn else _Undrawn():
         torch.manual_seed(seed)
         yield
 

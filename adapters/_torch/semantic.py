@@ -18,13 +18,12 @@ from adapters._torch import device as devices
 from adapters._torch.components import instances_from_labels, panoptic_from_labels
 from adapters._torch.first_statistics import doubt
 from adapters._torch.fitting import Placement, place
-from adapters._torch.images import Normalisation, resize_logits, stack_images
+from adapters._torch.images import Normalisation, resize_logits, stack_images, to_host
 from adapters._torch.input import IMAGENET, InputContract, input_options, sized
 from adapters._torch.matching import LoadedWeights
 from adapters._torch.network import SemanticNetwork
 from adapters._torch.output_values import contradiction
 from adapters._torch.runtimes.runtime import RUNTIMES, Pass, Runtime, fixed_size, open_runtime
-from adapters._torch.to_host import to_host
 from adapters._torch.tta import by_content, target_forward
 from adapters._torch.weights import load_weights, refuse_inverted
 from bench.adapter import Progress, TrainingData, TrainingResult
@@ -136,7 +135,7 @@ class SemanticAdapter(devices.OnTorchDevice):
         self._several_passes = target_forward(self._runtime, target, head=self._network.head)
 
     def _fresh_network(self, seed: int) -> SemanticNetwork:
-        with devices.seeded(seed):
+        with devices.seeded(seed, drawn=self._weights is None):
             network = self._make_network(self._model, self._seen_task)
         if self._task.channels != 3:
             channels = self._task.channels

@@ -72,8 +72,7 @@ class Adapter(devices.OnTorchDevice):
     packages = ("torch", "torchvision", "numpy", "fvcore")
     why_eager_alone = NO_GRAPH
     imported_to_build = tuple(
-        f"adapters.detectron2.{name}"
-        for name in ("config", "deeplab", "fcn", "panoptic_deeplab", "stages", "zoo_weights")
+        f"adapters.detectron2.{name}" for name in ("config", "heads", "panoptic_deeplab", "stages", "zoo_weights")
     )
     imported_to_train = ("adapters.detectron2.training",)
 
@@ -107,7 +106,8 @@ class Adapter(devices.OnTorchDevice):
             raise Unsupported(f"{precision} on a CPU: RoIAlign and NMS of torchvision have no such kernels; use fp32")
 
     def _fresh_network(self, seed: int) -> Detectron2Network:
-        with warnings.catch_warnings(), devices.seeded(seed):
+        drawn = self._weights is None and self._model.weights is None
+        with warnings.catch_warnings(), devices.seeded(seed, drawn=drawn):
             warnings.simplefilter("ignore")  # the framework's own, about torch.jit and meshgrid
             network = self._configured_network()
         self._loaded = None
@@ -149,7 +149,7 @@ class Adapter(devices.OnTorchDevice):
         # Imported here: the framework takes seconds to import, and only a build needs it.
         from detectron2.modeling import build_model
 
-        from adapters.detectron2 import deeplab, fcn, panoptic_deeplab  # noqa: F401 - they register their heads
+        from adapters.detectron2 import heads, panoptic_deeplab  # noqa: F401 - they register their heads
         from adapters.detectron2.config import contract_of, is_own, make_config, sizing_of, sizing_of_zoo
         from adapters.detectron2.framework import has_compiled_operators
 

@@ -75,7 +75,7 @@ class DetectionAdapter(devices.OnTorchDevice):
             raise Unsupported(f"{precision} on a CPU: RoIAlign and NMS of torchvision have no such kernels; use fp32")
 
     def _fresh_network(self, seed: int) -> MaskRCNNNetwork:
-        with devices.seeded(seed):
+        with devices.seeded(seed, drawn=self._weights is None):
             network = make_mask_rcnn(self._model, self._task)
         self._loaded = None
         if self._weights is not None:

@@ -14,14 +14,13 @@ from torch.nn import functional as F
 
 from adapters._torch import device as devices
 from adapters._torch.fitting import Placement, place
-from adapters._torch.images import Normalisation, resize_logits, scaled_size, stack_images
+from adapters._torch.images import Normalisation, resize_logits, scaled_size, stack_images, to_host
 from adapters._torch.input import IMAGENET, InputContract, refuse_other_training, sized
 from adapters._torch.network import head_of
 from adapters._torch.options import read_options
 from adapters._torch.runtimes.onnx_export import TRIAL
 from adapters._torch.runtimes.runtime import RUNTIMES, Pass, Runtime, fixed_size, open_runtime
 from adapters._torch.semantic import FittedBatch, unplaced
-from adapters._torch.to_host import to_host
 from adapters._torch.tta import augmented, by_content, refuse_objects_in_several_passes
 from adapters._torch.weights import load_weights
 from adapters._torch.windows import Forward, windowed
@@ -137,7 +136,7 @@ class UniversalAdapter(devices.OnTorchDevice):
 
     def _fresh_network(self, seed: int) -> UniversalNetwork:
         load = self._weights is None
-        with devices.seeded(seed):
+        with devices.seeded(seed, drawn=self._weights is None):
             network = make_network(self._options, self._classes, self._task.kind, load=load, model=self._model)
         if self._weights is not None:
             key = self._options.weights_key

@@ -3,9 +3,14 @@ from __future__ import annotations
 import cv2
 import pytest
 import torch
+from torch import nn
 
 from adapters._torch import device as devices
+from adapters._torch.weights import save_weights
+from adapters.unet.adapter import Adapter, make_unet
 from bench.errors import Unsupported
+from bench.records import Target
+from tests.adapters.rectangles import THREE_CLASSES, small_unet
 
 CPU = torch.device("cpu")
 
@@ -92,3 +97,26 @@ def test_tf32_is_on_only_where_it_is_asked_for(precision, tf32):
 def test_a_cpu_has_no_device_memory_to_tell_of():
     devices.reset_peak_bytes(CPU)
     assert devices.peak_bytes(CPU) is None
+
+
+def test_parameters_that_are_loaded_next_take_no_random_number_and_all_else_is_drawn():
+    with devices.seeded(3):
+        expected = torch.empty(4).normal_()
+    with devices.seeded(3, drawn=False):
+        weight = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Linear(8, 4), nn.Embedding(4, 4), nn.LSTM(3, 4))[0].weight
+        for init in (nn.init.xavier_normal_, nn.init.trunc_normal_, nn.init.kaiming_normal_, nn.init.normal_):
+            init(weight)
+        found = torch.empty(4).normal_()
+    assert torch.equal(found, expected)
+    with devices.seeded(3):
+        assert not torch.equal(nn.Conv2d(3, 4, 3).weight, nn.Conv2d(3, 4, 3).weight)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_network_made_for_a_weight_file_has_its_numbers_to_the_bit(precision, tmp_path):
+    drawn = make_unet(small_unet(), THREE_CLASSES)
+    save_weights(drawn, drawn.module.state_dict(), tmp_path / "w.pt")
+    adapter = Adapter()
+    adapter.build(small_unet(), THREE_CLASSES, Target(precision=precision, threads=1), tmp_path / "w.pt")
+    for name, tensor in adapter._network.module.state_dict().items():
+        assert torch.equal(tensor, drawn.module.state_dict()[name].to(tensor.dtype)), name
