@@ -60,6 +60,7 @@ class SumsMetric(DeclaredMetric):
         over: Pooling of a class's sums over all images, or averaging of its values over images.
         summed: Rows of all images, and K -> sums, (N, K, C); None where `observed` returns sums.
         parts: Companion figures, averaged like the headline.
+        by_kind: Further ones, which are also told of things and of stuff alone.
         dialects: Named variants, each from the sums of all images, (N, K, C).
         counts: Name of each count that is shown beside it -> its column.
         unit: Unit of the value; None for a share of 0 to 1.
@@ -74,6 +75,7 @@ class SumsMetric(DeclaredMetric):
     over: Literal["pooled", "images"] = "pooled"
     summed: Callable[[NDArray[np.float64], int], Sums] | None = None
     parts: Mapping[str, ClassFormula] = field(default_factory=dict)
+    by_kind: Mapping[str, ClassFormula] = field(default_factory=dict)
     dialects: Mapping[str, Callable[[Sums], NDArray[np.float64]]] = field(default_factory=dict)
     counts: Mapping[str, int] = field(default_factory=dict)
     unit: str | None = None
@@ -99,12 +101,24 @@ class SumsMetric(DeclaredMetric):
             classes=classes,
             images=len(sums),
             pixels=None if self.pixels is None else int(pooled[self.pixels]),
-            parts={k: defined(mean_of_defined(self._over_images(sums, one))) for k, one in self.parts.items()},
+            parts=self._parts(sums, classes),
             dialects={k: defined(one(sums)) for k, one in self.dialects.items()},
             counts={name: int(pooled[column]) for name, column in self.counts.items()},
             unit=self.unit,
             bounds=(0.0, 1.0) if self.unit is None else (0.0, None),
         )
+
+    def _parts(self, sums: Sums, classes: Sequence[ClassSpec]) -> dict[str, float | None]:
+        things = np.array([spec.is_thing for spec in classes], dtype=np.bool_)
+        groups = {"": np.ones_like(things), "_things": things, "_stuff": ~things}
+        of_kinds = {
+            f"{name}{suffix}": np.where(group, self._over_images(sums, one), np.nan)
+            for suffix, group in groups.items()
+            for name, one in self.by_kind.items()
+            if suffix or one is not self.formula  # that is the headline
+        }
+        figures = {name: self._over_images(sums, one) for name, one in self.parts.items()} | of_kinds
+        return {name: defined(mean_of_defined(values)) for name, values in figures.items()}
 
     def _over_images(self, sums: Sums, formula: ClassFormula) -> NDArray[np.float64]:
         return formula(sums.sum(axis=0)) if self.over == "pooled" else mean_of_defined(formula(sums), axis=0)

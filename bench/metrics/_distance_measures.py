@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,19 +66,29 @@ class DistanceFamily:
     column: int
     dialects: Mapping[str, int] = field(default_factory=dict)
 
-    def over_images(self) -> SurfaceMetric:
-        """Return the mean over images and then classes."""
-        return self._of_classes("image", "pixels", self.name, self.label, "surface_distances")
-
-    def over_volumes(self) -> SurfaceMetric:
-        """Return the mean over volumes and then classes."""
-        return self._of_classes("volume", "voxels", f"volume_{self.name}", f"{self.label} 3D", "volume_distances")
+    def over(self, of: Literal["image", "volume"]) -> SurfaceMetric:
+        """Return the mean over images, or over volumes, and then over classes."""
+        by_volume = of == "volume"
+        return SurfaceMetric(
+            name=f"volume_{self.name}" if by_volume else self.name,
+            label=f"{self.label} 3D" if by_volume else self.label,
+            definition=(
+                f"mean over {of}s and then classes without background of {self.measured}, mm where the spacing is "
+                f"known, else {'voxels' if by_volume else 'pixels'}; a class missed or invented in "
+                f"{'a' if by_volume else 'an'} {of} takes its diagonal"
+            ),
+            statistic="volume_distances" if by_volume else "surface_distances",
+            measures=measures,
+            worst=worst,
+            column=self.column,
+            dialects=self.dialects,
+            by_volume=by_volume,
+        )
 
     def over_objects(self) -> ObjectDistanceMetric:
         """Return the mean over objects and then classes."""
         return ObjectDistanceMetric(
             name=f"object_{self.name}",
-            version=1,
             label=f"object {self.label}",
             definition=(
                 f"mean over objects and then thing classes of {self.of_pairs or self.measured} of pairs with "
@@ -89,24 +100,6 @@ class DistanceFamily:
             worst=worst,
             column=self.column,
             dialects=self.dialects,
-        )
-
-    def _of_classes(self, of: str, unit: str, name: str, label: str, statistic: str) -> SurfaceMetric:
-        return SurfaceMetric(
-            name=name,
-            version=1,
-            label=label,
-            definition=(
-                f"mean over {of}s and then classes without background of {self.measured}, mm where the spacing is "
-                f"known, else {unit}; a class missed or invented in {'an' if of == 'image' else 'a'} {of} takes its "
-                "diagonal"
-            ),
-            statistic=statistic,
-            measures=measures,
-            worst=worst,
-            column=self.column,
-            dialects=self.dialects,
-            by_volume=of == "volume",
         )
 
 

@@ -32,7 +32,7 @@ from bench.metrics._masks import intersections, stacks
 from bench.metrics._matching import AREA_RANGES, IOU_THRESHOLDS, as_instances
 from bench.metrics._pooled import require_columns, side_by_side
 from bench.records import ClassSpec
-from bench.records.predictions import INSTANCE_SCORE, Instances, Prediction
+from bench.records.predictions import INSTANCE_SCORE, Prediction
 
 IMAGE, TRUTH, DETECTION = 0.0, 1.0, 2.0
 COLUMNS = ("kind", "class", "area", "score", "iou", "covered_iou", "shared", "union")
@@ -48,11 +48,6 @@ TRUE, SEEN, COVERED, SHARED_SUM, UNION_SUM = range(T, T + 5)
 TRUE_BY_SIZE, MATCHED_BY_SIZE = slice(T + 5, T + 8), slice(T + 8, T + 11)
 SUMS = T + 11
 """Columns of the sums over the objects of a class in an image."""
-
-
-def observe_objects(target: Prediction, predicted: Prediction, classes: Sequence[ClassSpec]) -> Rows:
-    """Match the objects of one image; see the module's docstring for the rows."""
-    return object_rows(*as_instances(target, predicted, classes))
 
 
 def match_objects(ious: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -75,14 +70,15 @@ def match_objects(ious: NDArray[np.float64]) -> NDArray[np.int64]:
     return of_true
 
 
-def object_rows(target: Instances, predicted: Instances) -> Rows:
+def object_rows(target: Prediction, predicted: Prediction, classes: Sequence[ClassSpec]) -> Rows:
     """Match the objects of one image; see the module's docstring for the rows."""
-    kept, real = np.flatnonzero(predicted.scores >= INSTANCE_SCORE), np.flatnonzero(~target.crowd)
-    true_stack, stack = stacks(target, predicted.chosen(kept))
-    class_ids, scores = predicted.class_ids[kept], predicted.scores[kept]
-    same = class_ids[:, None] == target.class_ids[None]
+    true, seen = as_instances(target, predicted, classes)
+    kept, real = np.flatnonzero(seen.scores >= INSTANCE_SCORE), np.flatnonzero(~true.crowd)
+    true_stack, stack = stacks(true, seen.chosen(kept))
+    class_ids, scores = seen.class_ids[kept], seen.scores[kept]
+    same = class_ids[:, None] == true.class_ids[None]
     shared = intersections(stack, true_stack, same)
-    in_crowd = ratio(shared[:, target.crowd], stack.areas[:, None])
+    in_crowd = ratio(shared[:, true.crowd], stack.areas[:, None])
     shared, true_area, area = shared[:, real], true_stack.areas[real], stack.areas
     union = area[:, None] + true_area[None] - shared
     ious = np.where(shared > 0, shared / np.maximum(union, 1), 0.0)
@@ -95,7 +91,7 @@ def object_rows(target: Instances, predicted: Instances) -> Rows:
     counts = (of_detection >= 0.5) | ~(in_crowd > 0.5).any(axis=1)
     best = _best(ious, shared, union, true_area)
     ground_truths = side_by_side(
-        TRUTH, target.class_ids[real], true_area, true_score, true_iou,
+        TRUTH, true.class_ids[real], true_area, true_score, true_iou,
         _covered(ious, shared, true_area), best.shared, best.union,
     )  # fmt: skip
     unused = np.where(np.isin(np.arange(len(kept)), best.used), 0, area)
@@ -167,7 +163,7 @@ def f1_at(threshold: int) -> ClassFormula:
 object_metric = partial(
     SumsMetric,
     statistic="objects",
-    observed=observe_objects,
+    observed=object_rows,
     columns=SUMS,
     undefined_because="no image holds a true or a predicted object",
     summed=sums_of,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
@@ -14,6 +14,7 @@ from bench.metrics._bootstrap import LeftOut, mean_of_defined, resampled_sums
 from bench.records import ClassSpec
 from bench.records.predictions import Instances, Panoptic, Prediction, SemanticMap
 
+DeclaredT = TypeVar("DeclaredT", bound="DeclaredMetric")
 FormT = TypeVar("FormT", SemanticMap, Instances, Panoptic)
 
 
@@ -92,6 +93,11 @@ class DeclaredMetric(OfSums):
     definition: str
     statistic: str
     version: int = 1
+
+    def renamed(self: DeclaredT, number: float, **changes: Any) -> DeclaredT:
+        """Return the metric with another tolerance, under a name that says so, with what else changes."""
+        name = f"{self.name.partition('@')[0]}@{number:g}"
+        return replace(self, **{"name": name, "statistic": name, "label": f"{self.label} at {number:g}", **changes})
 
 
 def both_of(

@@ -9,7 +9,7 @@ not gain by missing, and both are counted.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -156,16 +156,8 @@ class ToleranceMetric(SurfaceMetric):
 
     def at(self, tolerance: float) -> ToleranceMetric:
         """Return the metric at another tolerance."""
-        name = f"{self.name.partition('@')[0]}@{tolerance:g}"
-        return replace(
-            self,
-            name=name,
-            statistic=name,
-            label=f"{self.label} at {tolerance:g}",
-            tolerance=tolerance,
-            measures=self.tolerant(tolerance),
-            definition=self.told.format(f"{tolerance:g} mm, or pixels where the spacing is not known"),
-        )
+        told = self.told.format(f"{tolerance:g} mm, or pixels where the spacing is not known")
+        return self.renamed(tolerance, tolerance=tolerance, measures=self.tolerant(tolerance), definition=told)
 
 
 def class_means(pooled: NDArray[np.float64], column: int) -> NDArray[np.float64]:

@@ -21,8 +21,6 @@ Source:
     `metrics/stats_utils.py` (`get_fast_aji`).
 """
 
-from __future__ import annotations
-
 from bench.metrics._class_sums import pooled_of, quotient
 from bench.metrics._objects import SHARED_SUM, UNION_SUM, object_metric
 

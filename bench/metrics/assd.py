@@ -22,8 +22,6 @@ Source:
     Reloaded, Nature Methods 2024.
 """
 
-from __future__ import annotations
-
 from bench.metrics._distance_measures import ASSD
 
-METRIC = ASSD.over_images()
+METRIC = ASSD.over("image")

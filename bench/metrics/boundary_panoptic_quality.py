@@ -23,11 +23,13 @@ Source:
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.metrics._panoptic import FIRST, VOID, QualityMetric, listed_ids
 from bench.metrics.boundary_iou import boundary_width, class_boundaries
+from bench.metrics.panoptic_quality import FIRST, VOID, listed_ids, quality_metric, segment_matches
 from bench.records.predictions import Panoptic
 
 
@@ -55,7 +57,7 @@ def boundary_ious(target: Panoptic, predicted: Panoptic) -> NDArray[np.float64]:
     return np.asarray(np.where(union > 0, shared / np.maximum(union, 1), 0.0))
 
 
-METRIC = QualityMetric(
+METRIC = quality_metric(
     name="boundary_panoptic_quality",
     label="Boundary PQ",
     definition=(
@@ -63,5 +65,5 @@ METRIC = QualityMetric(
         "crowds as in panopticapi"
     ),
     statistic="segment_boundary_matches",
-    at_most=boundary_ious,
+    observed=partial(segment_matches, at_most=boundary_ious),
 )

@@ -26,8 +26,6 @@ Source:
     Reloaded, Nature Methods 2024.
 """
 
-from __future__ import annotations
-
 from bench.metrics._distance_measures import HAUSDORFF
 
-METRIC = HAUSDORFF.over_images()
+METRIC = HAUSDORFF.over("image")

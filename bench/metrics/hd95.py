@@ -24,8 +24,6 @@ Source:
     medpy, `metric.binary.hd95`.
 """
 
-from __future__ import annotations
-
 from bench.metrics._distance_measures import HD95
 
-METRIC = HD95.over_images()
+METRIC = HD95.over("image")

@@ -18,8 +18,6 @@ Source:
     As `assd` and `object_hd95`.
 """
 
-from __future__ import annotations
-
 from bench.metrics._distance_measures import ASSD
 
 METRIC = ASSD.over_objects()

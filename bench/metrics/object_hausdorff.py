@@ -18,8 +18,6 @@ Source:
     As `hausdorff` and `object_hd95`.
 """
 
-from __future__ import annotations
-
 from bench.metrics._distance_measures import HAUSDORFF
 
 METRIC = HAUSDORFF.over_objects()

@@ -24,8 +24,6 @@ Source:
     match).
 """
 
-from __future__ import annotations
-
 from bench.metrics._distance_measures import HD95
 
 METRIC = HD95.over_objects()

@@ -19,8 +19,6 @@ Source:
     As `nsd`.
 """
 
-from __future__ import annotations
-
 from bench.metrics._object_surfaces import ObjectToleranceMetric
 from bench.metrics.nsd import share_within
 

@@ -19,8 +19,6 @@ Source:
     Maška et al., A benchmark for comparison of cell tracking algorithms, Bioinformatics 2014.
 """
 
-from __future__ import annotations
-
 from bench.metrics._class_sums import per_image_of, quotient
 from bench.metrics._objects import COVERED, TRUE, object_metric
 

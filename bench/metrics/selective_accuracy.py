@@ -25,7 +25,7 @@ Source:
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -47,9 +47,9 @@ class SelectiveAccuracy(ProbabilityMetric):
 
     def at(self, coverage: float) -> SelectiveAccuracy:
         """Return the metric at another coverage, above 0 and at most 1."""
-        return replace(
-            self,
-            name=f"{self.name.partition('@')[0]}@{coverage:g}",
+        return self.renamed(
+            coverage,
+            statistic=self.statistic,
             label=f"accuracy of the surest {100 * coverage:g} %",
             definition=_DEFINITION.format(100 * coverage),
             formula=partial(right_among, share=coverage),

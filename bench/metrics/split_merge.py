@@ -30,8 +30,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from bench.metrics._class_sums import Sums, SumsMetric, quotient
-from bench.metrics._panoptic import FIRST, VOID, as_panoptic, class_ids, count_pairs
 from bench.metrics._pooled import side_by_side
+from bench.metrics.panoptic_quality import FIRST, VOID, as_panoptic, class_ids, count_pairs
 from bench.records import ClassSpec
 from bench.records.predictions import Prediction
 

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.metrics._bootstrap import ratio
-from bench.metrics._thresholds import CALLED, TRUE, TRUE_POSITIVES, Sums, threshold_metric
+from bench.metrics.threshold_dice import CALLED, TRUE, TRUE_POSITIVES, Sums, ThresholdMetric, at_half
 
 
 def at_threshold(sums: Sums) -> NDArray[np.float64]:
@@ -32,7 +32,7 @@ def at_threshold(sums: Sums) -> NDArray[np.float64]:
     return ratio(true_positives, called + true - true_positives)
 
 
-METRIC = threshold_metric(
+METRIC = ThresholdMetric(
     name="threshold_iou",
     label="IoU at tau",
     definition=(
@@ -40,4 +40,5 @@ METRIC = threshold_metric(
         "called from the class's tau on, counts pooled over images, void left out"
     ),
     formula=at_threshold,
+    parts={"at tau 0.5": at_half(at_threshold)},
 )

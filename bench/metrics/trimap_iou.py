@@ -23,7 +23,7 @@ Source:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import cv2
@@ -68,15 +68,7 @@ class TrimapMetric(ConfusionMetric):
     def at(self, width: float) -> TrimapMetric:
         """Return the metric for another width; one that is no whole number is rounded up."""
         pixels = int(np.ceil(width))
-        name = f"{self.name.partition('@')[0]}@{width:g}"
-        return replace(
-            self,
-            name=name,
-            statistic=name,
-            label=f"{self.label} at {width:g}",
-            width=pixels,
-            definition=_DEFINITION.format(pixels),
-        )
+        return self.renamed(width, width=pixels, definition=_DEFINITION.format(pixels))
 
 
 METRIC = TrimapMetric(

@@ -17,8 +17,6 @@ Source:
     As `assd`.
 """
 
-from __future__ import annotations
-
 from bench.metrics._distance_measures import ASSD
 
-METRIC = ASSD.over_volumes()
+METRIC = ASSD.over("volume")

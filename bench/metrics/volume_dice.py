@@ -33,7 +33,7 @@ from bench.metrics._class_sums import Sums, SumsMetric, pooled_of, quotient
 from bench.metrics._confusion import confusion_counts
 from bench.metrics._semantic import as_label_maps, class_totals
 from bench.records import ClassSpec, background_class, void_of
-from bench.records.predictions import Prediction, SemanticMap
+from bench.records.predictions import SemanticMap
 
 TRUE_POSITIVES, TRUE, SEEN = range(3)
 
@@ -52,11 +52,6 @@ def voxel_sums(target: SemanticMap, predicted: SemanticMap, classes: Sequence[Cl
     if background is not None:
         sums[background] = 0
     return sums
-
-
-def observe_slice(target: Prediction, predicted: Prediction, classes: Sequence[ClassSpec]) -> Sums:
-    """Return one image as a volume of one slice."""
-    return voxel_sums(*as_label_maps(target, predicted), classes)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +77,7 @@ METRIC = VolumeSumsMetric(
         "left out"
     ),
     statistic="volume_counts",
-    observed=observe_slice,
+    observed=lambda target, predicted, classes: voxel_sums(*as_label_maps(target, predicted), classes),  # one slice
     columns=3,
     formula=dice,
     undefined_because="no class but the background occurs in a slice of a volume",

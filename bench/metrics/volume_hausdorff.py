@@ -17,8 +17,6 @@ Source:
     As `hausdorff`.
 """
 
-from __future__ import annotations
-
 from bench.metrics._distance_measures import HAUSDORFF
 
-METRIC = HAUSDORFF.over_volumes()
+METRIC = HAUSDORFF.over("volume")

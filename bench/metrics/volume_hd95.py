@@ -22,8 +22,6 @@ Source:
     As `hd95`.
 """
 
-from __future__ import annotations
-
 from bench.metrics._distance_measures import HD95
 
-METRIC = HD95.over_volumes()
+METRIC = HD95.over("volume")

@@ -18,8 +18,6 @@ Source:
     As `nsd`.
 """
 
-from __future__ import annotations
-
 from bench.metrics._surface_metrics import ToleranceMetric
 from bench.metrics.nsd import share_within
 

@@ -48,13 +48,11 @@ from bench.records.passes import Scenario as Scenario
 from bench.records.passes import Throughput as Throughput
 from bench.records.profile import DeviceBusy as DeviceBusy
 from bench.records.profile import EnergyUse as EnergyUse
-from bench.records.profile import Explained as Explained
 from bench.records.profile import MemoryUse as MemoryUse
 from bench.records.profile import Missing as Missing
 from bench.records.profile import Operations as Operations
 from bench.records.profile import ProfileResult as ProfileResult
 from bench.records.profile import explained as explained
-from bench.records.protocol import PROTOCOL_ID as PROTOCOL_ID
 from bench.records.protocol import QUICK as QUICK
 from bench.records.protocol import JobKind as JobKind
 from bench.records.protocol import Measurement as Measurement

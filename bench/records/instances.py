@@ -55,8 +55,7 @@ class Instances:
 
     def encoded(self) -> EncodedInstances:
         """Return the same with runs in the place of masks that are drawn."""
-        values = {field.name: getattr(self, field.name) for field in fields(Instances)[1:]}
-        return EncodedInstances(self.as_runs(), **values)
+        return EncodedInstances(self.as_runs(), **self._others())
 
     def content_hash(self) -> str:
         """SHA-256 over masks, classes and scores rounded to 1e-6, in hex; the same drawn and as runs."""
@@ -73,12 +72,14 @@ class Instances:
 
     def with_masks(self, masks: NDArray[np.bool_]) -> Instances:
         """Return the same objects with other masks, bool, (N, H, W)."""
-        values = {field.name: getattr(self, field.name) for field in fields(Instances)[1:]}
-        return Instances(masks, **values)
+        return Instances(masks, **self._others())
 
     def chosen(self, which: NDArray[Any]) -> Instances:
         """Return some of the objects, by their numbers or by a mask of them, in the order given."""
         return replace(self, masks=self.masks[which], **self._chosen_values(which))
+
+    def _others(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in _NAMES}
 
     def _chosen_values(self, which: NDArray[Any]) -> dict[str, Any]:
         return {
@@ -135,8 +136,7 @@ class EncodedInstances(Instances):
 
     def changed(self, **attributes: Any) -> Instances:
         """Return the same with other attributes, but for the masks."""
-        values = {name: getattr(self, name) for name in _NAMES}
-        return EncodedInstances(**{"runs": self.runs, **values, **attributes})
+        return EncodedInstances(**{"runs": self.runs, **self._others(), **attributes})
 
     def chosen(self, which: NDArray[Any]) -> Instances:
         """Return some of the objects, by their numbers or by a mask of them, in the order given."""

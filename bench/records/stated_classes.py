@@ -11,19 +11,8 @@ from typing import Any
 from bench.records.damage import json_of, text_of
 
 LISTS = (
-    "class_names",
-    "classes",
-    "CLASSES",
-    "CLASS_NAMES",
-    "class_labels",
-    "label_names",
-    "category_names",
-    "class_list",
-    "categories",
-    "labels",
-    "names",
-    "thing_classes",
-    "stuff_classes",
+    *("class_names", "classes", "CLASSES", "CLASS_NAMES", "class_labels", "label_names", "category_names"),
+    *("class_list", "categories", "labels", "names", "thing_classes", "stuff_classes"),
 )
 """Keys of lists of names, or of entries with `name` and `id`, in the order of the outputs."""
 
@@ -34,17 +23,8 @@ TO_ID = ("label2id", "class_to_idx", "class_to_id", "class2idx", "name2id", "lab
 """Keys of mappings from names to ids."""
 
 INSIDE = (
-    "meta",
-    "dataset_meta",
-    "metadata",
-    "hyper_parameters",
-    "hparams",
-    "config",
-    "cfg",
-    "args",
-    "model_args",
-    "dataset",
-    "data",
+    *("meta", "dataset_meta", "metadata", "hyper_parameters", "hparams", "config", "cfg", "args", "model_args"),
+    *("dataset", "data"),
 )
 """Keys of dictionaries that trainers keep what they know of the data in."""
 

@@ -65,7 +65,6 @@ def unseen_flag(score: Score, classes: Sequence[ClassSpec], shown: NDArray[np.bo
     """Return the doubt about a mean over classes that holds classes without ground truth; None about any other score.
 
     Args:
-        score: The score, with its value per class.
         shown: True for each class that the ground truth of the scored images shows, bool, (K,).
     """
     if shown is None or score.value is None:

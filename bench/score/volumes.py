@@ -23,12 +23,10 @@ class Volume:
     """All slices of a volume that are scored.
 
     Attributes:
-        images: Numbers of its images, in the order in which they came.
         target, predicted: Class ids, (S, H, W); slices between them that are no images of the split are void.
     """
 
     name: str
-    images: tuple[int, ...]
     target: SemanticMap
     predicted: SemanticMap
 
@@ -85,8 +83,7 @@ class Volumes:
             both[0][(level - min(levels)) // step] = target.labels
             both[1][(level - min(levels)) // step] = predicted.labels
         spacing = _in_volume(first.spacing, step)
-        images = tuple(number for number, _, _ in slices)
-        return Volume(name, images, SemanticMap(both[0], spacing=spacing), SemanticMap(both[1]))
+        return Volume(name, SemanticMap(both[0], spacing=spacing), SemanticMap(both[1]))
 
 
 def _in_volume(spacing: Spacing | None, step: int) -> Spacing | None:

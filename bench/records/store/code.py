@@ -14,7 +14,7 @@ import json
 import os
 import sys
 import tokenize
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,7 +23,6 @@ from bench.records.damage import content_of as content_of_file
 from bench.records.damage import json_of
 from bench.records.names import file_outside, harness_root
 from bench.records.store.files import State, file_state, write_atomically
-from bench.records.store.remembered import Remembered
 
 NUMBERS = (
     "bench.adapter",
@@ -55,6 +54,30 @@ DIGITS = 12
 Code = dict[str, str]
 """Path below the harness's root -> the first digits of the SHA-256 of what its code says."""
 
+States = Mapping[Path, State | None]
+"""Path -> its state, taken before it was read; None where there was nothing."""
+
+
+class Remembered:
+    """Code that was read from files, given again while none of these files and folders has changed.
+
+    Looking at the state of a file costs a hundredth of reading it.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[Hashable, tuple[tuple[tuple[Path, State | None], ...], Code]] = {}
+
+    def get(self, key: Hashable, work_out: Callable[[], tuple[Code, States]]) -> Code:
+        """Return the answer to a question, which `work_out` reads with the states of all that it was read from."""
+        known = self._known.get(key)
+        if known is None or any(file_state(path) != state for path, state in known[0]):
+            answer, states = work_out()
+            known = self._known[key] = tuple(states.items()), answer
+        return known[1]
+
+
+_BEHIND, _IN_FOLDERS = Remembered(), Remembered()
+
 
 def reference_root() -> Path:
     """Return the folder of the harness whose code stands in keys and scores; see `--accept-code`."""
@@ -78,7 +101,7 @@ def code_behind(modules: Iterable[str], root: Path | None = None, *, leave_out: 
     return dict(_BEHIND.get(key, lambda: _code_behind(names, tree, leave_out)))
 
 
-def _code_behind(names: Iterable[str], tree: Path, leave_out: str) -> tuple[Code, dict[Path, State | None]]:
+def _code_behind(names: Iterable[str], tree: Path, leave_out: str) -> tuple[Code, States]:
     found: dict[str, Path] = {}
     states: dict[Path, State | None] = {}
     ahead = list(names)
@@ -92,9 +115,6 @@ def _code_behind(names: Iterable[str], tree: Path, leave_out: str) -> tuple[Code
         ahead += [other for other in imported(file, tree) if any(_within(other, package) for package in NUMBERS)]
     _keep()
     return {_place(path, tree): content_of(path) for path in sorted(found.values())}, states
-
-
-_BEHIND: Remembered[Code] = Remembered()
 
 
 def _place(path: Path, tree: Path) -> str:
@@ -111,7 +131,7 @@ def code_of_folders(folders: Sequence[Path], root: Path) -> Code:
     return dict(_IN_FOLDERS.get((tuple(folders), root), lambda: _code_of_folders(folders, root)))
 
 
-def _code_of_folders(folders: Sequence[Path], root: Path) -> tuple[Code, dict[Path, State | None]]:
+def _code_of_folders(folders: Sequence[Path], root: Path) -> tuple[Code, States]:
     states: dict[Path, State | None] = {folder: file_state(folder) for folder in folders}
     files: list[Path] = []
     for top, inner, names in (entry for folder in folders for entry in os.walk(folder)):
@@ -120,9 +140,6 @@ def _code_of_folders(folders: Sequence[Path], root: Path) -> tuple[Code, dict[Pa
         files += [Path(top, name) for name in names if name.endswith(".py")]
     states |= {file: file_state(file) for file in files}
     return code_of_files(files, root), states
-
-
-_IN_FOLDERS: Remembered[Code] = Remembered()
 
 
 def as_key_part(code: Mapping[str, str]) -> str:

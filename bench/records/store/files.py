@@ -56,8 +56,6 @@ def write_atomically(path: Path, content: str | bytes, *, to_disk: bool = True) 
     """Replace a file in one step; survives a kill at any moment.
 
     Args:
-        path: The file.
-        content: Its new content.
         to_disk: True if it is on the disk when this returns, and so survives a power cut, too.
     """
     data = content.encode() if isinstance(content, str) else content

@@ -197,9 +197,6 @@ def find_job(run: RunFolder, kind: JobKind, key: str, folders: JobFolders | None
     """Return the job with this key in a run, whichever case it was written for; one without damage if there is one.
 
     Args:
-        run: The run.
-        kind: Kind of the job.
-        key: Its key.
         folders: Folders of the run, from whoever holds its lock; looked for if left out.
     """
     views = [read_job(folder) for folder in (folders or job_folders(run)).of_key(kind, key)]
@@ -211,8 +208,6 @@ def find_trained(results: Path, key: str, own: JobFolders | None = None) -> JobV
     """Return a finished training with this key in any run of any suite, newest first.
 
     Args:
-        results: Folder of all results.
-        key: Key of the training.
         own: Folders of a run that is written here.
     """
     for run in reversed(runs(results)):
@@ -256,7 +251,6 @@ def read_run(run: RunFolder, results: Path | None = None) -> RunView:
     """Read a run as far as it got.
 
     Args:
-        run: Its folder.
         results: Folder in which trainings of other runs may lie; the folder above the suite's if left out.
     """
     plan = read_plan(run)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import MISSING, dataclass, field, fields
 from functools import lru_cache
 from pathlib import Path
+from typing import Annotated, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,31 +51,33 @@ class Samples:
         audit_index: int32, (a,): timed images whose predictions were kept, indices into `image_ids`.
         stage_decode_ns: int64, (n,): encoded bytes to arrays, a stage of the timed path, 0 where clock is
             `END_TO_END`; (0,) where the path began at arrays, and in files of older versions.
+
+    The annotation of each names the axis whose length it has: see `_AXES`.
     """
 
-    clock: NDArray[np.int8]
-    total_ns: NDArray[np.int64]
-    stage_ns: NDArray[np.int64]
-    device_ns: NDArray[np.int64]
-    image_index: NDArray[np.int32]
-    block: NDArray[np.int32]
-    involuntary_switches: NDArray[np.int32]
-    major_faults: NDArray[np.int32]
-    image_ids: NDArray[np.str_]
-    batch_size: NDArray[np.int64]
-    warmup_ns: NDArray[np.int64]
-    decode_ns: NDArray[np.int64]
-    pipelined_ns: NDArray[np.int64]
-    pipelined_images: NDArray[np.int64]
-    block_accepted: NDArray[np.bool_]
-    block_wall_s: NDArray[np.float64]
-    block_user_s: NDArray[np.float64]
-    block_system_s: NDArray[np.float64]
-    block_foreign_share: NDArray[np.float64]
-    block_steal_share: NDArray[np.float64]
-    block_involuntary_switches: NDArray[np.int64]
-    audit_index: NDArray[np.int32]
-    stage_decode_ns: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    clock: Annotated[NDArray[np.int8], "n"]
+    total_ns: Annotated[NDArray[np.int64], "n"]
+    stage_ns: Annotated[NDArray[np.int64], "n"]
+    device_ns: Annotated[NDArray[np.int64], "n"]
+    image_index: Annotated[NDArray[np.int32], "n"]
+    block: Annotated[NDArray[np.int32], "n"]
+    involuntary_switches: Annotated[NDArray[np.int32], "n"]
+    major_faults: Annotated[NDArray[np.int32], "n"]
+    image_ids: Annotated[NDArray[np.str_], "m"]
+    batch_size: Annotated[NDArray[np.int64], ""]
+    warmup_ns: Annotated[NDArray[np.int64], "w"]
+    decode_ns: Annotated[NDArray[np.int64], "m"]
+    pipelined_ns: Annotated[NDArray[np.int64], ""]
+    pipelined_images: Annotated[NDArray[np.int64], ""]
+    block_accepted: Annotated[NDArray[np.bool_], "b"]
+    block_wall_s: Annotated[NDArray[np.float64], "b"]
+    block_user_s: Annotated[NDArray[np.float64], "b"]
+    block_system_s: Annotated[NDArray[np.float64], "b"]
+    block_foreign_share: Annotated[NDArray[np.float64], "b"]
+    block_steal_share: Annotated[NDArray[np.float64], "b"]
+    block_involuntary_switches: Annotated[NDArray[np.int64], "b"]
+    audit_index: Annotated[NDArray[np.int32], "a"]
+    stage_decode_ns: Annotated[NDArray[np.int64], "n"] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
 
     @property
     def from_file(self) -> bool:
@@ -95,7 +98,10 @@ class Samples:
         """Hold every array against its shape, type and range; raises `ValueError` naming the first that breaks it."""
         lengths: dict[str, int] = {}
         for name, axis in _AXES.items():
-            array, kind = getattr(self, name), "U" if name == "image_ids" else "b" if name == _ACCEPTED else "iuf"
+            array, kind = (
+                getattr(self, name),
+                "U" if name == "image_ids" else "b" if name == "block_accepted" else "iuf",
+            )
             if name == "stage_decode_ns" and array.shape == (0,):
                 continue  # the path began at arrays
             if array.dtype.kind not in kind:
@@ -137,15 +143,5 @@ def _read(path: Path, _: State | None) -> Samples:
         raise StoreError(f"{path} is damaged or from another version ({error}); delete its job folder") from error
 
 
-_ACCEPTED = "block_accepted"
-_AXES = {
-    **dict.fromkeys(("clock", "total_ns", "stage_ns", "device_ns", "image_index", "block"), "n"),
-    **dict.fromkeys(("involuntary_switches", "major_faults", "stage_decode_ns"), "n"),
-    **dict.fromkeys(("image_ids", "decode_ns"), "m"),
-    **dict.fromkeys(("block_accepted", "block_wall_s", "block_user_s", "block_system_s"), "b"),
-    **dict.fromkeys(("block_foreign_share", "block_steal_share", "block_involuntary_switches"), "b"),
-    **dict.fromkeys(("batch_size", "pipelined_ns", "pipelined_images"), ""),
-    "warmup_ns": "w",
-    "audit_index": "a",
-}
+_AXES = {name: hint.__metadata__[0] for name, hint in get_type_hints(Samples, include_extras=True).items()}
 """Array -> the axis whose length it has: samples, images, blocks, warm-up calls, audited images; "" = one number."""

@@ -15,7 +15,6 @@ def named_cases(cases: Iterable[Case], pattern: str) -> frozenset[str]:
     """Return the ids of the cases whose id or model label a pattern is; where it is none of these, of those it matches.
 
     Args:
-        cases: Cases to choose from.
         pattern: An id or label, which may hold any sign; or a pattern with `*` and `?`.
     """
     names = {case.id: (case.id, case.model.label) for case in cases}

@@ -12,8 +12,8 @@ from bench.errors import BenchError, ShapeError
 from bench.metrics import _object_surfaces, object_hd95
 from bench.metrics._confusion import confusion_counts
 from bench.metrics._matching import as_instances
-from bench.metrics._panoptic import as_panoptic
 from bench.metrics._semantic import as_label_maps
+from bench.metrics.panoptic_quality import as_panoptic
 from bench.records import ClassSpec, Size
 from bench.records.png import encode_png
 from bench.records.predictions import Instances, Panoptic, Segment, SemanticMap, check_prediction

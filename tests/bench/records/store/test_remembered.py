@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bench.records.store.code import code_of_folders
+from bench.records.store.code import Remembered, code_of_folders
 from bench.records.store.files import file_state
-from bench.records.store.remembered import Remembered
 
 
 @pytest.fixture

@@ -15,8 +15,7 @@ from bench.cli.main import main
 from bench.errors import BenchError
 from bench.records.names import harness_root
 from bench.records.store import code
-from bench.records.store.code import CODE_OF, code_behind, content_of
-from bench.records.store.remembered import Remembered
+from bench.records.store.code import CODE_OF, Remembered, code_behind, content_of
 from bench.records.store.runs import newest_run, read_plan, read_run
 from bench.report import render
 from bench.report.summary.summarise import summarise
