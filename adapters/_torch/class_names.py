@@ -90,11 +90,7 @@ def matched_things(
 ) -> tuple[tuple[int, ...], tuple[str, ...]]:
     """Return the id in the task of each of a network's classes, by name without case and punctuation, and remarks.
 
-    Args:
-        names: Names of the network's classes, by number.
-        wanted: Ids of the task's classes that are looked for.
-        task: Task with their names.
-        label: The model's label, for messages.
+    Of the task's classes those of the ids `wanted` are looked for.
 
     Returns:
         Ids, `IGNORE_LABEL` where the task has no such class; and what was decided beside.

@@ -163,13 +163,9 @@ def _by_pillow(image: RgbImage, size: Size, interpolation: Interpolation) -> Rgb
 
 
 def restored(plane: NDArray[Any], placement: Placement, size: Size, method: int) -> NDArray[Any]:
-    """Return an answer per pixel of the input, or of a coarser grid over it, at the size of the original image.
+    """Return an answer per pixel of the input, or of a coarser grid over it, (h, w), at the size of the original image.
 
-    Args:
-        plane: (h, w).
-        placement: Placement of the image in the input.
-        size: Size of the original image.
-        method: OpenCV's name of the interpolation.
+    The method is OpenCV's name of the interpolation.
     """
     if not placement.is_whole:
         # At the size of the input: a cell of a coarser grid across the edge cannot be halved.

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from pydantic import JsonValue, ValidationError
@@ -81,7 +83,8 @@ class InputContract:
             mean = (sum(weight * value for weight, value in zip(LUMA, mean, strict=True)),)
             std = (sum(weight * value for weight, value in zip(LUMA, std, strict=True)),)
         count = len(mean)
-        return InputContract(
+        return replace(
+            self,
             mean=mean if options.mean is None else _for_each("mean", _divided(options.mean, options.scale), count),
             std=std if options.std is None else _for_each("std", _divided(options.std, options.scale), count),
             channels=options.channels or self.channels,
@@ -90,8 +93,6 @@ class InputContract:
             interpolation=options.interpolation or self.interpolation,
             fill=self.fill if options.fill is None else _for_each("fill", options.fill, count),
             overlap=options.overlap,
-            says_fit=self.says_fit,
-            of_weights=self.of_weights,
             trained_fit=trained_fit,
             said_by="the option input" if self.said_by == "the network's own" else f"the option input; {self.said_by}",
             stated=tuple(({**self.sources(), **dict.fromkeys(_named(options), "the option input")}).items()),
@@ -111,12 +112,7 @@ class InputContract:
         }
 
     def as_json(self, image_size: Size | None = None) -> dict[str, JsonValue]:
-        """Return what stands in records and weight files.
-
-        Args:
-            image_size: Input size (height, width) of the target, which takes the place of the contract's; None where it
-                has none.
-        """
+        """Return what stands in records and weight files; a target's `image_size` takes the place of the contract's."""
         size, sources = image_size or self.size, self.sources()
         of_target = {} if image_size is None else {"size": "the target"}
         return {
@@ -248,6 +244,56 @@ def passed_over_in(said: Mapping[str, Any]) -> str | None:
         return "keep_aspect_ratio"
     short = size.get("shortest_edge") if isinstance(size, Mapping) else None
     return None if short is None else f"a short side of {short} pixels"
+
+
+PROCESSORS = ("processor_config.json", "preprocessor_config.json")
+"""Files beside weights that state a preprocessing; the first has that of images beside that of texts, and counts."""
+
+
+@dataclass(frozen=True)
+class Processor:
+    """Hold what a file of `PROCESSORS` says of the preprocessing of images.
+
+    Attributes:
+        name: Name of the file.
+        said: Its entries.
+        contract: What it says of colours, size and fit.
+    """
+
+    name: str
+    said: dict[str, Any]
+    contract: InputContract
+
+    @property
+    def short_edge(self) -> tuple[int, int | None] | None:
+        """Return the short side that images are scaled to, and the longest side, pixels; None where it has neither."""
+        size = self.said.get("size")
+        if self.said.get("do_resize", True) is False or not isinstance(size, dict) or "shortest_edge" not in size:
+            return None
+        longest = size.get("longest_edge")
+        return int(size["shortest_edge"]), None if longest is None else int(longest)
+
+
+def processor_in(files: Iterable[Path | None]) -> Processor | None:
+    """Return the first of some files that says something about colours; None where none does."""
+    for file in files:
+        said = None if file is None else json_in(file)
+        of_images = None if said is None else said.get("image_processor", said)
+        contract = contract_of_processor(of_images) if isinstance(of_images, dict) else None
+        if file is not None and isinstance(of_images, dict) and contract is not None:
+            passed = passed_over_in(of_images)
+            by = f"{file.name}, but for {passed}, which is not followed" if passed else file.name
+            return Processor(file.name, of_images, replace(contract, said_by=by))
+    return None
+
+
+def json_in(file: Path) -> dict[str, Any] | None:
+    """Return the object in a file of JSON; None where there is none that can be read."""
+    try:
+        said = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+    return said if isinstance(said, dict) else None
 
 
 def _size_of_processor(said: Mapping[str, Any]) -> tuple[Size | None, Fit]:

@@ -117,11 +117,7 @@ def is_average(place: str) -> bool:
 def choose(file: WeightFile, own: Iterable[str], *, weights_key: str | None, where: str) -> Chosen:
     """Find a network in a file: where the most of its tensors lie, of several such places the moving average.
 
-    Args:
-        file: The file as it was read.
-        own: Names of the network's tensors.
-        weights_key: The place that was asked for; None leaves the choice.
-        where: Description of the file, for messages.
+    A `weights_key` is the place that was asked for.
 
     Raises:
         BenchError: If there is nothing at `weights_key`.
@@ -174,9 +170,7 @@ def _bare(name: str) -> str:
 def stands_beside(name: str, tolerated: tuple[str, ...]) -> bool:
     """Return whether a tensor that a network has no place for is known to be no part of it.
 
-    Args:
-        name: Without what stands before all names of the network.
-        tolerated: Beginnings of names that the network's adapter knows.
+    Its name is without what stands before all names of the network; `tolerated` are beginnings that the adapter knows.
 
     >>> stands_beside("criterion.weight", ()), stands_beside("enc.conv.total_ops", ()), stands_beside("encoder.w", ())
     (True, True, False)
@@ -216,11 +210,7 @@ def averages_with_buffers(file: WeightFile, own: Shapes, parameters: Shapes) -> 
     """Return the file with every moving average of the parameters completed by the buffers of the raw weights.
 
     Running statistics of batch normalisation are buffers, and averages already: many moving averages leave them out.
-
-    Args:
-        file: The file as it was read.
-        own: Shapes of all tensors of the network, by name.
-        parameters: Parameters of those that are trained.
+    `own` are the shapes of all tensors of the network, `parameters` of those that are trained.
     """
     short_own, shared = without_wrappers(own), shared_prefix([*own])
     trained = {name.removeprefix(shared) for name in parameters}
@@ -247,10 +237,7 @@ def nameless_average(
 ) -> tuple[str | None, tuple[str, ...]]:
     """Find the list of tensors that is a moving average of a network's parameters, in their order.
 
-    Args:
-        file: The file as it was read.
-        parameters: Shapes by name, in the network's order.
-        weights_key: The place that was asked for; None leaves the choice.
+    A `weights_key` is the place that was asked for.
 
     Returns:
         Its key, None where there is none or another place was asked for; and remarks on lists that were left.

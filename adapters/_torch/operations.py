@@ -71,12 +71,7 @@ def _with_activations(formula: Callable[..., int], count: Count) -> Callable[...
 
 
 def operations_of(adapter: Adapter, images: Sequence[RgbImage]) -> Operations:
-    """Return what one call of `infer` computes for a batch.
-
-    Args:
-        adapter: Built; its `infer` runs in torch, and it tells its `parameters`.
-        images: The batch.
-    """
+    """Return what a call of `infer` computes for a batch; the adapter is built, and runs in torch."""
     parameters = adapter.describe()["parameters"]
     assert isinstance(parameters, int)  # every torch adapter counts them
     batch = adapter.preprocess(images)

@@ -97,11 +97,7 @@ class InputOptions(Options):
 
 
 def refuse_in_input(given: InputOptions, reasons: Mapping[str, str]) -> None:
-    """Refuse keys of `input` that a network cannot honour, or values of them, such as `fit: tile`.
-
-    Args:
-        given: The option `input` as a model config states it.
-        reasons: Key, or key and value as `fit: tile`, -> why not, as the end of a sentence.
+    """Refuse keys of `input`, or keys with a value such as `fit: tile`, that a network cannot honour for these reasons.
 
     Raises:
         ValueError: With the first of them.

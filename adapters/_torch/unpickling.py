@@ -39,9 +39,7 @@ SAFE = {
 def tensors_of_module(stored: Any, prefix: str = "") -> dict[str, Tensor]:
     """Return the parameters and buffers of a module that was pickled whole, as its `state_dict` would name them.
 
-    Args:
-        stored: Object that was restored in the module's place; anything but an `Inert` has no tensors.
-        prefix: Prefix of their names.
+    Anything but an `Inert` in the module's place has no tensors.
     """
     state = stored.state if isinstance(stored, Inert) and stored.state is not None else {}
     passing = state.get("_non_persistent_buffers_set") or ()

@@ -56,11 +56,7 @@ def windowed(forward: Forward, window: SlidingWindow, *, fill: float = 0.0) -> F
 
 
 def window_starts(length: int, window: int, step: int) -> list[int]:
-    """Return where windows begin along a side, pixels; the last one ends where the side ends.
-
-    Args:
-        length: Length of the side, at least `window`.
-        window, step: Length of a window, and the distance between two.
+    """Return where windows begin, a step apart, along a side, pixels; the last one ends where the side ends.
 
     >>> window_starts(10, 4, 3), window_starts(9, 4, 3), window_starts(4, 4, 3)
     ([0, 3, 6], [0, 3, 5], [0])

@@ -25,14 +25,7 @@ STAGES = ["res2", "res3", "res4", "res5"]
 
 
 def make_config(options: Detectron2Options, labels: LabelSpace, *, label: str, device: str, compiled: bool) -> CfgNode:
-    """Return the configuration of a model config, frozen.
-
-    Args:
-        options: Options of the model config.
-        labels: Label space, with the number of classes of each head.
-        label: The model's label, for messages.
-        device: Device as torch names it.
-        compiled: True if Detectron2's compiled operators can be used here.
+    """Return the configuration of a model config, frozen; `compiled` if Detectron2's own operators can be used.
 
     Raises:
         BenchError: If the zoo has no such file or an override is wrong.

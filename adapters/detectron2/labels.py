@@ -29,12 +29,7 @@ class LabelSpace:
 
     @classmethod
     def of(cls, task: TaskSpec, *, things_apart: bool = False) -> LabelSpace:
-        """Return the numbering of a task.
-
-        Args:
-            task: Task with the classes.
-            things_apart: True if a panoptic network's semantic head tells things apart too.
-        """
+        """Return the numbering of a task; `things_apart` if a panoptic network's semantic head tells things apart."""
         things = np.array([i for i, spec in enumerate(task.classes) if spec.is_thing], dtype=np.int64)
         stuff = [i for i, spec in enumerate(task.classes) if not spec.is_thing]
         merged = task.kind == "panoptic" and not things_apart

@@ -68,12 +68,9 @@ def _refuse_code(file: BinaryIO, filename: str) -> None:
 
 
 def load_zoo_weights(module: nn.Module, source: str, *, label: str) -> LoadedWeights:
-    """Load weights into a network as Detectron2 does, by name, converting the names of its older files.
+    """Load weights into a meta-architecture as Detectron2 does, by name, converting the names of its older files.
 
-    Args:
-        module: A meta-architecture.
-        source: A file, or an address that starts with `detectron2://` or `https://`.
-        label: The model's label, for messages.
+    The source is a file, or an address that starts with `detectron2://` or `https://`.
 
     Returns:
         Account of what was loaded and left.

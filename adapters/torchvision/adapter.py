@@ -22,15 +22,9 @@ def _mask_rcnn() -> BaseAdapter:
 
 
 NETWORKS: dict[str, Callable[[], BaseAdapter]] = {
-    "fcn_resnet50": _semantic,
-    "fcn_resnet101": _semantic,
-    "deeplabv3_resnet50": _semantic,
-    "deeplabv3_resnet101": _semantic,
-    "deeplabv3_mobilenet_v3_large": _semantic,
-    "lraspp_mobilenet_v3_large": _semantic,
-    "maskrcnn_resnet50_fpn": _mask_rcnn,
-    "maskrcnn_resnet50_fpn_v2": _mask_rcnn,
-    "maskrcnn_small": _mask_rcnn,
+    **dict.fromkeys(("fcn_resnet50", "fcn_resnet101", "deeplabv3_resnet50", "deeplabv3_resnet101"), _semantic),
+    **dict.fromkeys(("deeplabv3_mobilenet_v3_large", "lraspp_mobilenet_v3_large"), _semantic),
+    **dict.fromkeys(("maskrcnn_resnet50_fpn", "maskrcnn_resnet50_fpn_v2", "maskrcnn_small"), _mask_rcnn),
 }
 """A model config's option `network` -> what follows the contract for it."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 from urllib.error import URLError
@@ -20,11 +21,6 @@ from adapters._torch.options import OUTSIDE_THE_NETWORK, read_options
 from adapters.torchvision.options import SMALL, SMALL_ONLY, MaskRCNNOptions
 from bench.errors import BenchError
 from bench.records import ModelSpec, TaskSpec
-
-PUBLISHED = {
-    "maskrcnn_resnet50_fpn": detection.maskrcnn_resnet50_fpn,
-    "maskrcnn_resnet50_fpn_v2": detection.maskrcnn_resnet50_fpn_v2,
-}
 
 COCO_IDS = 91
 """Outputs of the published networks: the background, COCO's 80 things and ten ids without a class."""
@@ -125,7 +121,7 @@ def _module(options: MaskRCNNOptions, *, classes: int, published: str | None, ba
         "box_detections_per_img": options.detections,
     }
     if options.network != SMALL:
-        build = PUBLISHED[options.network]
+        build: Callable[..., MaskRCNN] = getattr(detection, options.network)
         common["progress"] = False
         if published is not None:
             return build(weights="COCO_V1", num_classes=classes, **common)

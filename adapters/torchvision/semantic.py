@@ -17,15 +17,6 @@ from adapters.torchvision.options import SemanticOptions
 from bench.errors import BenchError
 from bench.records import ModelSpec, TaskSpec
 
-NETWORKS = {
-    "fcn_resnet50": segmentation.fcn_resnet50,
-    "fcn_resnet101": segmentation.fcn_resnet101,
-    "deeplabv3_resnet50": segmentation.deeplabv3_resnet50,
-    "deeplabv3_resnet101": segmentation.deeplabv3_resnet101,
-    "deeplabv3_mobilenet_v3_large": segmentation.deeplabv3_mobilenet_v3_large,
-    "lraspp_mobilenet_v3_large": segmentation.lraspp_mobilenet_v3_large,
-}
-
 VOC_CLASSES = 21
 
 PUBLISHED = {"coco_with_voc_labels": "COCO_WITH_VOC_LABELS_V1"}
@@ -107,7 +98,7 @@ def _module(options: SemanticOptions, classes: int, model: ModelSpec) -> nn.Modu
     elif download and options.backbone_weights is not None:
         weights["weights_backbone"] = "DEFAULT"
     try:
-        module: nn.Module = NETWORKS[options.network](**weights, progress=False, num_classes=classes)
+        module: nn.Module = getattr(segmentation, options.network)(**weights, progress=False, num_classes=classes)
     except (URLError, OSError) as error:
         what = "the published weights" if published is not None else "the weights of the backbone"
         option = "pretrained" if published is not None else "backbone_weights"
@@ -116,7 +107,6 @@ def _module(options: SemanticOptions, classes: int, model: ModelSpec) -> nn.Modu
             f"{option}: null"
         ) from None
     if getattr(module, "aux_classifier", None) is not None:
-        module.register_module(
-            "aux_classifier", None
-        )  # the published ones were trained with a second head, which costs time
+        # The published ones were trained with a second head, which costs time.
+        module.register_module("aux_classifier", None)
     return module

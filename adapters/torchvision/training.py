@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from torchvision.models.detection.mask_rcnn import MaskRCNN
 
 from adapters._torch import device as devices
-from adapters._torch.training.augment import DeviceAugmentation, RandomChanges
-from adapters._torch.training.loop import train
+from adapters._torch.training.augment import DeviceAugmentation
+from adapters._torch.training.loop import Trainee, train
 from adapters._torch.training.order import Chosen
-from adapters._torch.training.recipe import identity, image_order, open_training
+from adapters._torch.training.recipe import open_training
 from adapters.torchvision.ground_truth import DecodedInstances, Example, still_seen
 from adapters.torchvision.mask_rcnn import MaskRCNNNetwork
 from adapters.torchvision.options import MaskRCNNOptions
@@ -55,10 +55,11 @@ def fit(
     return train(trainee, recipe, out, progress, device, not_honoured=not_honoured)
 
 
-class InstanceTrainee:
+class InstanceTrainee(Trainee):
     """A `Trainee` of instances: the weights with the highest `val_mask_ap50` are the best."""
 
-    better_by: tuple[str, ...] = ("val_mask_ap50",)
+    better_by = ("val_mask_ap50",)
+    network: MaskRCNNNetwork
 
     def __init__(
         self,
@@ -68,14 +69,11 @@ class InstanceTrainee:
         recipe: Recipe,
         device: torch.device,
     ) -> None:
-        self.network, self.identity = network, identity(network, data, recipe)
-        self._recipe, self._device = recipe, device
+        red, green, blue = network.module.transform.image_mean
+        super().__init__(network, data, recipe, device, (red, green, blue))
         self._resize = recipe.image_size is None and options.short_edge is not None
         self._train = DecodedInstances(data.train, network.things, recipe.image_size)
         self._val = DecodedInstances(data.val, network.things, recipe.image_size)
-        red, green, blue = network.module.transform.image_mean
-        self._changes = RandomChanges(recipe, fill=(red, green, blue), device=device)
-        self.order = image_order(data, recipe)
 
     def load(self, chosen: Chosen) -> InstanceBatch:
         """Return images of their own sizes, with their ground truth."""
@@ -153,10 +151,6 @@ def mask_ap50(ground_truths: Sequence[Instances], found: Sequence[Instances]) ->
 
     The mean over classes with a ground truth of the precision, made monotone and read at 101 recalls.
     Unlike COCO's own evaluation, ground truth that are crowds are left out rather than ignored.
-
-    Args:
-        ground_truths: Ground truths of each image.
-        found: Predicted instances of each image, at the same size.
     """
     classes = {int(c) for ground_truth in ground_truths for c in ground_truth.class_ids[~ground_truth.crowd]}
     if not classes:

@@ -45,13 +45,9 @@ AtImage: TypeAlias = Callable[[int, Tensor], Tensor]
 
 
 def at_original_size(masks: Tensor, *, padded: Size, content: Size, size: Size) -> Tensor:
-    """Return mask logits (Q, h, w) at the size of the image, float32, (Q, height, width).
+    """Return mask logits (Q, h, w) of the whole padded input at the size of the image, float32, (Q, height, width).
 
-    Args:
-        masks: Masks of the whole padded input.
-        padded: Size of that input.
-        content: Size of the image within it, from the top left.
-        size: Size of the original image.
+    `content` is the size of the image within that input, from the top left.
     """
     whole = resize_logits(masks.float()[None], padded)
     return resize_logits(whole[..., : content.height, : content.width], size)[0]
@@ -135,12 +131,7 @@ def panoptic(found: ClassifiedMasks, at_image: AtImage, classes: Classes, option
 
 def _shared_out(masks: Tensor, probability: Tensor, options: UniversalOptions) -> tuple[Tensor, Tensor, Tensor]:
     """Return which of N queries has each pixel, (H, W), N where none has; which are left out, bool (N,); the
-    probabilities.
-
-    Args:
-        masks: Logits, (N, H, W).
-        probability: Probability of the class of each, (N,).
-        options: Thresholds.
+    probabilities, (N,); of mask logits (N, H, W).
     """
     count, size = len(masks), masks.shape[-2:]
     small = torch.uint8 if count < 256 else torch.int32

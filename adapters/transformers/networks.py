@@ -131,14 +131,9 @@ class UniversalNetwork:
 def make_network(
     options: UniversalOptions, classes: Classes, kind: TaskKind, *, load: bool, model: ModelSpec
 ) -> UniversalNetwork:
-    """Return the network of a model config on the CPU.
+    """Return the network of a model config on the CPU, for a form of prediction and the classes that it tells apart.
 
-    Args:
-        options: Options of the model config.
-        classes: It tells apart.
-        kind: Form of the prediction it is built for.
-        load: True if the weights of `pretrained` are wanted; its configuration is read in any case.
-        model: Its label and `trained_on` are read.
+    The configuration of `pretrained` is read in any case, its weights only with `load`.
 
     Raises:
         BenchError: If the pretrained network cannot be had or is of another architecture.

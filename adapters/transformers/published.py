@@ -17,15 +17,12 @@ from transformers import PretrainedConfig, PreTrainedModel
 from transformers.utils.hub import cached_file
 
 from adapters._torch.class_names import listed, match_classes
-from adapters._torch.input import InputContract, contract_of_processor, passed_over_in
+from adapters._torch.input import PROCESSORS, Processor, json_in, processor_in
 from adapters._torch.matching import LoadedWeights
 from adapters._torch.network import SemanticNetwork
 from bench.errors import BenchError, in_one_line
 from bench.records import ModelSpec
 from bench.records.stated_classes import classes_of_config
-
-PROCESSORS = ("processor_config.json", "preprocessor_config.json")
-"""Files that state a preprocessing; the first holds that of images beside that of texts, and comes first."""
 
 OF_A_TRAINING = re.compile(
     r"label|dropout|drop_path|init|loss|auxiliary|dtype|architectures|version|_name_or_path|return_dict|problem_type"
@@ -140,14 +137,9 @@ def _file_of(source: str, name: str) -> Path | None:
 
 def config_beside(source: str | None) -> dict[str, Any] | None:
     """Return the config.json of a folder, or of the one that a weight file lies in; None where there is none."""
-    place = None if source is None else Path(source)
-    if place is None:
+    if source is None:
         return None
-    try:
-        said = json.loads(((place if place.is_dir() else place.parent) / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return None
-    return said if isinstance(said, dict) else None
+    return json_in((Path(source) if Path(source).is_dir() else Path(source).parent) / "config.json")
 
 
 def unlike_in(theirs: PretrainedConfig, own: PretrainedConfig) -> dict[str, tuple[Any, Any]]:
@@ -213,15 +205,7 @@ def translated(cls: Any, config: PretrainedConfig, tensors: dict[str, Tensor]) -
 def load_in_order(
     cls: Any, classifier: str, source: str, config: PretrainedConfig, model: ModelSpec, names: Sequence[str]
 ) -> Published:
-    """Load a network that labels pixels, its classes in the task's order.
-
-    Args:
-        cls: Model class of transformers.
-        classifier: Name of the last convolution, which has an output for each class.
-        source: Folder, or name on the hub.
-        config: Configuration of the network, for the task's number of classes.
-        model: Its label and `trained_on` are read.
-        names: Names of the task's classes.
+    """Load a network that labels pixels, its classes, the outputs of the convolution `classifier`, in the task's order.
 
     Raises:
         BenchError: If there is nothing to load, or the classes are others.
@@ -244,36 +228,6 @@ def load_in_order(
     return replace(found, loaded=replace(found.loaded, remarks=remarks, classes=matched.pairs))
 
 
-@dataclass(frozen=True)
-class Processor:
-    """Hold what a file says of the preprocessing of images.
-
-    Attributes:
-        name: Name of the file.
-        said: Its entries.
-    """
-
-    name: str
-    said: dict[str, Any]
-
-    @property
-    def contract(self) -> InputContract | None:
-        """Return what it says of colours, size and fit; None if it says nothing about colours."""
-        found, passed = contract_of_processor(self.said), passed_over_in(self.said)
-        if found is None:
-            return None
-        return replace(found, said_by=f"{self.name}, but for {passed}, which is not followed" if passed else self.name)
-
-    @property
-    def short_edge(self) -> tuple[int, int | None] | None:
-        """Return the short side that images are scaled to, and the longest side, pixels; None where it has neither."""
-        size = self.said.get("size")
-        if self.said.get("do_resize", True) is False or not isinstance(size, dict) or "shortest_edge" not in size:
-            return None
-        longest = size.get("longest_edge")
-        return int(size["shortest_edge"]), None if longest is None else int(longest)
-
-
 def processor_beside(pretrained: str | None, weights: str | None) -> Processor | None:
     """Return the preprocessing that stands beside the weights, in their folder or, for a file, in the one it lies
     in; else beside `pretrained`, which may be a name on the hub where there are no weights.
@@ -283,23 +237,7 @@ def processor_beside(pretrained: str | None, weights: str | None) -> Processor |
     sources = [str(place) for place in places]
     if pretrained is not None and weights is None and not places:
         sources.append(pretrained)
-    for source in sources:
-        for name in PROCESSORS:
-            file = _file_of(source, name)
-            try:
-                said = None if file is None else json.loads(file.read_text(encoding="utf-8"))
-            except (OSError, ValueError, RecursionError):
-                continue
-            of_images = said.get("image_processor", said) if isinstance(said, dict) else None
-            if isinstance(of_images, dict) and contract_of_processor(of_images) is not None:
-                return Processor(name, of_images)
-    return None
-
-
-def contract_beside(pretrained: str | None, weights: str | None) -> InputContract | None:
-    """Return what `processor_beside` says of colours, size and fit; None where there is none."""
-    found = processor_beside(pretrained, weights)
-    return None if found is None else found.contract
+    return processor_in(_file_of(source, name) for source in sources for name in PROCESSORS)
 
 
 def stated_config(pretrained: str | None, weights: str | None) -> dict[str, Any] | None:
@@ -316,12 +254,7 @@ def network_of(
 ) -> SemanticNetwork:
     """Return a network that labels pixels, with what was read of its weights and what stands beside them.
 
-    Args:
-        cls: Model class of transformers.
-        config: Its configuration.
-        model: Model config with the option `pretrained` and `weights`.
-        published: The network that was loaded; None where nothing was yet.
-        **fields: The other fields of `SemanticNetwork`.
+    The fields are those of `SemanticNetwork` that are not known from these.
 
     Raises:
         BenchError: If the config.json beside the weights states another network.
@@ -334,5 +267,5 @@ def network_of(
         **fields,
     )
     pretrained = model.options.get("pretrained")
-    said = contract_beside(pretrained if isinstance(pretrained, str) else None, model.weights)
-    return network if said is None else replace(network, input=said)
+    said = processor_beside(pretrained if isinstance(pretrained, str) else None, model.weights)
+    return network if said is None else replace(network, input=said.contract)

@@ -70,13 +70,8 @@ def instances(
 ) -> list[Instances]:
     """Return the surest pairs of a query and a class of each image, as the network's own image processor does.
 
-    A score is the sigmoid of the class. Masks go straight to the size of the image; empty ones are left out.
-
-    Args:
-        found: Classified masks of a batch, (B, Q, h, w), which cover all of the input.
-        at_image: Brings them to the size of their image.
-        classes: Numbering of the network's classes.
-        options: Threshold and largest number.
+    A score is the sigmoid of the class. Masks, (B, Q, h, w), cover all of the input and go straight to the size of the
+    image; empty ones are left out.
     """
     scores, order = found.classes.float().sigmoid().flatten(1).sort(dim=1, descending=True, stable=True)
     scores, order = scores[:, : options.detections], order[:, : options.detections]

@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from adapters._torch import device as devices
 from adapters._torch.images import Normalisation, common_size, stack_images
 from adapters._torch.input import IMAGENET_MEAN, IMAGENET_STD
-from adapters._torch.training.augment import DeviceAugmentation, RandomChanges
-from adapters._torch.training.loop import train
+from adapters._torch.training.augment import DeviceAugmentation
+from adapters._torch.training.loop import Trainee, train
 from adapters._torch.training.order import Chosen
-from adapters._torch.training.recipe import identity, image_order, open_training
+from adapters._torch.training.recipe import open_training
 from adapters._torch.training.validation import mean_iou
 from adapters.transformers.masks import ClassifiedMasks, at_original_size, class_scores, label_map
 from adapters.transformers.networks import MaskClassifier, UniversalNetwork
@@ -66,7 +66,7 @@ def _not_honoured(data: TrainingData, recipe: Recipe, options: UniversalOptions)
     return unlike
 
 
-class MaskTrainee:
+class MaskTrainee(Trainee):
     """A `Trainee` of masks with classes.
 
     Void pixels are in no mask, as in the official code. Of label maps the weights with the highest
@@ -74,19 +74,16 @@ class MaskTrainee:
     """
 
     better_by = ("val_mean_iou",)
+    network: UniversalNetwork
 
     def __init__(
         self, network: UniversalNetwork, data: TrainingData, recipe: Recipe, device: torch.device, size_of: SizeOf
     ) -> None:
-        self.network, self.identity = network, identity(network, data, recipe)
-        self._recipe, self._device = recipe, device
+        super().__init__(network, data, recipe, device, IMAGENET_MEAN)
         whole = recipe.random_crop is not None  # a part is cut out of an image that has its own size
         self._train = DecodedMasks(data.train, network.classes, (lambda _: recipe.image_size) if whole else size_of)
-        self._val = data.val if data.task.kind == "semantic" else None
-        self._decoded_val = DecodedMasks(data.val, network.classes, size_of) if self._val is not None else None
+        self._val = DecodedMasks(data.val, network.classes, size_of) if data.task.kind == "semantic" else None
         self._normalise = Normalisation(IMAGENET_MEAN, IMAGENET_STD, device)
-        self._changes = RandomChanges(recipe, fill=IMAGENET_MEAN, device=device)
-        self.order = image_order(data, recipe)
 
     def load(self, chosen: Chosen) -> MaskBatch:
         """Return images stacked at their common size, and the layers of their masks padded to it."""
@@ -116,7 +113,7 @@ class MaskTrainee:
     @torch.inference_mode()
     def validate(self, module: nn.Module) -> dict[str, float] | None:
         """`val_mean_iou` of label maps at the training size: mean over classes with union > 0."""
-        split = self._decoded_val
+        split = self._val
         if split is None or not len(split):
             return None
         classes = len(self.network.classes)

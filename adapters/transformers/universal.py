@@ -114,12 +114,9 @@ class UniversalAdapter(devices.OnTorchDevice):
         self._several_passes = self._target_passes()
 
     def _stated_input(self, read: InputContract | None) -> InputContract:
-        """The preprocessing that stands in the weights or beside them, but for its size, else ImageNet's mean and std.
+        """Return the preprocessing that was read in the weights or stands beside them, but its size, else ImageNet's.
 
         How the size of an image is chosen is the options' matter: `short_edge`, `max_size` and `canvas`.
-
-        Args:
-            read: Preprocessing that the weight file itself states; None where it states none.
         """
         options, beside = self._options, processor_beside(self._options.pretrained, self._model.weights)
         asked = None if beside is None else beside.short_edge

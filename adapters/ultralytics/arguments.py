@@ -68,14 +68,7 @@ def trainer_arguments(
 
 
 def not_honoured(options: NetworkOptions, recipe: Recipe, *, side: int, sizes: Iterable[Size]) -> dict[str, str]:
-    """Return the fields of a recipe that these trainers treat otherwise, with how.
-
-    Args:
-        options: Options of the model config.
-        recipe: The recipe that was asked for.
-        side: Training size, see `training_side`.
-        sizes: Sizes of the training images.
-    """
+    """Return the fields of a recipe that these trainers treat otherwise, with how, for images of these sizes."""
     of_instances = isinstance(options, InstanceOptions)
     losses = "boxes, classes and masks" if of_instances else "cross-entropy with Dice, and an auxiliary head's"
     unlike = {"loss": f"the framework's own: {losses}", **not_offered(recipe, NOT_OFFERED, "Ultralytics' trainer")}

@@ -114,14 +114,7 @@ class DetectionsAndPrototypes(nn.Module):
 
 
 def whole_pass(network: YoloNetwork, module: nn.Module, target: Target, calibration: Sequence[Tensor]) -> Pass:
-    """Return a network as a runtime takes it: it ends before suppression and masks, which are ours everywhere.
-
-    Args:
-        network: Its options are read.
-        module: Module of the network, folded and on its device.
-        target: Target, which decides the size of its inputs.
-        calibration: Pixels that int8 is calibrated on.
-    """
+    """Return a network as a runtime takes it: it ends before suppression and masks, which are ours everywhere."""
     size, options = fixed_size(target), network.options
     finds_instances = isinstance(options, InstanceOptions)
     if finds_instances and target.runtime != "eager":

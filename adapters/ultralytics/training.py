@@ -61,14 +61,7 @@ class BudgetSpentError(BaseException):
 
 
 def fit(network: YoloNetwork, data: TrainingData, recipe: Recipe, out: Path, progress: Progress) -> TrainingResult:
-    """Train a network by a recipe; goes on from `checkpoint.pt` in `out` if there is one.
-
-    Args:
-        network: Trained in place; its initial weights are the caller's.
-        data: Training and validation split.
-        recipe: The device may be `auto`.
-        out: Gets `checkpoint.pt`, and at the end `last.pt` and, where it was validated, `best.pt`.
-        progress: Receives steps and validations.
+    """Train a network in place by a recipe; goes on from `checkpoint.pt` in `out` if there is one.
 
     Returns:
         The averaged weights with the highest `mask_map` or `mean_iou` of the framework's own

@@ -4,30 +4,23 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import json
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from adapters._torch.input import DEFAULT, STATED, InputContract, contract_of_processor, passed_over_in
+from adapters._torch.input import DEFAULT, PROCESSORS, STATED, InputContract, processor_in
 from adapters._torch.options import InputOptions
 from adapters._torch.runtimes.file_options import FileOptions
 from bench.records import Size
 
-PROCESSORS = ("processor_config.json", "preprocessor_config.json")
-"""Files that exporters of transformers write beside a file; the first has the image processor beside that of texts."""
-
 
 def contract_of(options: FileOptions, said: InputContract | None) -> InputContract:
-    """Return the preprocessing of a file, with the source of each of its parts.
+    """Return the preprocessing of a file, with the source of each of its parts: first the options, then what is `said`.
 
-    Args:
-        options: Options of the model config; what they set comes first.
-        said: Preprocessing stated by the file or beside it; a part whose source is the default states nothing.
+    A part of that whose source is the default states nothing.
     """
     values: dict[str, Any] = {"mean": (0.0,), "std": (1.0,), "fill": (0.0, 0.0, 0.0)}
     sources = dict.fromkeys(STATED, DEFAULT)
@@ -48,18 +41,8 @@ def contract_of(options: FileOptions, said: InputContract | None) -> InputContra
 
 def contract_beside(file: Path) -> InputContract | None:
     """Return what the preprocessor of transformers beside a file says; None where none lies there."""
-    for name in PROCESSORS:
-        try:
-            said = json.loads(file.with_name(name).read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError):
-            continue
-        of_images = said.get("image_processor", said) if isinstance(said, dict) else None
-        if not isinstance(of_images, dict):
-            continue
-        if (found := contract_of_processor(of_images)) is not None:
-            passed = passed_over_in(of_images)
-            return replace(found, said_by=f"{name}, but for {passed}, which is not followed" if passed else name)
-    return None
+    found = processor_in(file.with_name(name) for name in PROCESSORS)
+    return None if found is None else found.contract
 
 
 def _of_input(given: InputOptions | str | None) -> dict[str, Any]:

@@ -81,13 +81,7 @@ class YoloReader:
         self.outputs = _two_outputs(ports, label)
 
     def prediction(self, outputs: Sequence[NDArray[Any]], placement: Placement, size: Size) -> Instances:
-        """Return the instances of an image at its original size, by falling score.
-
-        Args:
-            outputs: Candidates and prototypes of it, without the batch axis.
-            placement: Placement of the image in the network's input.
-            size: Size of the original image.
-        """
+        """Return the instances of an image at its original size, by falling score, of its two outputs."""
         candidates, prototypes = (np.asarray(one, dtype=np.float32) for one in outputs)
         found = self._suppressed(candidates, len(prototypes))
         corners = _at_image(found.corners, placement, size)

@@ -96,13 +96,7 @@ class OutputReader:
         return Doubt(seen, is_certain=False)
 
     def labels(self, output: NDArray[Any], *, placement: Placement, size: Size) -> LabelMap:
-        """Return the task's class ids, uint8, at the original size; void where a crop showed nothing.
-
-        Args:
-            output: Output for one image, in the file's layout, without the batch axis.
-            placement: Placement of the image in the input that it was computed from.
-            size: Size of the original image.
-        """
+        """Return the task's class ids of an image, uint8, at its original size; void where a crop showed nothing."""
         found, unanswered = self._labels(output, placement, size), placement.without_answer(size)
         return found if unanswered is None else np.where(unanswered, np.uint8(IGNORE_LABEL), found)
 

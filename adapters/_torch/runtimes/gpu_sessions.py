@@ -234,10 +234,9 @@ class GpuSession:
 
 
 def left_to_processor(session: Any) -> Counter[str]:
-    """Count by operator the nodes that work on pixels and that a session runs on the processor.
+    """Count by operator the nodes that work on pixels and that a session made with `ASSIGNMENT` runs on the processor.
 
-    Args:
-        session: An `InferenceSession` made with `ASSIGNMENT`; of an ONNX Runtime that cannot tell, nothing is counted.
+    Of an ONNX Runtime that cannot tell, nothing is counted.
     """
     tell = getattr(session, "get_provider_graph_assignment_info", None)
     parts = [part for part in (tell() if tell else ()) if part.ep_name == "CPUExecutionProvider"]
@@ -286,10 +285,7 @@ def check_provider(kind: GpuSessionKind, device: torch.device, precision: Precis
 def why_it_does_not_load(kind: GpuSessionKind, capi: Path, folders: Sequence[Path]) -> str | None:
     """Load a provider's library after those it is linked with, which lie where no loader looks; return what is wrong.
 
-    Args:
-        kind: Kind of the session.
-        capi: Folder of ONNX Runtime's own libraries.
-        folders: Folders of libraries that packages brought.
+    `capi` is the folder of ONNX Runtime's own libraries, `folders` have those that packages brought.
 
     Returns:
         The message of the loader and what to install; None if the provider's library is loaded.

@@ -65,11 +65,7 @@ class ExportRequest:
 
 
 def exported(request: ExportRequest, cache: Path | None = None) -> Path:
-    """Return the ONNX file of a network: from the cache, or exported into it.
-
-    Args:
-        request: The export that is wanted.
-        cache: Folder of exports; the user's cache if left out.
+    """Return the ONNX file of a network: from the cache, the user's if left out, or exported into it.
 
     Raises:
         Unsupported: If the exporter is not installed or cannot express the network.
@@ -78,12 +74,7 @@ def exported(request: ExportRequest, cache: Path | None = None) -> Path:
 
 
 def made_once(folder: Path, make: Callable[[Path], None]) -> Path:
-    """Return the model in a folder of the cache, which is made first if it is not there.
-
-    Args:
-        folder: Named by all that decides the content.
-        make: Writes the model to the path it is given, and what else belongs to it beside that.
-    """
+    """Return the model in a folder of the cache, whose name decides its content; `make` writes it if it is missing."""
     file = folder / MODEL
     if file.is_file():
         return file

@@ -28,11 +28,9 @@ QUANTISED = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 
 
 def quantised(file: Path, images: Sequence[NDArray[np.float32]]) -> Path:
-    """Return the model of an export in int8: from beside it, or made now.
+    """Return the model of a float32 export in int8: from beside it, or made now.
 
-    Args:
-        file: The export, in float32.
-        images: The calibration images as the network sees them, each (1, 3, H, W).
+    It is calibrated on images as the network sees them, each (1, 3, H, W).
 
     Raises:
         Unsupported: Without images, without ONNX Runtime, or for a network that it cannot quantise.

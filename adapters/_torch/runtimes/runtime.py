@@ -81,12 +81,7 @@ class Runtime:
 
 
 def open_runtime(network: Pass, target: Target, device: torch.device) -> Runtime:
-    """Return the forward pass that a target asks for.
-
-    Args:
-        network: The network that is run.
-        target: Target; its `runtime` and that runtime's settings are read.
-        device: Device as opened.
+    """Return the forward pass that a target asks for on the device that was opened.
 
     Raises:
         Unsupported: If the runtime cannot be had here or cannot run the network.

@@ -52,13 +52,7 @@ class Backbone:
         return [{"params": rest, FACTOR: 1.0}, {"params": self._learning, FACTOR: factor}]
 
     def begin_step(self, optimizer: torch.optim.Optimizer, rate: float, fraction: float) -> None:
-        """Set the learning rates of a step, and freeze or thaw the backbone.
-
-        Args:
-            optimizer: Optimizer of `groups`.
-            rate: Rate of what is not in the backbone.
-            fraction: Share of the budget that is spent.
-        """
+        """Set the learning rates of a step, and freeze or thaw the backbone, at a share of the budget that is spent."""
         for group in optimizer.param_groups:
             group["lr"] = rate * group.get(FACTOR, 1.0)
         freeze = fraction < self._recipe.frozen_backbone_fraction

@@ -74,16 +74,7 @@ class BestValidation:
         data_wait_s: float | None = None,
         more: Mapping[str, float] | None = None,
     ) -> TrainingResult:
-        """Write the weight files and say what the training came to.
-
-        Args:
-            network: Network that the weights belong to.
-            last: The weights at the end.
-            out: Folder of the files.
-            clock: Clock of the training.
-            not_honoured, data_wait_s: See `bench.adapter.TrainingResult`.
-            more: Further figures of the framework's own.
-        """
+        """Write the weight files and say what the training came to, with `more` figures of the framework's own."""
         save_weights(network, dict(last), out / LAST)
         reported = {f"last_{name}": value for name, value in self.validated.items()}
         if self.best is not None:

@@ -16,10 +16,11 @@ from __future__ import annotations
 import logging
 import signal
 import warnings
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import lightning.pytorch as lightning
 import torch
@@ -29,51 +30,55 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import Tensor, nn
 from torch.utils.data import IterableDataset
 
+from adapters._torch.training.augment import RandomChanges
 from adapters._torch.training.backbone import Backbone
 from adapters._torch.training.checkpoints import CHECKPOINT, BestValidation
 from adapters._torch.training.clock import TrainingClock
 from adapters._torch.training.moving_average import MovingAverage
-from adapters._torch.training.order import Chosen, ImageOrder
+from adapters._torch.training.order import Chosen
 from adapters._torch.training.prefetching import Prefetched, loading_threads
-from adapters._torch.training.recipe import make_optimizer
+from adapters._torch.training.recipe import identity, image_order, make_optimizer
 from adapters._torch.weights import Weighted
-from bench.adapter import Progress, TrainingResult
+from bench.adapter import Progress, TrainingData, TrainingResult
 from bench.errors import BenchError
 from bench.records import Recipe
 
 _LIGHTNING_PRECISION: dict[str, Any] = {"fp32": "32-true", "tf32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
 
 
-class Trainee(Protocol):
-    """A network with what it learns from."""
+class Trainee(ABC):
+    """A network with what it learns from.
 
-    @property
-    def network(self) -> Weighted:
-        """Its module is trained in place; its initial weights are the caller's."""
+    Attributes:
+        network: Its module is trained in place; its initial weights are the caller's.
+        order: Which images make which batch.
+        better_by: See `adapters._torch.training.checkpoints.BestValidation`.
+        identity: What this training must share with a checkpoint to go on from it.
+    """
 
-    @property
-    def order(self) -> ImageOrder:
-        """Return which images make which batch."""
+    better_by: tuple[str, ...]
+    network: Weighted
 
-    @property
-    def better_by(self) -> tuple[str, ...]:
-        """See `adapters._torch.training.checkpoints.Kept`."""
+    def __init__(
+        self, network: Weighted, data: TrainingData, recipe: Recipe, device: torch.device, fill: tuple[float, ...]
+    ) -> None:
+        """Prepare; `fill` is the colour, 0-1 for each channel, of what random changes bring in from outside."""
+        self.network, self.identity = network, identity(network, data, recipe)
+        self._recipe, self._device = recipe, device
+        self._changes = RandomChanges(recipe, fill=fill, device=device)
+        self.order = image_order(data, recipe)
 
-    @property
-    def identity(self) -> str:
-        """Return what this training must share with a checkpoint to go on from it."""
-
+    @abstractmethod
     def load(self, chosen: Chosen) -> Any:
         """Return a batch: tensors on the host, in tuples, lists or dictionaries."""
-        ...
 
+    @abstractmethod
     def loss(self, module: nn.Module, batch: Any) -> Tensor:
         """Return the loss, a scalar, of a batch that lies on the device."""
-        ...
 
+    @abstractmethod
     def validate(self, module: nn.Module) -> dict[str, float] | None:
         """Return scores on the validation split, in the recipe's precision; None where there is nothing to."""
-        ...
 
 
 def train(

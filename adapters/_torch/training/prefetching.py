@@ -26,12 +26,7 @@ R = TypeVar("R")
 
 
 def loading_threads(device: torch.device, processes: int) -> int:
-    """Return threads that make batches: none where the processor trains, which has its cores for that.
-
-    Args:
-        device: Device that trains.
-        processes: Number of processes of a distributed training, which share the cores of this machine.
-    """
+    """Return threads that make batches in each of some processes: none where the processor's cores train."""
     if device.type == "cpu":
         return 0
     return max(1, min(MOST_THREADS, allowed_cores() // processes - 1))

@@ -13,31 +13,23 @@ from torch import Tensor, nn
 from adapters._torch import device as devices
 from adapters._torch.images import Normalisation, resize_logits
 from adapters._torch.network import SemanticNetwork
-from adapters._torch.training.augment import DeviceAugmentation, RandomChanges
+from adapters._torch.training.augment import DeviceAugmentation
 from adapters._torch.training.batches import DecodedSplit, as_batch, class_pixels, load_batch
-from adapters._torch.training.loop import train
+from adapters._torch.training.loop import Trainee, train
 from adapters._torch.training.losses import read_loss
 from adapters._torch.training.order import Chosen
-from adapters._torch.training.recipe import identity, image_order, open_training
+from adapters._torch.training.recipe import open_training
 from adapters._torch.training.validation import validate
 from bench.adapter import Progress, TrainingData, TrainingResult
 from bench.records import Recipe, Size
 
 
 def fit(network: SemanticNetwork, data: TrainingData, recipe: Recipe, out: Path, progress: Progress) -> TrainingResult:
-    """Train a network that labels pixels; see `adapters._torch.training.loop.train`.
-
-    Args:
-        network: Trained in place; its initial weights are the caller's.
-        data: Training and validation split.
-        recipe: The device may be `auto`.
-        out: Gets the checkpoint and the weight files.
-        progress: Receives steps and validations.
+    """Train a network that labels pixels in place; arguments and results as of `adapters._torch.training.loop.train`.
 
     Raises:
         Unsupported: If the device or precision cannot be had.
-        BenchError: If the training split is empty, the loss is unknown or stops being finite, or
-            `out` holds the checkpoint of another training.
+        BenchError: If the training split is empty or the loss is unknown; and as `train`.
     """
     device = open_training(data, recipe, out)
     return train(SemanticTrainee(network, data, recipe, device), recipe, out, progress, device, not_honoured={})
@@ -46,22 +38,20 @@ def fit(network: SemanticNetwork, data: TrainingData, recipe: Recipe, out: Path,
 SemanticBatch: TypeAlias = tuple[Tensor, Tensor, DeviceAugmentation | None]
 
 
-class SemanticTrainee:
+class SemanticTrainee(Trainee):
     """A `Trainee` of label maps: the weights with the highest `val_mean_iou` are the best."""
 
     better_by = ("val_mean_iou",)
+    network: SemanticNetwork
 
     def __init__(self, network: SemanticNetwork, data: TrainingData, recipe: Recipe, device: torch.device) -> None:
-        self.network, self.identity = network, identity(network, data, recipe)
-        self._recipe, self._device = recipe, device
+        super().__init__(network, data, recipe, device, network.mean)
         # A part is cut out of an image that has its own size, or that of the recipe.
         size = recipe.image_size if recipe.random_crop is not None else recipe.image_size or network.input.size
         self._train = DecodedSplit(data.train, size, network.input)
         self._val = DecodedSplit(data.val, recipe.image_size or network.input.size, network.input)
         self._loss = read_loss(recipe.loss, class_pixels=self._class_pixels)
         self._normalise = Normalisation(network.mean, network.std, device, network.input.channels)
-        self._changes = RandomChanges(recipe, fill=network.mean, device=device)
-        self.order = image_order(data, recipe)
 
     def load(self, chosen: Chosen) -> SemanticBatch:
         """Return pixels uint8 (B, H, W, 3) and labels uint8 (B, H, W), and what the device is to change of them."""
