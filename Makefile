@@ -48,7 +48,7 @@ DETECTRON2_UPSTREAM := git+https://github.com/facebookresearch/detectron2.git@02
 # Where it is set, each of the hundreds of processes that a run or the tests start would compile its framework anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run real test test-all test-gpu beside faults install lint types docs clean detectron2-upstream
+.PHONY: run real test test-all test-gpu beside openvino faults install lint types docs clean detectron2-upstream
 
 real: install
 	for name in pupils photographs quokka; do $(BIN)/bench data prepare $$name --out data/$$name || exit $$?; done
@@ -58,17 +58,20 @@ real: install
 run: install
 	$(BIN)/bench run $(SUITE)
 
-# Two processes at once; what measures time runs alone, and OpenVINO, which changes how signals are taken, by itself.
+# Two processes at once; what measures time runs alone, and OpenVINO, which changes how signals are taken, in one of its own.
 test: QUICK := and not slow
 test test-all: lint
-	@# mypy and the docs are busy on one core each, so they run beside the tests that measure no time.
-	$(MAKE) --no-print-directory -j 3 types docs beside QUICK="$(QUICK)"
+	@# These are busy on one core each, so they run beside the tests that measure no time and often wait for a worker.
+	$(MAKE) --no-print-directory -j 3 types docs beside openvino QUICK="$(QUICK)"
 	$(PYTEST) -m "alone $(QUICK)" $(call MARKED,alone)
-	$(PYTEST) -n 2 --dist loadfile -m "openvino $(QUICK)" $(call MARKED,openvino)
 	$(if $(QUICK)$(WITHOUT_FAULTS),@true,$(BIN)/python -m tests.faults --minutes 5)
 
 beside: install
 	$(PYTEST) -n 2 --dist worksteal -m "not alone and not openvino $(QUICK)"
+
+# Said when it has ended, so that its dots are not among those of the others.
+openvino: install
+	@said=$$($(PYTEST) -m "openvino $(QUICK)" $(call MARKED,openvino) 2>&1); ended=$$?; echo "OpenVINO: $$said"; exit $$ended
 
 # On a machine with a GPU: what only it can tell. One line of JSON per step of each test, with what it measured, goes to
 # gpu.jsonl.

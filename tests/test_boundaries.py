@@ -6,6 +6,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -19,8 +20,13 @@ FURTHER = {"fake": ("bench.dataset", "bench.data.formats.by_name"), "predictions
 """Adapter that is none of a framework -> what else it may import."""
 
 
-def imports(path: Path) -> Iterator[tuple[str, str]]:
-    """Yield (imported module, `file:line: source line`) of every import in a file."""
+@cache
+def imports(path: Path) -> tuple[tuple[str, str], ...]:
+    """Return (imported module, `file:line: source line`) of every import in a file."""
+    return tuple(_imports(path))
+
+
+def _imports(path: Path) -> Iterator[tuple[str, str]]:
     source = path.read_text(encoding="utf-8")
     lines = source.splitlines()
     for node in ast.walk(ast.parse(source)):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -129,7 +130,10 @@ def imports(module: str) -> Iterator[tuple[str, str]]:
         yield from ((name, where) for name in names)
 
 
-EDGES = {module: [(name, where) for name, where in imports(module)] for module in MODULES}
+@cache
+def all_edges() -> dict[str, list[tuple[str, str]]]:
+    """Module -> its imports, as `imports` yields them; read when a test asks, not when the tests are collected."""
+    return {module: [*imports(module)] for module in MODULES}
 
 
 def test_every_package_has_a_layer():
@@ -139,7 +143,7 @@ def test_every_package_has_a_layer():
 def test_a_package_imports_only_lower_layers():
     offending = [
         where
-        for module, edges in EDGES.items()
+        for module, edges in all_edges().items()
         for name, where in edges
         if name in MODULES and layer_of(name) != layer_of(module) and RANK[layer_of(name)] >= RANK[layer_of(module)]
     ]
@@ -148,7 +152,7 @@ def test_a_package_imports_only_lower_layers():
 
 def test_a_private_module_is_imported_by_its_own_package_alone():
     offending = []
-    for module, edges in EDGES.items():
+    for module, edges in all_edges().items():
         for name, where in edges:
             owner = name.partition("._")[0]
             if "._" in name and name in MODULES and layer_of(module) != owner:
@@ -157,7 +161,9 @@ def test_a_private_module_is_imported_by_its_own_package_alone():
 
 
 def test_no_two_files_import_each_other_in_a_circle():
-    above: dict[str, set[str]] = {m: {n for n, _ in edges if n in MODULES and n != m} for m, edges in EDGES.items()}
+    above: dict[str, set[str]] = {
+        m: {n for n, _ in edges if n in MODULES and n != m} for m, edges in all_edges().items()
+    }
     while leaves := [m for m, below in above.items() if not below & above.keys()]:
         for leaf in leaves:
             del above[leaf]
@@ -169,7 +175,7 @@ def test_what_a_worker_loads_are_whole_packages_and_nothing_else():
         where
         for module in MODULES
         if layer_of(module) in IN_A_WORKER
-        for name, where in EDGES[module]
+        for name, where in all_edges()[module]
         if name in MODULES and layer_of(name) not in IN_A_WORKER
     ]
     assert offending == []
@@ -181,7 +187,7 @@ def test_a_worker_needs_only_numpy_opencv_and_pydantic():
         where
         for module in MODULES
         if layer_of(module) in IN_A_WORKER
-        for name, where in EDGES[module]
+        for name, where in all_edges()[module]
         if name.split(".")[0] not in allowed
     ]
     assert offending == []

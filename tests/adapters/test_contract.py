@@ -191,7 +191,7 @@ def test_an_image_one_pixel_wide_is_answered(model_config, options, task, shared
     checked(shared(model_config, options, task), [Size(9, 1)], task)
 
 
-@pytest.mark.few(5)
+@pytest.mark.few(3)
 @EVERY_CARD
 def test_the_same_images_get_the_same_answer_again_and_from_another_build(
     model_config, options, task, training, shared

@@ -127,6 +127,7 @@ def move_network(module: nn.Module, mode: FakeTensorMode) -> None:
                 setattr(part, name, moved(getattr(part, name), mode))
 
 
+@pytest.mark.few(7)
 @pytest.mark.parametrize(
     ("model_config", "options", "task"), [model_config_parameters(*one, trains=False) for one in MODELS.items()]
 )

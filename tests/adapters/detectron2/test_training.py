@@ -68,6 +68,7 @@ def test_an_interrupted_training_ends_with_the_weights_of_one_that_was_not(archi
         assert all(torch.equal(first[key], second[key]) for key in first)
 
 
+@pytest.mark.slow
 def test_a_finished_training_is_not_trained_again(tmp_path):
     data = data_for("fcn")
     first = built("fcn").train(data, recipe(), tmp_path, Recorder())

@@ -50,7 +50,7 @@ def weights_in(path):
 @pytest.mark.parametrize(
     ("architecture", "kind"),
     [
-        ("mask2former", "panoptic"),
+        pytest.param("mask2former", "panoptic", marks=pytest.mark.slow),
         pytest.param("maskformer", "semantic", marks=pytest.mark.slow),
         ("eomt", "instance"),
     ],
@@ -72,7 +72,7 @@ def test_an_interrupted_training_ends_with_the_weights_of_one_that_was_not(archi
 
 @pytest.mark.parametrize(
     "architecture",
-    ["mask2former", "eomt", *(pytest.param(a, marks=pytest.mark.slow) for a in ("maskformer", "oneformer"))],
+    ["eomt", *(pytest.param(a, marks=pytest.mark.slow) for a in ("mask2former", "maskformer", "oneformer"))],
 )
 def test_images_without_objects_are_trained_on(architecture, tmp_path):
     data = data_for("instance", train=4)
@@ -140,7 +140,7 @@ def test_a_criterion_sees_float32_in_mixed_precision():
     assert seen == [(torch.float32,) * 3]
 
 
-@pytest.mark.parametrize("architecture", ["mask2former", "eomt"])
+@pytest.mark.parametrize("architecture", [pytest.param("mask2former", marks=pytest.mark.slow), "eomt"])
 def test_training_in_bfloat16_has_a_finite_loss(architecture, tmp_path):
     recorder = Recorder()
     one = recipe(budget={"steps": 1}, precision="bf16", validate_every=None)

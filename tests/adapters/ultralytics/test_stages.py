@@ -53,7 +53,7 @@ def test_instances_are_those_of_the_frameworks_predictor(trained, size):
     assert np.array_equal(found.masks, expected.masks.data.numpy().astype(bool))
 
 
-@pytest.mark.few(2)
+@pytest.mark.few(1)
 @pytest.mark.parametrize("size", SIZES)
 def test_masks_of_the_networks_size_are_the_predictors_cropped_and_resized(trained, size):
     weights, (image,) = trained("instance").weights, images(size)

@@ -68,6 +68,7 @@ def test_a_finished_training_is_not_trained_again(tmp_path):
     assert (again.steps, again.self_reported, recorder.steps) == (2, first.self_reported, [])
 
 
+@pytest.mark.slow
 def test_the_checkpoint_of_another_training_is_refused(tmp_path):
     built().train(scenes(), recipe(2), tmp_path, Recorder())
     with pytest.raises(BenchError, match="is the checkpoint of another training"):
@@ -132,7 +133,7 @@ def test_fp16_on_a_cpu_is_refused(tmp_path):
         built().train(scenes(), recipe(1, precision="fp16"), tmp_path, Recorder())
 
 
-@pytest.mark.few(1)
+@pytest.mark.slow
 @KINDS
 def test_bf16_on_a_cpu_trains_otherwise_than_fp32(tmp_path, kind):
     losses = []

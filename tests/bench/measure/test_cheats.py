@@ -131,6 +131,7 @@ def test_the_honest_model_is_valid_and_takes_its_time():
     assert found_out(Honest()) == "pays"
 
 
+@pytest.mark.few(6)
 @pytest.mark.parametrize(
     "cheat",
     [
@@ -166,7 +167,7 @@ def test_a_cache_that_forgives_small_changes_is_found_out(cheat):
     assert "answered_from_memory" in found_out(cheat())
 
 
-@pytest.mark.few(3)
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     "cheat",
     [
@@ -250,6 +251,7 @@ def test_what_the_interpreter_calls_by_itself_or_instead_of_the_harness_is_found
         adapter.close()
 
 
+@pytest.mark.few(2)
 @pytest.mark.usefixtures("remembered")
 @pytest.mark.parametrize(
     "cheat",
@@ -259,6 +261,7 @@ def test_work_that_is_done_when_memory_is_given_back_is_found_out(cheat):
     assert "work_outside_the_clock" in found_out(cheat())
 
 
+@pytest.mark.few(1)
 @pytest.mark.usefixtures("remembered")
 @pytest.mark.parametrize("cheat", [HangsItOnPredictions, HangsItOnWhatItWasGiven])
 def test_work_that_is_done_when_an_object_ends_is_paid_for(cheat):
@@ -323,7 +326,7 @@ class SeesNothing(Honest):
         return np.where(pixels.max() > 250, pixels[..., 0] > 127, False).astype(np.uint8)
 
 
-@pytest.mark.few(2)
+@pytest.mark.few(1)
 @pytest.mark.parametrize("model", [Poor, SeesNothing])
 def test_an_honest_model_that_sees_little_in_new_images_is_not_taken_for_one_that_remembers(model):
     result = timed(model())

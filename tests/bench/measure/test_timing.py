@@ -136,6 +136,7 @@ def test_each_process_keeps_predictions_of_other_images():
     assert len({chosen() for _ in range(10)}) > 1
 
 
+@pytest.mark.slow
 def test_a_model_of_20_ms_is_timed_as_20_ms():
     samples = time_fake("slow_20ms", changed(BRIEF, min_samples=10, max_s=20.0, pipelined_s=0.0)).samples
     assert low_ms(samples.total_ns[samples.clock == END_TO_END]) == pytest.approx(20.0, rel=0.03)

@@ -168,8 +168,10 @@ def test_every_forked_job_is_a_process_and_a_session_of_its_own_with_its_own_log
     "model",
     [
         "fake/segfaults",
-        "fake/crashes",
-        *(pytest.param(f"fake/{name}", marks=pytest.mark.slow) for name in ("exits", "oom_device", "missing_package")),
+        *(
+            pytest.param(f"fake/{name}", marks=pytest.mark.slow)
+            for name in ("crashes", "exits", "oom_device", "missing_package")
+        ),
     ],
 )
 def test_a_forked_worker_ends_as_a_fresh_one_does(tmp_path, model):

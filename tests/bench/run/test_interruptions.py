@@ -118,7 +118,7 @@ def test_an_interrupt_ends_the_worker_and_the_next_run_goes_on(tmp_path, how):
     ("how", "killed"),
     [
         pytest.param(["--fresh-interpreters"], "worker", id="fresh", marks=pytest.mark.slow),
-        pytest.param([], "worker", id="forked"),
+        pytest.param([], "worker", id="forked", marks=pytest.mark.slow),
         pytest.param([], "parent", id="parent it was forked from"),
     ],
 )

@@ -58,6 +58,7 @@ def test_a_run_that_is_still_training_shows_its_curves(synthetic, tmp_path):
     ]
 
 
+@pytest.mark.slow
 def test_a_data_set_that_cannot_be_opened_costs_only_its_sheet(finished, tmp_path):
     spec = DatasetSpec(name="shapes", label="shapes", options={"preset": "easy", "size": [4, 4]})  # too small to draw
     cases = [planned.case.model_copy(update={"dataset": spec}) for planned in finished.planned]

@@ -65,6 +65,7 @@ def test_a_folder_of_the_users_gets_the_report_and_nothing_else(untrained, tmp_p
     assert {path.name for path in (tmp_path / "out").iterdir()} <= {path.name for path in written} | {"report_images"}
 
 
+@pytest.mark.slow
 def test_a_run_that_is_planned_again_with_nothing_to_do_draws_nothing(finished, drawn):
     folder, plan = finished.run.path, finished.run.path / layout.PLAN
     write_report(read_run(finished.run), folder)

@@ -138,6 +138,7 @@ def test_a_forgotten_synchronisation_makes_the_timing_invalid(tmp_path):
     assert [flag.name for flag in outcome.facts.invalid] == ["forgot_sync"]
 
 
+@pytest.mark.slow
 def test_a_model_that_remembers_its_answers_is_flagged(tmp_path):
     outcome = run(tmp_path, job_for("cached", "time"))
     assert "cached_or_content_dependent" in {flag.name for flag in outcome.facts.flags}
