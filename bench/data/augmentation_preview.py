@@ -24,9 +24,8 @@ from bench.records.names import harness_root, python_path
 from bench.records.recipe import PreviewRequest
 from bench.records.store.files import write_record
 from bench.records.store.layout import plain_name
-from bench.report.draw.contact_sheet import PictureRow, Tile, picture_sheet
+from bench.report.draw.contact_sheet import PictureRow, Tile, overlay_with_void, picture_sheet
 from bench.report.draw.figure import draw
-from bench.report.draw.overlay import overlay_with_void
 from bench.run.environments.interpreters import Interpreters, installed_packages
 from bench.run.planning.prepare import Prepared
 from bench.run.process import run_worker

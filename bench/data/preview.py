@@ -16,9 +16,8 @@ from bench.data.scan import Listed
 from bench.dataset import Dataset, GroundTruth
 from bench.errors import DatasetError
 from bench.records.predictions import RgbImage
-from bench.report.draw.contact_sheet import PictureRow, Tile, painted_map, picture_sheet
+from bench.report.draw.contact_sheet import PictureRow, Tile, overlay_with_void, painted_map, picture_sheet
 from bench.report.draw.figure import draw
-from bench.report.draw.overlay import overlay_with_void
 from bench.report.draw.tiles import outlines, shown_image
 
 LOOKED_AT, TURNED = 500, 4

@@ -59,8 +59,7 @@ def write_report(
     from bench.records.store.files import write_atomically
     from bench.report import csv, json, markdown
     from bench.report.draw.figure import also_as
-    from bench.report.draw.pictures import draw_pictures
-    from bench.report.draw.reuse import drawn_once
+    from bench.report.draw.pictures import draw_pictures, drawn_once
     from bench.report.summary.stored import stored_summary
     from bench.report.summary.summarise import summarise
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Sequence
+
+from bench.measure.counters import MAX_FOREIGN_SHARE, MAX_STEAL_SHARE
+from bench.records import Interference
 from bench.report.differences import over_seeds, size_of
-from bench.report.draw.numbers import digits_for, milliseconds, with_interval
-from bench.report.interference import interference_lines
-from bench.report.sentences import TOLD, row_name
+from bench.report.draw.numbers import digits_for, significant, with_interval
+from bench.report.sentences import TOLD
 from bench.report.summary.rows import Comparison, Row, value_of
 from bench.report.summary.summarise import RunSummary
+from bench.report.tables import headline_cell
 
 
 def conclusion(summary: RunSummary) -> list[str]:
@@ -20,7 +25,7 @@ def conclusion(summary: RunSummary) -> list[str]:
     for dataset in dict.fromkeys(row.dataset for row in summary.rows):
         rows = [row for row in summary.rows if row.dataset == dataset]
         scored = [row for row in rows if row.headline is not None]
-        defined = [row for row in scored if row.headline is not None and row.headline.value is not None]
+        defined = [row for row in rows if row.headline is not None and row.headline.value is not None]
         where = f"On {dataset}: " if summary.several_datasets else ""
         means = over_seeds(summary, dataset)
         if means:
@@ -37,8 +42,7 @@ def conclusion(summary: RunSummary) -> list[str]:
 
 def _under_corruption(summary: RunSummary) -> list[str]:
     """Return which model is best on corrupted images, and on which corruption it is worst."""
-    names = {row.case_id: row_name(summary, row) for row in summary.rows}
-    several = len({one.dataset for one in summary.robustness}) > 1
+    names, several = summary.names, len({one.dataset for one in summary.robustness}) > 1
     lines = []
     for dataset in dict.fromkeys(one.dataset for one in summary.robustness):
         means = {one.case_id: one.mean for one in summary.robustness if one.dataset == dataset}
@@ -69,7 +73,7 @@ def _left_out(summary: RunSummary) -> list[str]:
 
 
 def _random_weights(summary: RunSummary) -> list[str]:
-    names = dict.fromkeys(row_name(summary, row) for row in summary.rows if row.random_weights)
+    names = dict.fromkeys(summary.name_of(row) for row in summary.rows if row.random_weights)
     if not names:
         return []
     return [
@@ -84,9 +88,9 @@ def _unfinished(summary: RunSummary) -> list[str]:
     failed = dict.fromkeys(failure.case_id for failure in summary.failures if failure.case_id in rows)
     lines += [f"Damaged: {failure.reason}." for failure in summary.failures if not failure.case_id]
     if failed:
-        told = ", ".join(f"{row_name(summary, rows[case])} ({rows[case].status})" for case in failed)
+        told = ", ".join(f"{summary.names[case]} ({rows[case].status})" for case in failed)
         lines.append(f"{len(failed)} of {len(rows)} cases failed: {told}; see the failures below.")
-    waiting = [row_name(summary, row) for row in summary.rows if row.status == "unfinished"]
+    waiting = [summary.name_of(row) for row in summary.rows if row.status == "unfinished"]
     if waiting:
         named = f": {', '.join(waiting)}" if len(waiting) <= TOLD else ""
         lines.append(f"{len(waiting)} of {len(rows)} cases are not finished yet{named}.")
@@ -96,19 +100,16 @@ def _unfinished(summary: RunSummary) -> list[str]:
 
 
 def _findings(summary: RunSummary, scored: list[Row], dataset: str) -> list[str]:
-    names = {row.case_id: row_name(summary, row) for row in scored}
+    names = summary.names
     best = (max if summary.higher_is_better else min)(scored, key=value_of)
-    score = best.headline
-    assert score is not None
-    value = with_interval(score.value, score.low, score.high, default=3)
-    lines = [f"**{names[best.case_id]}** has the best {summary.headline}, {value}."]
+    lines = [f"**{names[best.case_id]}** has the best {summary.headline}, {headline_cell(best)}."]
     compared = {c.other: c for c in summary.comparisons if c.dataset == dataset and c.best == best.case_id}
     timed = [row for row in scored if row.comparable_ms is not None]
     if len(timed) > 1:
         fastest = min(timed, key=lambda row: row.comparable_ms or 0.0)
         also = "It is also" if fastest is best else f"**{names[fastest.case_id]}** is"
         from_file = " from file" if summary.measurement.input == "file" else ""
-        latency = milliseconds(fastest.comparable_ms)
+        latency = significant(fastest.comparable_ms)
         speed = f"{also} the fastest, {latency} ms end to end{from_file} at the median"
         if fastest is best:
             alike = [names[c.other] for c in compared.values() if c.slower is not None and not c.slower_significant]
@@ -153,3 +154,62 @@ def _behind(summary: RunSummary, worse: list[Comparison], names: dict[str, str])
         f"Significantly behind the best {summary.headline}: {len(worse)} others, by {sizes[0]:.3f} to {sizes[-1]:.3f}; "
         "the report lists the differences."
     ]
+
+
+NAMED = 3
+
+
+def interference_lines(summary: RunSummary) -> list[str]:
+    """Return a sentence for what was timed and one for what was trained beside other processes; usually none."""
+    timed = {
+        row.case_id: [one for one in row.timing_interference if 10 * one.disturbed_blocks > one.blocks]
+        for row in summary.rows
+    }
+    trained = {
+        row.case_id: [one for one in row.training_interference if _above_limits(one)]
+        for row in summary.rows
+        if row.recipe is not None and row.recipe.budget.seconds is not None  # slower means shorter
+    }
+    lines = []
+    if seen := [one for some in timed.values() for one in some]:
+        lines.append(
+            f"**The machine was busy while {_names(summary, timed)} timed**: {_describe(seen)}. These latencies are "
+            "flagged, their intervals are wide or hold fewer samples; for numbers to rely on, close other programs and "
+            "time again."
+        )
+    if seen := [one for some in trained.values() for one in some]:
+        lines.append(
+            f"**The machine was busy while {_names(summary, trained)} trained** for a given time: {_describe(seen)}. "
+            "They came to fewer steps than on an idle machine, so a difference between their scores may come from the "
+            "other processes; train again, or give the budget in steps."
+        )
+    return lines
+
+
+def _above_limits(one: Interference) -> bool:
+    return (one.foreign_share or 0.0) > MAX_FOREIGN_SHARE or (one.steal_share or 0.0) > MAX_STEAL_SHARE
+
+
+def _names(summary: RunSummary, found: dict[str, list[Interference]]) -> str:
+    disturbed = [case for case, some in found.items() if some]
+    if 1 < len(summary.rows) == len(disturbed):
+        return f"all {len(summary.rows)} cases were"
+    *others, last = dict.fromkeys(summary.names[case] for case in disturbed)
+    return f"{', '.join(others)} and {last} were" if others else f"{last} was"
+
+
+def _describe(seen: Sequence[Interference]) -> str:
+    """Return how much was used at worst, and by which programs on average."""
+    foreign = max((one.foreign_share or 0.0 for one in seen), default=0.0)
+    steal = max((one.steal_share or 0.0 for one in seen), default=0.0)
+    said = [f"other processes used up to {100 * foreign:.0f} % of the cores"] if foreign > 0 else []
+    said += [f"the hypervisor took up to {100 * steal:.1f} %"] if steal > MAX_STEAL_SHARE else []
+    by: dict[str, float] = defaultdict(float)
+    for one in seen:
+        for name, share in one.by.items():
+            by[name] += share / len(seen)
+    most = sorted(by.items(), key=lambda item: -item[1])[:NAMED]
+    who = ", ".join(f"{name} {100 * share:.0f} %" for name, share in most)
+    return " and ".join(said) + (
+        f" ({who})" if who else " (which ones cannot be seen from here)" if foreign > 0 else ""
+    )

@@ -40,15 +40,8 @@ def inert(cell: object) -> object:
 
 def row_fields(row: Row, cost: Cost | None) -> dict[str, object]:
     """Return a row of the report as raw numbers by name, units in the names; None = not available."""
-    flat: dict[str, object] = {
-        "case": row.case_id,
-        "model": row.model,
-        "dataset": row.dataset,
-        "target": row.target,
-        "status": row.status,
-        "parameters": row.parameters,
-        "weights_bytes": row.weights_bytes,
-    }
+    first = ("model", "dataset", "target", "status", "parameters", "weights_bytes")
+    flat: dict[str, object] = {"case": row.case_id, **{name: getattr(row, name) for name in first}}
     for cell in row.scores:
         name = cell.score.metric
         flat |= {name: cell.score.value, f"{name}_low": cell.score.low, f"{name}_high": cell.score.high}
@@ -80,10 +73,7 @@ def row_fields(row: Row, cost: Cost | None) -> dict[str, object]:
         "host_rss_peak_bytes": row.host_rss_peak_bytes,
         "peak_device_bytes": row.peak_device_bytes,
         **resources_fields(row, cost),
-        "trained_s": row.trained_s,
-        "trained_steps": row.trained_steps,
-        "trained_images": row.trained_images,
-        "trained_data_wait_s": row.trained_data_wait_s,
+        **{f"trained_{name}": getattr(row, f"trained_{name}") for name in ("s", "steps", "images", "data_wait_s")},
         "pareto_optimal": row.pareto_optimal,
         "pareto_probability": row.pareto_probability,
         "verdict": row.verdict.state if row.verdict else None,
@@ -93,8 +83,4 @@ def row_fields(row: Row, cost: Cost | None) -> dict[str, object]:
 
 def timing_fields(name: str, timing: Timing) -> dict[str, object]:
     """Return a timing as raw numbers by name: milliseconds per image with the interval."""
-    return {
-        f"{name}_ms": timing.ms_per_image,
-        f"{name}_ms_low": timing.ms_per_image_low,
-        f"{name}_ms_high": timing.ms_per_image_high,
-    }
+    return {f"{name}_ms{end}": getattr(timing, f"ms_per_image{end}") for end in ("", "_low", "_high")}

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeAlias
 
 from bench.report.draw.numbers import with_interval
-from bench.report.sentences import TOLD, row_name
+from bench.report.sentences import TOLD
 from bench.report.summary.rows import Row, value_of
 from bench.report.summary.seeds import SeedGroup, SeedPair
 from bench.report.summary.significance import Pair, PairFamily
 from bench.report.summary.summarise import RunSummary
+from bench.report.tables import headline_cell
 
 
 def significance(summary: RunSummary) -> list[str]:
@@ -36,11 +38,9 @@ def _over_images(summary: RunSummary, dataset: str) -> list[str]:
     rows = {row.case_id: row for row in summary.rows}
     family = _family(summary, dataset, pairs)
     ids = family.models
-    names = {case_id: row_name(summary, rows[case_id]) for case_id in ids}
+    names = summary.names
     best = (max if summary.higher_is_better else min)(ids, key=lambda case_id: value_of(rows[case_id]))
-    score = rows[best].headline
-    assert score is not None
-    value = with_interval(score.value, score.low, score.high, default=3)
+    value = headline_cell(rows[best])
     images = family.images
     opening = f"**{names[best]}** has the best {summary.headline}, {value}, on {images} test image{'s' * (images > 1)}."
     if not family.tested:
@@ -48,21 +48,22 @@ def _over_images(summary: RunSummary, dataset: str) -> list[str]:
     told = [pair.seen_from(best) for pair in pairs if best in (pair.a, pair.b)]
     ties = [names[pair.b] for pair in told if pair.significant is False]
     untested = [names[pair.b] for pair in told if pair.significant is None]
-    pairs = [pair for pair in pairs if pair.significant is not None]
     behind = [(names[pair.b], pair.difference or 0.0, pair.low, pair.high) for pair in told if pair.significant]
     test = "Leaving out the same images for both models of a pair"
-    return [
-        opening,
-        f"{test}{_corrected(family.tested, len(ids))}, {_against_best(ties, behind)}.",
-        *_untold(
-            [(names[pair.a], names[pair.b]) for pair in pairs if not pair.significant],
-            family.tested,
-            family.tested - family.told_apart,
-        ),
-        *_unlisted(family, len([pair for pair in summary.pairs if pair.dataset == dataset])),
-        *_not_tested(untested),
-        *_luck(summary, [rows[case_id] for case_id in ids]),
-    ]
+    lines = [opening, f"{test}{_corrected(family.tested, len(ids))}, {_against_best(ties, behind)}."]
+    alike = [(names[pair.a], names[pair.b]) for pair in pairs if pair.significant is False]
+    lines += _untold(alike, family.tested, family.tested - family.told_apart)
+    if len(pairs) < family.pairs:
+        lines.append(
+            f"Of the {family.pairs} pairs, results.json lists the {len(pairs)} with it; the correction counts all of "
+            "them."
+        )
+    if untested:
+        lines.append(
+            f"Not tested against it: {_listed(untested, 'and')}, as one of the two was trained for a time in which "
+            "others disturbed it or in which it hardly trained, or both are trainings of one model."
+        )
+    return lines + _luck(summary, [rows[case_id] for case_id in ids])
 
 
 def _family(summary: RunSummary, dataset: str, pairs: Sequence[Pair]) -> PairFamily:
@@ -78,30 +79,17 @@ def _family(summary: RunSummary, dataset: str, pairs: Sequence[Pair]) -> PairFam
     )
 
 
-def _unlisted(family: PairFamily, listed: int) -> list[str]:
-    """Say which of very many pairs are listed; nothing where all are."""
-    if listed == family.pairs:
-        return []
-    return [f"Of the {family.pairs} pairs, results.json lists the {listed} with it; the correction counts all of them."]
-
-
-def _not_tested(names: Sequence[str]) -> list[str]:
-    """Say which models take part in no test; nothing where all do."""
-    if not names:
-        return []
-    return [
-        f"Not tested against it: {_listed(names, 'and')}, as one of the two was trained for a time in which others "
-        "disturbed it or in which it hardly trained, or both are trainings of one model."
-    ]
-
-
 def _corrected(pairs: int, models: int) -> str:
     if pairs == 1:
         return ", at the 5 % level"
     return f", with Holm's correction for all {pairs} pairs of {models} models, at the 5 % level"
 
 
-def _against_best(ties: Sequence[str], behind: Sequence[tuple[str, float, float | None, float | None]]) -> str:
+Behind: TypeAlias = tuple[str, float, float | None, float | None]
+"""Name of a model, its distance from the best, and the ends of its interval."""
+
+
+def _against_best(ties: Sequence[str], behind: Sequence[Behind]) -> str:
     parts = []
     if behind:
         whom = "every other model" if not ties and len(behind) > 1 else ""
@@ -111,14 +99,13 @@ def _against_best(ties: Sequence[str], behind: Sequence[tuple[str, float, float 
     return "; ".join(parts)
 
 
-def _behind(behind: Sequence[tuple[str, float, float | None, float | None]], whom: str) -> str:
+def _behind(behind: Sequence[Behind], whom: str) -> str:
     """Return each with the size of its distance, or their number and the range of the distances."""
     if len(behind) <= TOLD:
-        told = [f"{name} by {size_of(difference, low, high)}" for name, difference, low, high in behind]
+        told = [f"{name} by {size_of(*distance)}" for name, *distance in behind]
         return f"{whom}: {'; '.join(told)}" if whom else _listed(told, "and")
     sizes = sorted(abs(difference) for _, difference, _, _ in behind)
-    counted = whom or f"{len(behind)} models"
-    return f"{counted}, by {sizes[0]:.3f} to {sizes[-1]:.3f}"
+    return f"{whom or f'{len(behind)} models'}, by {sizes[0]:.3f} to {sizes[-1]:.3f}"
 
 
 def size_of(difference: float | None, low: float | None, high: float | None) -> str:
@@ -206,7 +193,7 @@ def _from(pair: SeedPair, best: int) -> SeedPair:
 
 def _trained_once(summary: RunSummary, dataset: str, grouped: set[str]) -> list[str]:
     left = [
-        row_name(summary, row)
+        summary.name_of(row)
         for row in summary.rows
         if row.dataset == dataset and row.headline is not None and row.case_id not in grouped
     ]

@@ -13,10 +13,10 @@ from bench.errors import BenchError
 from bench.metric import load_metric
 from bench.metrics.boundary_iou import boundary_width, class_boundaries
 from bench.records import Size, void_of
-from bench.report.draw.numbers import milliseconds, with_interval
+from bench.report.draw.numbers import significant, with_interval
 from bench.report.draw.tiles import predicted_tile, score_to_draw
 from bench.report.facts import Facts
-from bench.report.summary.per_image import CaseImages
+from bench.report.summary.per_image import CaseImages, largest
 from bench.report.summary.rows import Row
 
 MOST_IMAGES = 40
@@ -94,9 +94,9 @@ def _time(row: Row) -> Iterator[str]:
     latency = row.latency
     if latency is None:
         return
-    median = latency.end_to_end_at(50.0)
+    median = row.timing()
     if median is not None and median.ms_per_image is not None:
-        text = f"An image takes {milliseconds(median.ms_per_image)} ms end to end at the median"
+        text = f"An image takes {significant(median.ms_per_image)} ms end to end at the median"
         tail = max((t for t in latency.end_to_end if t.ms_per_image is not None), key=lambda t: t.percentile)
         if tail.percentile > 50 and tail.ms_per_image is not None:
             text += f" and {tail.ms_per_image / median.ms_per_image:.2f} times that at p{tail.percentile:g}"
@@ -124,8 +124,8 @@ def _slow_images(case: CaseImages | None) -> Iterator[str]:
     if case is None or known.size < 3:
         return
     median = float(np.median(known))
-    order = np.argsort(-np.nan_to_num(case.latency_ms, nan=-1.0), kind="stable")[:3]
-    told = ", ".join(f"{case.image_ids[i]} ({milliseconds(float(case.latency_ms[i]))} ms)" for i in order)
+    order = largest(case.latency_ms, 3)
+    told = ", ".join(f"{case.image_ids[i]} ({significant(float(case.latency_ms[i]))} ms)" for i in order)
     ratio = float(case.latency_ms[order[0]]) / median
     if ratio > 1.1:
         yield f"Its slowest images are {told}, up to {ratio:.2f} times the median image."

@@ -10,7 +10,6 @@ from pathlib import Path
 from bench.records.store.invocation import rerun_command
 from bench.records.store.samples import Samples
 from bench.records.store.views import CaseView, RunView
-from bench.report.sentences import row_name
 from bench.report.summary.confusion import ConfusionTable, confusion_of
 from bench.report.summary.per_image import CaseImages, images_of_case, median_latencies
 from bench.report.summary.rows import best_cases
@@ -38,16 +37,11 @@ class Facts:
     left_out: int = 0
 
     @cached_property
-    def names(self) -> list[str]:
-        """Name of each row, unique unless two cases of different data sets share a model and a target."""
-        return list(self.name_of.values())
-
-    @cached_property
     def name_of(self) -> dict[str, str]:
         """Case id -> the name of its row, with the data set where there are several."""
         summary = self.summary
         of_data = summary.several_datasets
-        return {row.case_id: row_name(summary, row) + (f" · {row.dataset}" if of_data else "") for row in summary.rows}
+        return {row.case_id: summary.name_of(row) + (f" · {row.dataset}" if of_data else "") for row in summary.rows}
 
     @cached_property
     def position_of(self) -> dict[str, int]:

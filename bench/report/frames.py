@@ -59,8 +59,7 @@ class RunFrames:
         """One row per case: status, every score with its interval, latencies, memory, verdict; as `results.csv`."""
         import pandas as pd
 
-        rows = [row_fields(row, self.summary.cost) for row in self.summary.rows]
-        return pd.DataFrame(rows)
+        return pd.DataFrame([row_fields(row, self.summary.cost) for row in self.summary.rows])
 
     @cached_property
     def scores(self) -> pd.DataFrame:
@@ -70,18 +69,11 @@ class RunFrames:
     def _scores(self) -> Iterator[dict[str, Any]]:
         for row in self.summary.rows:
             for cell in row.scores:
-                score = cell.score
-                whole = {"value": score.value, "low": score.low, "high": score.high}
-                more = {"images": score.images, "undefined_because": score.undefined_because}
-                yield {"case": row.case_id, "metric": score.metric, "part": None, **whole, **more}
+                score, of = cell.score, {"case": row.case_id, "metric": cell.score.metric}
+                told = {name: getattr(score, name) for name in ("value", "low", "high", "images", "undefined_because")}
+                yield {**of, "part": None, **told}
                 for part, value in score.parts.items():
-                    yield {
-                        "case": row.case_id,
-                        "metric": score.metric,
-                        "part": part,
-                        "value": value,
-                        "images": score.images,
-                    }
+                    yield {**of, "part": part, "value": value, "images": score.images}
 
     @cached_property
     def per_class(self) -> pd.DataFrame:
@@ -97,31 +89,19 @@ class RunFrames:
     @cached_property
     def per_image(self) -> pd.DataFrame:
         """One row per case and image: a column for each metric that one image has a value of, and `latency_ms`."""
-        import pandas as pd
-
-        found = []
-        for case in self._images:
-            columns = {
-                "case": case.case_id,
-                "image": list(case.image_ids),
-                **case.scores,
-                "latency_ms": case.latency_ms,
-            }
-            found.append(pd.DataFrame(columns))
-        frame = pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=["case", "image", "latency_ms"])
-        return self._named(frame)
+        found = (
+            {"case": case.case_id, "image": list(case.image_ids), **case.scores, "latency_ms": case.latency_ms}
+            for case in self._images
+        )
+        return self._joined(found, ["image", "latency_ms"])
 
     @cached_property
     def samples(self) -> pd.DataFrame:
         """One row per timed batch: `replicate`, `clock` (end_to_end or staged), `image` (the first of the batch),
         `total_ms` and each stage of the batch, `device_ms`, `block`, and whether the block was accepted; nothing is
         removed. A batch has `batch_size` images."""
-        import pandas as pd
-
-        found = [frame for view in usable_cases(self.run).cases for frame in _samples(view.case.id, view.samples())]
-        columns = ["case", "replicate", "clock", "image", "total_ms"]
-        frame = pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=columns)
-        return self._named(frame)
+        found = (part for view in usable_cases(self.run).cases for part in _samples(view.case.id, view.samples()))
+        return self._joined(found, ["replicate", "clock", "image", "total_ms"])
 
     @cached_property
     def training(self) -> pd.DataFrame:
@@ -134,13 +114,13 @@ class RunFrames:
             log = read_training_log(view.train.folder / layout.TRAINING_LOG) if view.train is not None else None
             if log is None:
                 continue
-            for step in log.steps:
-                rates = {"loss": step.loss, "learning_rate": step.learning_rate}
-                place = {"step": step.step, "images": step.images, "train_s": step.train_s}
-                yield {"case": view.case.id, "event": "step", **place, **rates}
-            for one in log.validations:
-                place = {"step": one.step, "images": one.images, "train_s": one.train_s}
-                yield {"case": view.case.id, "event": "validated", **place, **one.values}
+            logged: list[tuple[str, Any, Any]] = [
+                ("step", one, {"loss": one.loss, "learning_rate": one.learning_rate}) for one in log.steps
+            ]
+            logged += [("validated", one, one.values) for one in log.validations]
+            for event, at, values in logged:
+                place = {"step": at.step, "images": at.images, "train_s": at.train_s}
+                yield {"case": view.case.id, "event": event, **place, **values}
 
     @cached_property
     def slices(self) -> pd.DataFrame:
@@ -169,10 +149,7 @@ class RunFrames:
                 "case": one.case_id,
                 "family": shift.family,
                 "shift": shift.name,
-                "severity": shift.severity,
-                "value": shift.value,
-                "low": shift.low,
-                "high": shift.high,
+                **shift.model_dump(include={"severity", "value", "low", "high"}),
             }
             for one in self.summary.robustness
             for shift in one.every
@@ -204,6 +181,14 @@ class RunFrames:
 
         found = list(rows)
         return self._named(pd.DataFrame(found) if found else pd.DataFrame(columns=["case", *columns]))
+
+    def _joined(self, parts: Iterator[dict[str, Any]], columns: list[str]) -> pd.DataFrame:
+        """Return columns of arrays, part after part."""
+        import pandas as pd
+
+        found = [pd.DataFrame(part) for part in parts]
+        frame = pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=["case", *columns])
+        return self._named(frame)
 
     def _named(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Return the frame with the columns that name a case in front."""
@@ -264,9 +249,7 @@ def _objects(view: CaseView) -> Iterator[dict[str, Any]]:
         yield {"case": view.case.id, "image": statistics.image_ids[number], **found}
 
 
-def _samples(case_id: str, replicates: list[Any]) -> Iterator[pd.DataFrame]:
-    import pandas as pd
-
+def _samples(case_id: str, replicates: list[Any]) -> Iterator[dict[str, Any]]:
     for number, one in enumerate(replicates):
         columns: dict[str, Any] = {
             "case": case_id,
@@ -282,11 +265,11 @@ def _samples(case_id: str, replicates: list[Any]) -> Iterator[pd.DataFrame]:
         for place, stage in enumerate(STAGES):
             columns[f"{stage}_ms"] = np.where(staged, one.stage_ns[:, place] / 1e6, np.nan)
         columns["device_ms"] = np.where(one.device_ns >= 0, one.device_ns / 1e6, np.nan)
-        columns |= {"block": one.block, "accepted": one.block_accepted[one.block]}
-        columns |= {
+        yield columns | {
+            "block": one.block,
+            "accepted": one.block_accepted[one.block],
             "foreign_share": one.block_foreign_share[one.block],
             "steal_share": one.block_steal_share[one.block],
             "involuntary_switches": one.involuntary_switches,
             "major_faults": one.major_faults,
         }
-        yield pd.DataFrame(columns)

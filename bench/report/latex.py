@@ -11,7 +11,6 @@ import numpy as np
 
 from bench.metric import load_metric
 from bench.report.draw.numbers import digits_for
-from bench.report.sentences import row_name
 from bench.report.summary.folds import FoldGroup
 from bench.report.summary.rows import Row
 from bench.report.summary.summarise import RunSummary
@@ -112,13 +111,13 @@ def _lines(summary: RunSummary) -> list[_Line]:
 
 
 def _of_case(summary: RunSummary, row: Row) -> _Line:
-    timing = row.latency.end_to_end_at(50.0) if row.latency else None
-    ms = None if timing is None or timing.ms_per_image is None else timing
+    timing = row.timing()
+    ms = None if timing is None else (timing.ms_per_image, timing.ms_per_image_low, timing.ms_per_image_high)
     return _Line(
-        model=row_name(summary, row),
+        model=summary.name_of(row),
         dataset=row.dataset,
         scores={cell.label: (cell.score.value, cell.score.low, cell.score.high) for cell in row.scores},
-        ms=None if ms is None else (ms.ms_per_image, ms.ms_per_image_low, ms.ms_per_image_high),
+        ms=ms if ms is not None and ms[0] is not None else None,
         comparable_ms=row.comparable_ms,
         images_per_s=row.latency.images_per_s.median if row.latency and row.latency.images_per_s else None,
         mark=_mark(summary, row),
@@ -132,11 +131,12 @@ def _of_folds(summary: RunSummary, group: FoldGroup, rows: Sequence[Row]) -> _Li
     known = [line.ms[0] for line in each if line.ms is not None and line.ms[0] is not None]
     usable = [line.comparable_ms for line in each if line.comparable_ms is not None]
     rates = [line.images_per_s for line in each if line.images_per_s is not None]
-    scores: dict[str, Values] = {}
-    for one in group.metrics:
-        pooled = one.pooled
-        value = (one.mean, None, None) if pooled is None else (pooled.value, pooled.low, pooled.high)
-        scores[labels.get(one.metric, one.metric)] = value
+    scores: dict[str, Values] = {
+        labels.get(one.metric, one.metric): (one.pooled.value, one.pooled.low, one.pooled.high)
+        if one.pooled is not None
+        else (one.mean, None, None)
+        for one in group.metrics
+    }
     targets = len({other.target for other in summary.fold_groups}) > 1
     return _Line(
         model=f"{group.model} · {group.target}" if targets else group.model,

@@ -150,21 +150,14 @@ def conditions(view: RunView, summary: RunSummary, row: Row) -> Conditions:
 
 
 def _entry(row: Row, run: str, number: int) -> Entry:
-    score = row.headline
-    timing = row.latency.end_to_end_at(50.0) if row.latency is not None and row.comparable_ms is not None else None
-    return Entry(
-        model=row.model,
-        target=row.target,
-        run=run,
-        runs=number,
-        value=score.value if score else None,
-        low=score.low if score else None,
-        high=score.high if score else None,
-        ms=timing.ms_per_image if timing else None,
-        ms_low=timing.ms_per_image_low if timing else None,
-        ms_high=timing.ms_per_image_high if timing else None,
-        verdict=row.verdict.state if row.verdict else "",
-    )
+    verdict = row.verdict.state if row.verdict else ""
+    entry = Entry(model=row.model, target=row.target, run=run, runs=number, verdict=verdict)
+    if row.headline is not None:
+        entry = entry.model_copy(update={end: getattr(row.headline, end) for end in ("value", "low", "high")})
+    timing = row.timing() if row.comparable_ms is not None else None
+    if timing is None:
+        return entry
+    return entry.model_copy(update={f"ms{end}": getattr(timing, f"ms_per_image{end}") for end in ("", "_low", "_high")})
 
 
 def _ranked(entries: Iterable[Entry], higher_is_better: bool) -> tuple[Entry, ...]:

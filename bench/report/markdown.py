@@ -9,24 +9,28 @@ from tabulate import tabulate
 
 from bench.report import differences, search_tables, sentences, tables, training_tables
 from bench.report.conclusion import conclusion
-from bench.report.draw.load_curves import PICTURE
-from bench.report.draw.probability_curves import PICTURE as PROBABILITIES
-from bench.report.draw.robustness import PICTURE as ROBUSTNESS
-from bench.report.folds_table import folds_note, folds_table
+from bench.report.draw.curves import LOADS, PROBABILITIES, ROBUSTNESS
+from bench.report.image_tables import (
+    corruptions_table,
+    natural_table,
+    robustness_notes,
+    robustness_table,
+    slices_notes,
+    slices_tables,
+    worst_slices_table,
+)
 from bench.report.probabilities import probability_notes, thresholds_table
 from bench.report.resources import resources_measured, resources_notes, resources_table
-from bench.report.robustness import corruptions_table, natural_table, robustness_notes, robustness_table
-from bench.report.runtimes import runtimes_note, runtimes_table
-from bench.report.slices_table import slices_notes, slices_tables, worst_slices_table
 from bench.report.summary.summarise import RunSummary
 from bench.report.text_table import TextTable
-from bench.report.throughput import scenarios_table, sweep_table
+from bench.report.throughput import runtimes_note, runtimes_table, scenarios_table, sweep_table
+from bench.report.training_tables import folds_note, folds_table
 from bench.report.weights_table import weights_table
 
 PICTURES = {
     "accuracy_latency.png": "Score against end-to-end latency, with 95 % intervals and the Pareto front",
     "stage_times.png": "Where the time goes: medians of the staged clock",
-    PICTURE: "Under load: images per second by batch size, latency by rate of queries",
+    LOADS: "Under load: images per second by batch size, latency by rate of queries",
     PROBABILITIES: "Probabilities: reliability, risk among the surest pixels, scores by threshold, precision by recall",
     ROBUSTNESS: "Score by severity of corruption, mean over the corruptions of a family; 0 is the images as they are",
     "training_curves.png": "Loss and validated score of all models, by seconds and images; losses differ in kind",
@@ -40,6 +44,9 @@ PICTURES = {
 }
 """File name -> caption, in the order of the report."""
 
+
+SELF_REPORTED = "## What the frameworks report of their own training (not comparable with the scores above)"
+"""Heading of a framework's own figures: other images, other sizes, other definitions."""
 
 OURS = re.compile(r"<details><summary>(Curves of each model|Every slice) \(\d+\)</summary>|</details>")
 """The only HTML of a report."""
@@ -63,7 +70,7 @@ def render(summary: RunSummary, pictures: Sequence[str] = (), left_out: Sequence
         _bullets(conclusion(summary)),
         markdown_table(tables.results_table(summary)),
         "`a (b–c)`: value and 95 % interval; every column is explained in the [notes](#notes)." if summary.rows else "",
-        *_doubts(summary),
+        *_listed("Reasons behind the verdicts:", sentences.doubts(summary)),
         *(_picture(name) for name in pictures if not _of_training(name) and not name.startswith(("sweep_", "search_"))),
         *(f"Not drawn: {reason}" for reason in left_out),
         *_scores(summary),
@@ -90,9 +97,9 @@ def render(summary: RunSummary, pictures: Sequence[str] = (), left_out: Sequence
         *([_bullets(resources_notes(summary))] if section else []),
         *_training(summary, pictures),
         *_section("Weights and preprocessing", weights_table(summary)),
-        *_self_reported(summary),
+        *_listed(SELF_REPORTED, sentences.self_reported(summary)),
         *_section("Failures", tables.failures_table(summary), code="run it again"),
-        *_unlike(summary),
+        *_listed("## Recipe fields not honoured", sentences.not_honoured(summary)),
         "## How it was measured",
         _bullets([*sentences.how_measured(summary), *resources_measured(summary)]),
         *_section("Where each job was done", tables.origins_table(summary)),
@@ -211,9 +218,8 @@ def _caption(picture: str) -> str:
     return PICTURES[f"{stem}.png"] + (f" ({name})" if name else "")
 
 
-def _doubts(summary: RunSummary) -> list[str]:
-    lines = sentences.doubts(summary)
-    return ["Reasons behind the verdicts:", _bullets(lines)] if lines else []
+def _listed(heading: str, lines: list[str]) -> list[str]:
+    return [heading, _bullets(lines)] if lines else []
 
 
 def _paragraph(text: str) -> str:
@@ -227,19 +233,6 @@ def _bullets(lines: list[str]) -> str:
 
 def _section(heading: str, frame: TextTable, code: str = "") -> list[str]:
     return [f"## {heading}", markdown_table(frame, code)] if len(frame) else []
-
-
-def _self_reported(summary: RunSummary) -> list[str]:
-    """A framework's own figures: other images, other sizes, other definitions."""
-    lines = sentences.self_reported(summary)
-    heading = "## What the frameworks report of their own training (not comparable with the scores above)"
-    return [heading, _bullets(lines)] if lines else []
-
-
-def _unlike(summary: RunSummary) -> list[str]:
-    """Recipe fields that a framework could not honour: what makes a comparison less alike."""
-    lines = [f"- {row.model}: {name}: {why}" for row in summary.rows for name, why in row.not_honoured.items()]
-    return ["## Recipe fields not honoured", "\n".join(lines)] if lines else []
 
 
 ALIGNED = 2000

@@ -3,55 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from bench.records import Cost, EnergyUse, MemoryUse, ProfileResult
 from bench.report.draw.numbers import MISSING, mebibytes, significant
-from bench.report.sentences import row_name
 from bench.report.summary.rows import Row
 from bench.report.summary.summarise import RunSummary
 from bench.report.text_table import TextTable
 
-Cell = Callable[[ProfileResult], str]
+
+def _in(unit: float) -> Callable[[float | None], str]:
+    return lambda value: significant(None if value is None else value / unit)
 
 
-def _memory(name: str) -> Cell:
-    return lambda profile: mebibytes(getattr(profile.memory, name, None))
-
-
-def _energy(name: str) -> Cell:
-    return lambda profile: significant(getattr(profile.energy, name, None))
-
-
-def _operations(name: str, unit: float) -> Cell:
-    def cell(profile: ProfileResult) -> str:
-        return MISSING if profile.operations is None else significant(getattr(profile.operations, name) / unit)
-
-    return cell
-
-
-def _busy(name: str) -> Cell:
-    return lambda profile: significant(getattr(profile.device_busy, name, None))
-
-
-COLUMNS: dict[str, Cell] = {
-    "weights MiB": _memory("weights_bytes"),
-    "host before MiB": _memory("host_rss_before_bytes"),
-    "+ model MiB": _memory("host_rss_model_bytes"),
-    "+ batch MiB": _memory("host_rss_batch_bytes"),
-    "host peak MiB": _memory("host_rss_peak_bytes"),
-    "device MiB": _memory("device_used_delta_bytes"),
-    "torch allocated MiB": _memory("torch_peak_allocated_bytes"),
-    "torch reserved MiB": _memory("torch_peak_reserved_bytes"),
-    "J/image": _energy("joules_per_image"),
-    "images/J": _energy("images_per_joule"),
-    "idle W": _energy("idle_w"),
-    "mean W": _energy("mean_w"),
-    "GFLOP/image": _operations("flops_per_image", 1e9),
-    "activations/image, millions": _operations("activations_per_image", 1e6),
-    "device busy ms/batch": _busy("busy_ms"),
-    "launch-bound index": _busy("launch_bound_index"),
+COLUMNS: dict[str, tuple[str, str, Callable[[Any], str]]] = {
+    "weights MiB": ("memory", "weights_bytes", mebibytes),
+    "host before MiB": ("memory", "host_rss_before_bytes", mebibytes),
+    "+ model MiB": ("memory", "host_rss_model_bytes", mebibytes),
+    "+ batch MiB": ("memory", "host_rss_batch_bytes", mebibytes),
+    "host peak MiB": ("memory", "host_rss_peak_bytes", mebibytes),
+    "device MiB": ("memory", "device_used_delta_bytes", mebibytes),
+    "torch allocated MiB": ("memory", "torch_peak_allocated_bytes", mebibytes),
+    "torch reserved MiB": ("memory", "torch_peak_reserved_bytes", mebibytes),
+    "J/image": ("energy", "joules_per_image", significant),
+    "images/J": ("energy", "images_per_joule", significant),
+    "idle W": ("energy", "idle_w", significant),
+    "mean W": ("energy", "mean_w", significant),
+    "GFLOP/image": ("operations", "flops_per_image", _in(1e9)),
+    "activations/image, millions": ("operations", "activations_per_image", _in(1e6)),
+    "device busy ms/batch": ("device_busy", "busy_ms", significant),
+    "launch-bound index": ("device_busy", "launch_bound_index", significant),
 }
-"""Heading -> cell; a column in which no row has a number is left out."""
+"""Heading -> part of a profile, its field, and how it is written; a column in which no row has a number is left out."""
 
 BRIEF = ("host peak MiB", "device MiB", "J/image", "GFLOP/image")
 """This is what a terminal has room for."""
@@ -66,11 +49,11 @@ def resources_table(summary: RunSummary, *, brief: bool = False) -> TextTable:
         if row.profile is None and set(prices.values()) <= {MISSING}:
             continue
         cells = {
-            heading: MISSING if row.profile is None else cell(row.profile)
-            for heading, cell in COLUMNS.items()
+            heading: write(getattr(getattr(row.profile, part, None), field, None))
+            for heading, (part, field, write) in COLUMNS.items()
             if heading in BRIEF or not brief
         }
-        names = {"model": row_name(summary, row), **({"data set": row.dataset} if summary.several_datasets else {})}
+        names = {"model": summary.name_of(row), **({"data set": row.dataset} if summary.several_datasets else {})}
         entries.append({**names, **cells, **prices})
     return TextTable(entries).without_missing()
 
@@ -105,9 +88,9 @@ def resources_notes(summary: RunSummary) -> list[str]:
     rows_of: dict[tuple[str, str], list[str]] = {}
     for row in summary.rows:
         for what, reason in _gaps(row.profile) if row.profile is not None else ():
-            rows_of.setdefault((what, reason), []).append(row_name(summary, row))
+            rows_of.setdefault((what, reason), []).append(summary.name_of(row))
     together: dict[tuple[str, str], list[str]] = {}
-    every = ", ".join(row_name(summary, row) for row in summary.rows if row.profile is not None)
+    every = ", ".join(summary.name_of(row) for row in summary.rows if row.profile is not None)
     for (what, reason), names in rows_of.items():
         whose = "" if ", ".join(names) == every else f" of {', '.join(names)}"
         together.setdefault((reason, whose), []).append(what)
@@ -176,23 +159,11 @@ def _energy_measured(uses: list[EnergyUse]) -> str:
 
 def resources_fields(row: Row, cost: Cost | None) -> dict[str, object]:
     """Return the raw numbers of a row, for tables that machines read; empty where nothing was measured."""
-    fields: dict[str, object] = {}
-    profile = row.profile
-    if profile is not None and profile.memory is not None:
-        read = profile.memory.model_dump(exclude={"missing", "weights_bytes"})
-        fields |= {f"profile_{name}": value for name, value in read.items()}
-    if profile is not None and profile.energy is not None:
-        fields |= {
-            "joules_per_image": profile.energy.joules_per_image,
-            "images_per_joule": profile.energy.images_per_joule,
-            "idle_w": profile.energy.idle_w,
-            "mean_w": profile.energy.mean_w,
-        }
-    if profile is not None and profile.operations is not None:
-        fields |= {
-            "flops_per_image": profile.operations.flops_per_image,
-            "activations_per_image": profile.operations.activations_per_image,
-        }
-    if cost is not None:
-        fields["cost_per_million_images"] = million_images(row, cost)
-    return fields
+    memory = row.profile.memory if row.profile is not None else None
+    read = memory.model_dump(exclude={"missing", "weights_bytes"}) if memory is not None else {}
+    fields: dict[str, object] = {f"profile_{name}": value for name, value in read.items()}
+    for part, name, _ in COLUMNS.values():
+        found = getattr(row.profile, part, None)
+        if part in ("energy", "operations") and found is not None:
+            fields[name] = getattr(found, name)
+    return fields if cost is None else {**fields, "cost_per_million_images": million_images(row, cost)}

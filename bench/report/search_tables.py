@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bench.metric import load_metric
 from bench.records.store.studies import TRIAL_STATES
-from bench.report.draw.numbers import MISSING, count, value_in_words, values_in_words
+from bench.report.draw.numbers import MISSING, count, fixed, value_in_words, values_in_words
 from bench.report.summary.searches import FEWEST, SearchSummary, TrialSummary
 from bench.report.summary.summarise import RunSummary
 from bench.report.summary.sweeps import Sweep, SweepPoint
@@ -51,7 +51,7 @@ def searches_table(summary: RunSummary) -> TextTable:
                 "trials": ", ".join(told) or "none",
                 "hours": f"{sum(trial.seconds for trial in one.trials) / 3600:.3g}",
                 "best trial": MISSING if best is None else count(best.number),
-                f"{load_metric(one.metric).label} on validation": MISSING if best is None else _score(best.value),
+                f"{load_metric(one.metric).label} on validation": MISSING if best is None else fixed(best.value, 4),
                 "best recipe": MISSING if best is None else values_in_words(best.values),
             }
         )
@@ -66,10 +66,10 @@ def trials_table(one: SearchSummary) -> TextTable:
                 "trial": count(trial.number),
                 **{field: value_in_words(value) for field, value in trial.values.items()},
                 "ended": trial.state,
-                f"{load_metric(one.metric).label} on validation": _score(trial.value)
+                f"{load_metric(one.metric).label} on validation": fixed(trial.value, 4)
                 if trial.state == "complete"
                 else MISSING,
-                "last validation": _score(trial.value) if trial.state == "pruned" else MISSING,
+                "last validation": fixed(trial.value, 4) if trial.state == "pruned" else MISSING,
                 "validations": count(trial.validations),
                 "seconds": f"{trial.seconds:.1f}",
                 "why": "" if trial.reason is None else " ".join(trial.reason.split())[:120],
@@ -132,7 +132,3 @@ def search_notes(one: SearchSummary) -> list[str]:
     if listed < len(one.trials):
         lines.append(f"The best {listed} of {len(one.trials)} trials are listed; all are in results.json.")
     return lines
-
-
-def _score(value: float | None) -> str:
-    return MISSING if value is None else f"{value:.4f}"

@@ -7,7 +7,6 @@ from pydantic import JsonValue
 from bench.errors import few
 from bench.records import Measurement
 from bench.report.summary.origins import several_origins
-from bench.report.summary.rows import Row
 from bench.report.summary.summarise import RunSummary
 from bench.report.throughput import how_loaded
 from bench.score.reduce import REDUCED_BY
@@ -19,11 +18,6 @@ RARE_NAMED = 12
 """Most rare classes that are named."""
 TOLD = 3
 """Most models that are named; the table of differences has the rest."""
-
-
-def row_name(summary: RunSummary, row: Row) -> str:
-    """Return the model, with its target where rows differ in it."""
-    return f"{row.model} ({row.target})" if summary.several_targets else row.model
 
 
 def how_measured(summary: RunSummary) -> list[str]:
@@ -228,7 +222,7 @@ def seeds_note(summary: RunSummary) -> str:
 def fused_stages(summary: RunSummary) -> list[str]:
     """Stages that a framework cannot separate: their columns are to be read as one."""
     return [
-        f"{row_name(summary, row)}: {', '.join(row.fused_stages)} cannot be separated in this framework; read their times as "
+        f"{summary.name_of(row)}: {', '.join(row.fused_stages)} cannot be separated in this framework; read their times as "
         "one, in the first of the two columns."
         for row in summary.rows
         if row.fused_stages
@@ -242,17 +236,22 @@ def reductions(summary: RunSummary) -> list[str]:
         for cell in row.scores:
             rule = cell.score.definition.partition(REDUCED_BY)[2]
             if rule:
-                rows_of.setdefault(rule, []).append(row_name(summary, row))
+                rows_of.setdefault(rule, []).append(summary.name_of(row))
     return [f"{', '.join(dict.fromkeys(names))}: scored after a reduction, {rule}." for rule, names in rows_of.items()]
 
 
 def self_reported(summary: RunSummary) -> list[str]:
     """Return what each framework reports of its own training, unchanged; it is comparable with nothing here."""
     return [
-        f"{row_name(summary, row)}: " + ", ".join(f"{name} {value:.4g}" for name, value in row.self_reported.items())
+        f"{summary.name_of(row)}: " + ", ".join(f"{name} {value:.4g}" for name, value in row.self_reported.items())
         for row in summary.rows
         if row.self_reported
     ]
+
+
+def not_honoured(summary: RunSummary) -> list[str]:
+    """Return the recipe fields that a framework could not honour: what makes a comparison less alike."""
+    return [f"{row.model}: {name}: {why}" for row in summary.rows for name, why in row.not_honoured.items()]
 
 
 def doubts(summary: RunSummary) -> list[str]:
@@ -261,7 +260,7 @@ def doubts(summary: RunSummary) -> list[str]:
     text_of: dict[str, str] = {}
     for row in summary.rows:
         for reason in row.verdict.reasons if row.verdict else ():
-            rows_of.setdefault(reason.name, []).append(row_name(summary, row))
+            rows_of.setdefault(reason.name, []).append(summary.name_of(row))
             text_of.setdefault(reason.name, reason.text)
     return [f"{name} ({', '.join(dict.fromkeys(rows_of[name]))}): {text}" for name, text in text_of.items()]
 

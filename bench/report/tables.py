@@ -6,8 +6,17 @@ from collections.abc import Sequence
 from statistics import mean, stdev
 
 from bench.records import Score
-from bench.report.cells import headline_cell, score_cell, yes_or_no
-from bench.report.draw.numbers import MISSING, count, mebibytes, milliseconds, probability, share_of, with_interval
+from bench.report.draw.numbers import (
+    MISSING,
+    count,
+    fixed,
+    mebibytes,
+    percent,
+    probability,
+    share_of,
+    significant,
+    with_interval,
+)
 from bench.report.summary.latency import LatencySummary, Timing
 from bench.report.summary.origins import Origin, several_origins
 from bench.report.summary.rows import Row, ScoreCell, best_cases
@@ -50,10 +59,10 @@ def mean_row(summary: RunSummary, group: SeedGroup) -> dict[str, str]:
         "parameters": count(rows[0].parameters),
         summary.headline_in_unit: score,
     }
-    times = [timing.ms_per_image for row in rows if (timing := _at(row, 50.0)) is not None and timing.ms_per_image]
+    times = [timing.ms_per_image for row in rows if (timing := row.timing()) is not None and timing.ms_per_image]
     if len(times) > 1:
         column = next(iter(_speed(summary, rows[0])))
-        cells[column] = f"{milliseconds(mean(times))} ± {milliseconds(stdev(times))}"
+        cells[column] = f"{significant(mean(times))} ± {significant(stdev(times))}"
     return cells
 
 
@@ -64,8 +73,8 @@ def _speed(summary: RunSummary, row: Row, *, device_memory: bool = False) -> dic
     start = " from file" if summary.measurement.input == "file" else ""
     tail = max(summary.measurement.percentiles)
     return {
-        f"end-to-end{start} p50 ms/image": _timing(_at(row, 50.0)),
-        **({f"p{tail:g} ms/image": _timing(_at(row, tail))} if tail > 50 else {}),
+        f"end-to-end{start} p50 ms/image": _timing(row.timing()),
+        **({f"p{tail:g} ms/image": _timing(row.timing(tail))} if tail > 50 else {}),
         "throughput images/s": _throughput(row.latency),
         "peak host MiB": mebibytes(row.host_rss_peak_bytes),
         **({"peak device MiB": mebibytes(row.peak_device_bytes)} if device_memory else {}),
@@ -85,17 +94,15 @@ def stages_table(summary: RunSummary) -> TextTable:
             **summary.columns_of(row),
             **{f"{stage} ms": _timing(timing) for stage, timing in latency.stages.items()},
             **{f"{stage} p{t.percentile:g} ms": _tail(t) for stage, t in latency.stage_tails.items()},
-            "sum of stages ms": milliseconds(latency.staged_total.ms_per_image if latency.staged_total else None),
-            "synchronisation overhead %": MISSING
-            if latency.sync_overhead is None
-            else f"{100 * latency.sync_overhead:+.1f}",
-            "first call ms": milliseconds(latency.first_call_ms.median if latency.first_call_ms else None),
+            "sum of stages ms": significant(latency.staged_total.ms_per_image if latency.staged_total else None),
+            "synchronisation overhead %": percent(latency.sync_overhead, 1, sign="+"),
+            "first call ms": significant(latency.first_call_ms.median if latency.first_call_ms else None),
         }
         if latency.input == "array":
             decode = latency.decode_ms_per_image
-            entry["decode ms/image"] = milliseconds(decode.median if decode else None)
+            entry["decode ms/image"] = significant(decode.median if decode else None)
         if device is not None:
-            entry["infer by events ms"] = milliseconds(device.ms_per_image)
+            entry["infer by events ms"] = significant(device.ms_per_image)
         rows.append(entry)
     return TextTable(rows)
 
@@ -147,7 +154,7 @@ def parts_tables(summary: RunSummary, without: Sequence[str] = ()) -> dict[str, 
     for row in summary.rows:
         for cell in row.scores:
             if (cell.score.parts or cell.score.counts) and cell.score.metric not in without:
-                figures = {part: MISSING if v is None else f"{v:.3f}" for part, v in cell.score.parts.items()}
+                figures = {part: fixed(v) for part, v in cell.score.parts.items()}
                 counted = {name: count(number) for name, number in cell.score.counts.items()}
                 entry = {**summary.columns_of(row), cell.label: score_cell(cell.score), **figures, **counted}
                 rows.setdefault(f"{cell.label} in detail ({cell.score.unit or SHARE})", []).append(entry)
@@ -178,7 +185,7 @@ def classes_table(summary: RunSummary) -> TextTable:
     for row in with_classes(summary):
         assert row.headline is not None  # see with_classes
         name = summary.label_of(row)
-        columns[name] = {k: MISSING if v is None else f"{v:.3f}" for k, v in row.headline.per_class.items()}
+        columns[name] = {k: fixed(v) for k, v in row.headline.per_class.items()}
     classes = dict.fromkeys(name for of_class in columns.values() for name in of_class)
     return TextTable(
         {"class": spec, **{name: of_class.get(spec, MISSING) for name, of_class in columns.items()}} for spec in classes
@@ -247,10 +254,6 @@ def _pareto_optimal(row: Row) -> str:
     return f"{yes_or_no(row.pareto_optimal)} ({share_of(row.pareto_probability)})"
 
 
-def _at(row: Row, percent: float) -> Timing | None:
-    return row.latency.end_to_end_at(percent) if row.latency else None
-
-
 def _timing(timing: Timing | None) -> str:
     if timing is None:
         return MISSING
@@ -263,17 +266,14 @@ def _tail(timing: Timing | None) -> str:
     """A tail percentile: alone where there is one, else what is missing."""
     if timing is None:
         return MISSING
-    return timing.missing or MISSING if timing.ms_per_image is None else milliseconds(timing.ms_per_image)
+    return timing.missing or MISSING if timing.ms_per_image is None else significant(timing.ms_per_image)
 
 
 def _throughput(latency: LatencySummary | None) -> str:
     if latency is None or latency.images_per_s is None:
         return MISSING
-    return (
-        f"{latency.images_per_s.median:.3g}"
-        if latency.images_per_s.median < 100
-        else f"{latency.images_per_s.median:.0f}"
-    )
+    rate = latency.images_per_s.median
+    return f"{rate:.3g}" if rate < 100 else f"{rate:.0f}"
 
 
 def _verdict(row: Row) -> str:
@@ -286,3 +286,20 @@ def _verdict(row: Row) -> str:
         return "scored only" + (f" [{names}]" if names else "")
     quick = "quick, " if row.latency and row.latency.quick else ""
     return f"{quick}{row.verdict.state}" + (f" [{names}]" if names else "")
+
+
+def yes_or_no(value: bool | None) -> str:
+    """Return the word for a truth value; a dash where it is not known."""
+    return MISSING if value is None else "yes" if value else "no"
+
+
+def headline_cell(row: Row) -> str:
+    """Return the headline score of a row with its interval."""
+    return score_cell(row.headline) if row.headline else MISSING
+
+
+def score_cell(score: Score) -> str:
+    """Return a score with its interval, or why it is undefined."""
+    if score.value is None:
+        return f"undefined: {score.undefined_because}"
+    return with_interval(score.value, score.low, score.high, default=3)

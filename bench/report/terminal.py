@@ -13,12 +13,12 @@ from tabulate import tabulate
 
 from bench.report import sentences, tables
 from bench.report.conclusion import conclusion
-from bench.report.folds_table import folds_note, folds_table
+from bench.report.image_tables import robustness_table
 from bench.report.resources import resources_table
-from bench.report.robustness import robustness_table
 from bench.report.summary.summarise import RunSummary
 from bench.report.text_table import TextTable
 from bench.report.throughput import scenarios_table
+from bench.report.training_tables import folds_note, folds_table
 
 FIRST = 1
 """Columns that every part of a split table begins with: the model."""

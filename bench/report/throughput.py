@@ -1,4 +1,4 @@
-"""Reports models under load: scenarios, batch sizes, and how these were measured."""
+"""Reports models under load and in deployment runtimes, and how these were measured."""
 
 from __future__ import annotations
 
@@ -7,18 +7,13 @@ from typing import TYPE_CHECKING
 
 from bench.records import Scenario
 from bench.records.throughput import Loads, Offline, Rate, Served, Streamed, Sweep, SweepPoint
-from bench.report.draw.numbers import MISSING, count, mebibytes, milliseconds, with_interval
+from bench.report.draw.numbers import MISSING, count, fixed, mebibytes, percent, significant, with_interval
+from bench.report.summary.runtimes import KEPT_SCORE, TOLERANCE, RuntimeComparison
 from bench.report.text_table import TextTable
 
 if TYPE_CHECKING:
     from bench.report.summary.summarise import RunSummary
 
-NAMES: dict[Scenario, str] = {
-    "single_stream": "single stream",
-    "multi_stream": "multi stream",
-    "server": "server",
-    "offline": "offline",
-}
 ENDED = {
     "gain": "larger batches gained too little",
     "largest_batch": "the suite's largest batch",
@@ -36,17 +31,8 @@ def scenarios_table(summary: RunSummary) -> TextTable:
         if row.loads is None:
             continue
         for scenario, cells in _scenarios(row.loads):
-            result, bound, queries, valid = cells
-            entries.append(
-                {
-                    "model": summary.label_of(row),
-                    "scenario": NAMES[scenario],
-                    "result": result,
-                    "bound": bound,
-                    "queries": queries,
-                    "valid": valid,
-                }
-            )
+            named = zip(("result", "bound", "queries", "valid"), cells, strict=True)
+            entries.append({"model": summary.label_of(row), "scenario": scenario.replace("_", " "), **dict(named)})
     return TextTable(entries)
 
 
@@ -55,10 +41,8 @@ Cells = tuple[str, str, str, str]
 
 
 def _scenarios(loads: Loads) -> Iterator[tuple[Scenario, Cells]]:
-    if loads.single_stream is not None:
-        yield "single_stream", _streamed(loads.single_stream)
-    if loads.multi_stream is not None:
-        yield "multi_stream", _streamed(loads.multi_stream)
+    for name, streamed in _streams(loads).items():
+        yield name, _streamed(streamed)
     if loads.server is not None:
         yield "server", _served(loads.server)
     if loads.offline is not None:
@@ -67,10 +51,15 @@ def _scenarios(loads: Loads) -> Iterator[tuple[Scenario, Cells]]:
         yield scenario, (MISSING, MISSING, MISSING, f"no: {reason}")
 
 
+def _streams(loads: Loads) -> dict[Scenario, Streamed]:
+    found: dict[Scenario, Streamed | None] = {"single_stream": loads.single_stream, "multi_stream": loads.multi_stream}
+    return {name: streamed for name, streamed in found.items() if streamed is not None}
+
+
 def _streamed(streamed: Streamed) -> Cells:
     tail = streamed.tail
     each = "" if streamed.images_per_query == 1 else f" per {streamed.images_per_query} images"
-    result = MISSING if tail.ms is None else f"p{tail.percentile:g} {milliseconds(tail.ms)} ms{each}"
+    result = MISSING if tail.ms is None else f"p{tail.percentile:g} {significant(tail.ms)} ms{each}"
     valid = f"no: {tail.missing}; raise throughput.max_s" if tail.missing else _valid(disturbed=streamed.disturbed)
     return result, MISSING, count(tail.queries), valid
 
@@ -175,19 +164,12 @@ def csv_cells(loads: Loads) -> dict[str, object]:
     if loads.sweep is not None:
         best = next((p.rate for p in loads.sweep.points if p.batch_size == loads.sweep.chosen_batch), None)
         cells |= {"sweep_batch": loads.sweep.chosen_batch, "sweep_images_per_s": best.images_per_s if best else None}
-    for name, streamed in (("single_stream", loads.single_stream), ("multi_stream", loads.multi_stream)):
-        if streamed is not None:
-            cells |= {
-                f"{name}_p{streamed.tail.percentile:g}_ms": streamed.tail.ms,
-                f"{name}_queries": streamed.tail.queries,
-            }
+    for name, streamed in _streams(loads).items():
+        tail = streamed.tail
+        cells |= {f"{name}_p{tail.percentile:g}_ms": tail.ms, f"{name}_queries": tail.queries}
     if loads.offline is not None:
-        rate = loads.offline.rate
-        cells |= {
-            "offline_images_per_s": rate.images_per_s,
-            "offline_images_per_s_low": rate.low,
-            "offline_images_per_s_high": rate.high,
-        }
+        column, rate = "offline_images_per_s", loads.offline.rate
+        cells |= {column: rate.images_per_s, f"{column}_low": rate.low, f"{column}_high": rate.high}
     if loads.server is not None:
         cells |= {
             "server_queries_per_s": loads.server.queries_per_s,
@@ -196,3 +178,53 @@ def csv_cells(loads: Loads) -> dict[str, object]:
             "server_percentile": loads.server.percentile,
         }
     return cells
+
+
+def runtimes_table(summary: RunSummary) -> TextTable:
+    """Return a row per case that does not run eagerly, against the eager case it equals otherwise."""
+    rows = {row.case_id: row for row in summary.rows}
+    entries = []
+    for one in summary.runtimes:
+        row = rows[one.case_id]
+        entries.append(
+            {
+                "model": row.model,
+                "data set": row.dataset,
+                "target": row.target,
+                "changed pixels %": percent(one.changed, 4),
+                "worst image %": percent(one.worst_changed, 4),
+                f"Δ {summary.headline}": fixed(one.score_change, 5, sign="+"),
+                "latency ratio (this / eager)": with_interval(
+                    one.latency_ratio, one.latency_low, one.latency_high, default=2
+                ),
+                "export MB": MISSING if one.exported_bytes is None else f"{one.exported_bytes / 1e6:.1f}",
+                "export s": fixed(one.export_s, 1),
+                "parity": _parity(one),
+            }
+        )
+    return TextTable(entries)
+
+
+def runtimes_note(summary: RunSummary) -> str:
+    """Return how to read the table, and which rows are another network than the eager one; empty without rows."""
+    if not summary.runtimes:
+        return ""
+    note = (
+        f"Each case is compared with the eager case that is equal otherwise, on the same images. In fp32 at most "
+        f"{100 * TOLERANCE:g} % of the pixels may get another class, and in any arithmetic at least "
+        f"{100 * KEPT_SCORE:g} % of the score must remain; a case that changes more is flagged: its latency is that of "
+        "another network. int8 is compared with eager fp32. Instances and segments are compared as label maps."
+    )
+    flagged = [one for one in summary.runtimes if one.parity is False]
+    worst = [
+        f"**{one.case_id}**" + (f" (most in image {one.worst_image!r})" if one.worst_image else "") for one in flagged
+    ]
+    return note + (f" Flagged: {', '.join(worst)}." if worst else "")
+
+
+def _parity(one: RuntimeComparison) -> str:
+    if one.parity is None:
+        return MISSING
+    failed = [f"above {100 * TOLERANCE:g} % of pixels"] if one.same_pixels is False else []
+    failed += [f"below {100 * KEPT_SCORE:g} % of the score"] if one.kept_score is False else []
+    return f"NO: {' and '.join(failed)}" if failed else "yes"

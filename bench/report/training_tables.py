@@ -1,14 +1,15 @@
-"""The tables of trainings: how each was done, what it made of its budget, and what its seeds change."""
+"""The tables of trainings: how each was done, what it made of its budget, and what seeds and folds change."""
 
 from __future__ import annotations
 
 from bench.records import Recipe
-from bench.report.cells import headline_cell, yes_or_no
-from bench.report.draw.numbers import MISSING, count, with_interval
+from bench.report.draw.numbers import MISSING, count, fixed, with_interval
+from bench.report.summary.folds import AcrossFolds
 from bench.report.summary.rows import Row
 from bench.report.summary.seeds import AcrossSeeds
 from bench.report.summary.summarise import RunSummary
 from bench.report.summary.training_progress import SHARES, TrainingProgress
+from bench.report.tables import headline_cell, yes_or_no
 from bench.report.text_table import TextTable
 from bench.score.stats.pareto import Point, pareto_front
 
@@ -19,7 +20,7 @@ def training_table(summary: RunSummary) -> TextTable:
     rows = [
         {
             **summary.columns_of(row),
-            "training s": MISSING if row.trained_s is None else f"{row.trained_s:.1f}",
+            "training s": fixed(row.trained_s, 1),
             "steps/s": _steps_per_s(row),
             **({"waiting for data": _data_wait(row)} if any_waited else {}),
             "seed": count(row.recipe.seed) if row.recipe else MISSING,
@@ -48,13 +49,9 @@ def budget_table(summary: RunSummary) -> TextTable:
             "training s": f"{course.train_s:.1f}",
             "steps": count(course.steps),
             "images seen": count(course.images),
-            "images/s": MISSING if course.images_per_s is None else f"{course.images_per_s:.1f}",
+            "images/s": fixed(course.images_per_s, 1),
             **{column: text for name in names for column, text in _at_shares(course, name).items()},
-            **(
-                {"s to 90 % of final": MISSING if course.nearly_s is None else f"{course.nearly_s:.1f}"}
-                if names
-                else {}
-            ),
+            **({"s to 90 % of final": fixed(course.nearly_s, 1)} if names else {}),
             "best step": count(course.best_step),
             f"test {summary.headline_in_unit}": headline_cell(row),
         }
@@ -67,10 +64,7 @@ def budget_table(summary: RunSummary) -> TextTable:
 def _at_shares(course: TrainingProgress, name: str) -> dict[str, str]:
     """Return the columns of one validated quantity; a training that validated another one has dashes."""
     values = course.at_shares if course.validated == name else (None,) * len(SHARES)
-    return {
-        f"val {name} at {100 * share:g} % (0–1)": MISSING if value is None else f"{value:.3f}"
-        for share, value in zip(SHARES, values, strict=True)
-    }
+    return {f"val {name} at {100 * share:g} % (0–1)": fixed(value) for share, value in zip(SHARES, values, strict=True)}
 
 
 DEARER = 1.1
@@ -110,11 +104,7 @@ def seeds_table(summary: RunSummary) -> TextTable:
             **{
                 column: text
                 for over in group.metrics
-                for column, text in (
-                    (f"{labels.get(over.metric, over.metric)}, mean", _over_seeds(over)),
-                    (f"{labels.get(over.metric, over.metric)}, sd", MISSING if over.sd is None else f"{over.sd:.4f}"),
-                    (f"{labels.get(over.metric, over.metric)}, error of images", _error_of_images(over)),
-                )
+                for column, text in _over_seeds(labels.get(over.metric, over.metric), over).items()
             },
         }
         for group in summary.seed_groups
@@ -122,12 +112,12 @@ def seeds_table(summary: RunSummary) -> TextTable:
     return TextTable(rows)
 
 
-def _over_seeds(over: AcrossSeeds) -> str:
-    return with_interval(over.mean, over.low, over.high, default=3)
-
-
-def _error_of_images(over: AcrossSeeds) -> str:
-    return MISSING if over.error_of_images is None else f"{over.error_of_images:.4f}"
+def _over_seeds(label: str, over: AcrossSeeds) -> dict[str, str]:
+    return {
+        f"{label}, mean": with_interval(over.mean, over.low, over.high, default=3),
+        f"{label}, sd": fixed(over.sd, 4),
+        f"{label}, error of images": fixed(over.error_of_images, 4),
+    }
 
 
 def _data_wait(row: Row) -> str:
@@ -145,3 +135,62 @@ def _arithmetic(recipe: Recipe | None) -> str:
     if recipe is None:
         return MISSING
     return recipe.precision + (", channels last" if recipe.channels_last else "")
+
+
+def folds_table(summary: RunSummary) -> TextTable:
+    """Return one row for each model that was cross-validated."""
+    labels = {cell.score.metric: cell.label for row in summary.rows for cell in row.scores}
+    targets = len({group.target for group in summary.fold_groups}) > 1
+    rows = [
+        {
+            "model": group.model,
+            "data set": group.dataset,
+            **({"target": group.target} if targets else {}),
+            "folds": f"{len(group.folds)} of {group.of}",
+            "images": str(group.images),
+            **{
+                column: text
+                for over in group.metrics
+                for column, text in _over_folds(labels.get(over.metric, over.metric), over).items()
+            },
+        }
+        for group in summary.fold_groups
+    ]
+    return TextTable(rows)
+
+
+def _over_folds(label: str, over: AcrossFolds) -> dict[str, str]:
+    spread = "" if over.sd is None else f" ± {over.sd:.3f}"
+    return {
+        f"{label}, mean ± sd over folds": f"{fixed(over.mean)}{spread}",
+        f"{label}, pooled": fixed(over.pooled.value if over.pooled else None),
+    }
+
+
+def folds_note(summary: RunSummary) -> str:
+    """Return how the table over folds is to be read."""
+    if not summary.fold_groups:
+        return ""
+    return (
+        "pooled: the score of all folds' images together, each predicted by the model that was not trained on it; "
+        "missing until every fold is scored. ± is the sample standard deviation over folds, which share training "
+        "images: it is no interval." + "".join(f" {line}" for line in _differences(summary))
+    )
+
+
+def _differences(summary: RunSummary) -> list[str]:
+    """Return a sentence for each pair of models: how far apart they are on all folds' images, and in how many folds."""
+    labels = {cell.score.metric: cell.label for row in summary.rows for cell in row.scores}
+    told = []
+    for group in summary.fold_groups:
+        for one in group.differences:
+            if one.difference is None:
+                continue
+            interval = "" if one.low is None else f", 95 % interval {one.low:+.3f} to {one.high:+.3f} paired by image"
+            apart = one.low is not None and one.high is not None and (one.low > 0 or one.high < 0)
+            verdict = "" if apart or not interval else ": no significant difference"
+            told.append(
+                f"{group.model} less {one.other}, {labels.get(one.metric, one.metric)} of all {one.images} images: "
+                f"{one.difference:+.3f}{interval}, higher in {one.higher} of {one.folds} folds{verdict}."
+            )
+    return told

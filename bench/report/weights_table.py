@@ -8,7 +8,6 @@ from pydantic import JsonValue
 
 from bench.errors import few
 from bench.report.draw.numbers import MISSING
-from bench.report.sentences import row_name
 from bench.report.summary.rows import Row
 from bench.report.summary.summarise import RunSummary
 from bench.report.text_table import TextTable
@@ -36,7 +35,7 @@ def _cells(summary: RunSummary, row: Row) -> dict[str, str]:
     read, contract = row.weights_read, row.input_contract
     counts = {f"tensors {name}": str(read[name]) if name in read else MISSING for name in COUNTS}
     return {
-        "model": row_name(summary, row),
+        "model": summary.name_of(row),
         **counts,
         "classes matched by name": _classes(read),
         **{name: _value(contract.get(name)) for name in PARTS},

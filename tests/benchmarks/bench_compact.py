@@ -22,9 +22,8 @@ import numpy as np
 
 from bench.records import Score
 from bench.records.store.samples import STAGED, Samples
-from bench.report.compact.columns import CASES, SAMPLES, About
 from bench.report.compact.reading import markdown, write_csv
-from bench.report.compact.writing import writing
+from bench.report.compact.writing import CASES, SAMPLES, About, writing
 from bench.report.summary.rows import Row, ScoreCell
 
 ABOUT = About(

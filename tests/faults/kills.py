@@ -20,7 +20,7 @@ from bench.records.names import harness_root
 from bench.records.store import layout
 from bench.records.store.manifest import manifest_damage
 from bench.records.store.runs import newest_run, read_run, runs
-from bench.report.draw import reuse
+from bench.report.draw import pictures
 from bench.report.draw.pictures import Pictures
 from bench.run.environments.record import captured
 from tests.bench.run.processes import gone, start
@@ -101,7 +101,7 @@ def _bench(words: list[str], said: Path, modules: Path | None, drawn: bool) -> i
     try:
         os.setsid()
         if not drawn:
-            reuse.draw_pictures = lambda *_: Pictures((), ())  # type: ignore[attr-defined]
+            pictures.draw_pictures = lambda *_: Pictures((), ())  # type: ignore[attr-defined]
         signal.signal(signal.SIGINT, signal.default_int_handler)
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         os.dup2(os.open(said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)

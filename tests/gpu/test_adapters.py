@@ -13,7 +13,7 @@ from bench.adapter import predict
 from bench.measure.out_of_memory import Refusal, attempt
 from bench.measure.pipelined import pipelined
 from bench.records import Size
-from bench.report.summary.agreement import agreement
+from bench.report.summary.audit import agreement
 from tests.adapters.parity import picture
 from tests.adapters.rectangles import THREE_CLASSES
 from tests.adapters.test_answers_to_the_host import COPIES

@@ -7,7 +7,7 @@ import pytest
 from bench.adapter import predict
 from bench.errors import Unsupported
 from bench.records import Size
-from bench.report.summary.agreement import agreement
+from bench.report.summary.audit import agreement
 from tests.adapters.parity import picture
 from tests.adapters.test_contract import (
     REPRESENTATIVES,

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from bench.errors import BenchError
-from bench.report.compact.columns import ABOUT, CASES, SAMPLES, About, cases_schema, pyarrow
+from bench.report.compact.writing import ABOUT, CASES, SAMPLES, About, cases_schema, pyarrow
 from bench.report.csv import inert, timing_fields
 from bench.report.summary.latency import Timing, timing_of
 
@@ -31,6 +31,8 @@ AT_ONCE = 1 << 17
 """Samples that are taken from a row group at a time."""
 BEST = 30
 """Rows of the table, for each data set."""
+_INNER = ("number", "scores", "batch_size")
+"""Columns of `cases.parquet` that `results.csv` has not, or in another form."""
 _USED = ("case", "replicate", "staged", "accepted", "total_ns")
 
 
@@ -126,9 +128,7 @@ def _joined(parts: list[Columns]) -> tuple[int, Columns]:
 
 def fields_of(row: CompactRow) -> dict[str, object]:
     """Return a row as raw numbers by the names that `results.csv` gives them."""
-    flat: dict[str, object] = {
-        name: value for name, value in row.fields.items() if name not in ("number", "scores", "batch_size")
-    }
+    flat: dict[str, object] = {name: value for name, value in row.fields.items() if name not in _INNER}
     for score in row.fields["scores"]:
         name = score["metric"]
         flat |= {name: score["value"], f"{name}_low": score["low"], f"{name}_high": score["high"]}
@@ -151,7 +151,7 @@ def write_csv(folder: Path, stream: TextIO) -> int:
 
 
 def _names(about: About) -> list[str]:
-    names = [name for name in cases_schema().names if name not in ("number", "scores", "batch_size")]
+    names = [name for name in cases_schema().names if name not in _INNER]
     scores = [f"{metric}{end}" for metric in about.metrics for end in ("", "_low", "_high")]
     empty = [Timing(percentile=percent, samples=0, samples_needed=0) for percent in about.percentiles]
     return [*names, *scores, *(name for one in empty for name in timing_fields(f"end_to_end_p{one.percentile:g}", one))]
@@ -180,11 +180,10 @@ def markdown(folder: Path, best: int = BEST) -> str:
         print(f"\n## {dataset}{shown}\n", file=text)
         rows = [_cells(row, about) for row in table.rows()]
         print(tabulate(rows, headers=heads, tablefmt="github", disable_numparse=True), file=text)
-    print(
-        "\nLatencies are per image, end to end. What compares cases, such as the Pareto front, is in the report of",
-        file=text,
+    text.write(
+        "\nLatencies are per image, end to end. What compares cases, such as the Pareto front, is in the report of\n"
+        "the run itself, for all or with --case for some of them.\n"
     )
-    print("the run itself, for all or with --case for some of them.", file=text)
     return text.getvalue()
 
 

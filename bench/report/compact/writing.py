@@ -1,4 +1,9 @@
-"""Writes a run as Parquet, one case after the other: no more than some hundred thousand samples are held at a time."""
+"""Writes a run as Parquet, one case after the other: no more than some hundred thousand samples are held at a time.
+
+`cases.parquet` has a row for each case, in the order of the plan; `samples.parquet` one for each timed batch, raw
+nanoseconds with nothing removed, in the order of the cases. `case` of the second is the `number` of the first. Any
+reader of Parquet opens them: DuckDB, Polars, Spark.
+"""
 
 from __future__ import annotations
 
@@ -11,15 +16,20 @@ import numpy as np
 
 from bench.errors import BenchError
 from bench.metric import load_metric
+from bench.records import Record
 from bench.records.store.files import whole_file
 from bench.records.store.layout import RunFolder
 from bench.records.store.manifest import last_of_manifest
 from bench.records.store.runs import read_cases, read_plan
 from bench.records.store.samples import STAGED, STAGES, Samples
 from bench.records.store.views import Plan, RunView
-from bench.report.compact.columns import ABOUT, CASES, SAMPLES, About, cases_schema, pyarrow, samples_schema
 from bench.report.summary.rows import Row
-from bench.report.summary.summarise import row_of, usable_case
+from bench.report.summary.summarise import measurement_of, row_of, usable_case
+
+CASES, SAMPLES = "cases.parquet", "samples.parquet"
+FORMAT = 1
+ABOUT = b"segbench"
+"""Key of the metadata of `cases.parquet` with an `About` in JSON."""
 
 ROWS = 500_000
 """Samples of a row group, of which a reader holds one."""
@@ -52,9 +62,7 @@ def compact(run: RunFolder, results: Path, folder: Path) -> tuple[int, int]:
 
 def _about(run: RunFolder, plan: Plan) -> About:
     metric = load_metric(plan.metrics[0])
-    measurement = next(
-        (c.case.measurement for c in plan.cases if c.case.measurement.times), plan.cases[0].case.measurement
-    )
+    measurement = measurement_of([planned.case for planned in plan.cases])
     return About(
         suite=plan.suite,
         run=run.name,
@@ -165,3 +173,83 @@ def _table(case: int, replicate: int, one: Samples) -> Any:
         "major_faults": one.major_faults,
     }
     return pa.table(columns, schema=samples_schema())
+
+
+class About(Record):
+    """Describes a compacted run as a whole.
+
+    Attributes:
+        format: Version of these files.
+        suite, run, title: Names of the run, and the heading of its suite.
+        planned_at: Time of its plan; UTC, ISO 8601.
+        seed: Seed of intervals.
+        metrics: Names of the metrics, in the order of the suite; the first is the headline.
+        headline: Name of the first metric in tables.
+        higher_is_better: True if more of the headline is better.
+        percentiles: Percentiles of end-to-end latency.
+        manifest: Hash of the last line of the run's manifest, by which its state is known.
+    """
+
+    format: int = FORMAT
+    suite: str
+    run: str
+    title: str
+    planned_at: str
+    seed: int
+    metrics: tuple[str, ...]
+    headline: str
+    higher_is_better: bool
+    percentiles: tuple[float, ...]
+    manifest: str
+
+
+def pyarrow() -> Any:
+    """Return the package pyarrow with its module `parquet`; raises `BenchError` with the way to install it."""
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError:
+        raise BenchError(
+            "a compacted run is Parquet, which needs the package pyarrow; install it with: pip install "
+            "'segbench[huggingface]'"
+        ) from None
+    return pyarrow
+
+
+def cases_schema() -> Any:
+    """Return the columns of `cases.parquet`."""
+    pa = pyarrow()
+    text, count, number = pa.string(), pa.int64(), pa.float64()
+    score = pa.struct([("metric", text), ("value", number), ("low", number), ("high", number), ("images", count)])
+    texts = ("case", "model", "dataset", "target", "status", "verdict", "verdict_reasons")
+    counts = ("parameters", "weights_bytes", "host_rss_peak_bytes", "peak_device_bytes")
+    return pa.schema(
+        [
+            ("number", pa.int32()),
+            *((name, text) for name in texts),
+            *((name, count) for name in (*counts, "trained_steps", "timed_batches")),
+            ("trained_s", number),
+            ("batch_size", pa.int32()),
+            ("scores", pa.list_(score)),
+        ]
+    )
+
+
+def samples_schema() -> Any:
+    """Return the columns of `samples.parquet`; stages are 0 where the clock is not `staged`, device -1 without one."""
+    pa = pyarrow()
+    times = ("total_ns", "decode_ns", "preprocess_ns", "infer_ns", "postprocess_ns", "device_ns")
+    return pa.schema(
+        [
+            ("case", pa.int32()),
+            ("replicate", pa.int16()),
+            ("staged", pa.bool_()),
+            ("image", pa.dictionary(pa.int32(), pa.string())),
+            *((name, pa.int64()) for name in times),
+            ("block", pa.int32()),
+            ("accepted", pa.bool_()),
+            ("foreign_share", pa.float64()),
+            ("involuntary_switches", pa.int32()),
+            ("major_faults", pa.int32()),
+        ]
+    )

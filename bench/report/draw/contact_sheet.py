@@ -15,14 +15,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data.formats.tint import palette_of
-from bench.records import ClassSpec
+from bench.data.formats.tint import mixed, palette_of
+from bench.records import ClassSpec, label_dtype
 from bench.records.colours import object_colours
 from bench.report.draw.figure import GREY, columns_that_fit, shortened
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
 
 MARGIN, GAP, SIDE = 0.12, 0.06, 0.26
 LINE, ENTRY = 0.145, 0.2
@@ -261,3 +262,19 @@ def _class_legend(figure: Figure, classes: Sequence[ClassSpec], columns: int, vo
     ]
     void = Patch(facecolor="white", edgecolor="#888888", hatch="////", linewidth=0.5, label=void_name)
     figure.legend(handles=[*patches, void], loc="lower center", ncols=columns, borderaxespad=0.3, handleheight=1.1)
+
+
+def overlay(image: NDArray[np.uint8], tile: Tile, classes: tuple[ClassSpec, ...]) -> NDArray[np.uint8]:
+    """Return the image tinted with its classes' colours, (H, W, 3); pixels of no class keep their own."""
+    painted = mixed(image, tile.coloured(palette_of(classes)), tile.labels < len(classes))
+    if tile.outlines is not None:
+        painted[tile.outlines] = 0
+    return painted
+
+
+def overlay_with_void(image: NDArray[np.uint8], tile: Tile, classes: tuple[ClassSpec, ...]) -> NDArray[np.uint8]:
+    """Return the image as `overlay` does, with white and grey stripes where no class is named."""
+    void = tile.labels >= len(classes)
+    named = np.where(void, len(classes), tile.labels).astype(label_dtype(len(classes) + 1))
+    white = ClassSpec(name="void", colour=(255, 255, 255))
+    return striped(overlay(image, Tile(named, tile.outlines), (*classes, white)), void)

@@ -143,6 +143,11 @@ def line(position: int) -> Any:
     return LINES[position % len(LINES)]
 
 
+def look(position: int) -> dict[str, Any]:
+    """Return colour and line style of the model at a position, as matplotlib takes them."""
+    return {"color": colour(position), "linestyle": line(position)}
+
+
 def columns_that_fit(labels: Sequence[str], width_inches: float) -> int:
     """Return how many legend columns of 8 point text fit beside each other, at least one."""
     widest = max((len(label) for label in labels), default=1)
@@ -156,6 +161,12 @@ def over_legend(labels: Sequence[str], height: float) -> tuple[Figure, list[str]
     names = [shortened(label, 48) for label in labels]
     columns = columns_that_fit(names, 9.2)
     return Figure(figsize=(9.6, height + 0.19 * -(-len(names) // columns)), layout="constrained"), names, columns
+
+
+def legend_below(figure: Figure, axes: Axes, columns: int, **how: Any) -> None:
+    """Write the legend of what is drawn in one of the panels below all of them."""
+    handles, names = axes.get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=columns, **how)
 
 
 def shortened(text: str, longest: int) -> str:

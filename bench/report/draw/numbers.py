@@ -22,7 +22,7 @@ def digits_for(half_width: float | None, *, default: int, most: int = 6) -> int:
     return min(most, max(0, 1 - math.floor(math.log10(half_width))))
 
 
-def with_interval(value: float | None, low: float | None, high: float | None, *, default: int, scale: float = 1) -> str:
+def with_interval(value: float | None, low: float | None, high: float | None, *, default: int) -> str:
     """Write `value (low–high)`, or the value alone, or a dash.
 
     As many digits as the interval supports, and at most four significant ones: an interval within one
@@ -38,11 +38,11 @@ def with_interval(value: float | None, low: float | None, high: float | None, *,
     if value is None:
         return MISSING
     if low is None or high is None:
-        return f"{value * scale:.{default}f}"
-    digits = digits_for((high - low) / 2 * scale, default=default)
+        return f"{value:.{default}f}"
+    digits = digits_for((high - low) / 2, default=default)
     if value:
-        digits = min(digits, max(0, SIGNIFICANT - 1 - math.floor(math.log10(abs(value * scale)))))
-    return f"{value * scale:.{digits}f} ({low * scale:.{digits}f}–{high * scale:.{digits}f})"
+        digits = min(digits, max(0, SIGNIFICANT - 1 - math.floor(math.log10(abs(value)))))
+    return f"{value:.{digits}f} ({low:.{digits}f}–{high:.{digits}f})"
 
 
 def significant(value: float | None) -> str:
@@ -77,13 +77,18 @@ def share_of(value: float) -> str:
     return "> 99 %" if percent > 99 else "< 1 %" if percent < 1 else f"{percent:.0f} %"
 
 
-def milliseconds(value: float | None) -> str:
-    """Write milliseconds with three significant digits.
+def fixed(value: float | None, digits: int = 3, *, sign: str = "") -> str:
+    """Write a number with so many digits after the point, or a dash.
 
-    >>> milliseconds(12.3456), milliseconds(0.04567), milliseconds(None)
-    ('12.3', '0.0457', '–')
+    >>> fixed(0.81234), fixed(12.0, 1, sign="+"), fixed(None)
+    ('0.812', '+12.0', '–')
     """
-    return significant(value)
+    return MISSING if value is None else f"{value:{sign}.{digits}f}"
+
+
+def percent(share: float | None, digits: int, *, sign: str = "") -> str:
+    """Write a share in percent, or a dash."""
+    return fixed(None if share is None else 100 * share, digits, sign=sign)
 
 
 def count(value: int | None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,20 +10,23 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import JsonValue
 
 from bench.data.labels.dataset import open_labelled
 from bench.errors import BenchError
+from bench.records import digest
 from bench.records.compiled import give_back_freed_memory
+from bench.records.damage import content_of, json_of
+from bench.records.names import harness_root
 from bench.records.store import layout
+from bench.records.store.files import content_sha256, file_state, write_atomically
 from bench.records.store.views import CaseView, RunView
 from bench.report.draw.accuracy_latency import AccuracyPoint, accuracy_latency
 from bench.report.draw.contact_sheet import SheetRow, Tile, contact_sheet
-from bench.report.draw.figure import draw, missing_letters, told_of
-from bench.report.draw.load_curves import PICTURE, draw_loads
-from bench.report.draw.numbers import milliseconds, share_of, with_interval
-from bench.report.draw.probability_curves import draw_probabilities
+from bench.report.draw.curves import draw_curves
+from bench.report.draw.figure import LETTERS, draw, missing_letters, told_of
+from bench.report.draw.numbers import share_of, significant, with_interval
 from bench.report.draw.recipes import draw_recipes
-from bench.report.draw.robustness import draw_robustness
 from bench.report.draw.stage_times import StageBar, stage_times
 from bench.report.draw.tiles import (
     finest,
@@ -34,6 +38,7 @@ from bench.report.draw.tiles import (
 )
 from bench.report.draw.training_pictures import draw_training
 from bench.report.summary.rows import Row, best_cases
+from bench.report.summary.stored import summary_key
 from bench.report.summary.summarise import RunSummary
 
 if TYPE_CHECKING:
@@ -75,13 +80,14 @@ def draw_pictures(run: RunView, summary: RunSummary, folder: Path, show_from: fl
 
 
 def _drawn(run: RunView, summary: RunSummary, folder: Path, show_from: float | None) -> Pictures:
-    made = [
-        _accuracy_latency(summary, folder / "accuracy_latency.png"),
-        _stage_times(summary, folder / "stage_times.png"),
-        draw_loads(summary, folder / PICTURE),
-    ]
-    made += draw_probabilities(summary, folder)
-    made += draw_robustness(summary, folder)
+    made = []
+    if points := accuracy_points(summary):
+        made.append(folder / "accuracy_latency.png")
+        draw(made[-1], accuracy_figure, summary, points)
+    if bars := stage_bars(summary):
+        made.append(folder / "stage_times.png")
+        draw(made[-1], stage_times, bars)
+    made += draw_curves(summary, folder)
     every = [view for view in run.cases if view.train is not None]
     trained = _best(every, summary)
     made += draw_training(replace(run, cases=tuple(trained)), summary, folder, alone=len(trained) == len(every))
@@ -99,10 +105,9 @@ def _drawn(run: RunView, summary: RunSummary, folder: Path, show_from: float | N
             left_out.append(f"the contact sheet of {label}: {error}")
             continue
         give_back_freed_memory()  # of the many images of which these were chosen
-        path = folder / f"{SHEET}{f'@{layout.plain_name(label)}' if number else ''}.png"
-        draw(path, contact_sheet, rows, classes=views[0].task.classes)
-        made.append(path)
-    return Pictures(tuple(path for path in made if path is not None), tuple(left_out))
+        made.append(folder / f"{SHEET}{f'@{layout.plain_name(label)}' if number else ''}.png")
+        draw(made[-1], contact_sheet, rows, classes=views[0].task.classes)
+    return Pictures(tuple(made), tuple(left_out))
 
 
 def _best(views: Sequence[CaseView], summary: RunSummary) -> list[CaseView]:
@@ -116,10 +121,8 @@ def _best(views: Sequence[CaseView], summary: RunSummary) -> list[CaseView]:
 def _crowded(run: RunView, summary: RunSummary) -> list[str]:
     """Say what is not drawn of very many rows."""
     told = []
-    timed, trained = (
-        sum(row.latency is not None for row in summary.rows),
-        sum(view.train is not None for view in run.cases),
-    )
+    timed = sum(row.latency is not None for row in summary.rows)
+    trained = sum(view.train is not None for view in run.cases)
     if timed > MOST_BARS:
         told.append(f"stage times of {timed - MOST_BARS} rows; {_the_best(MOST_BARS)}, all are in the table")
     if trained > MOST_SHOWN:
@@ -131,20 +134,13 @@ def _the_best(count: int) -> str:
     return f"the {count} with the best score are drawn"
 
 
-def _accuracy_latency(summary: RunSummary, path: Path) -> Path | None:
-    points = accuracy_points(summary)
-    if not points:
-        return None
-    draw(path, accuracy_figure, summary, points)
-    return path
-
-
 def accuracy_figure(summary: RunSummary, points: Sequence[AccuracyPoint]) -> Figure:
     """Return the headline against latency."""
-    latency = "end-to-end latency, median (ms per image)"
-    better = summary.higher_is_better
     return accuracy_latency(
-        points, score_label=summary.headline_in_unit, latency_label=latency, higher_is_better=better
+        points,
+        score_label=summary.headline_in_unit,
+        latency_label="end-to-end latency, median (ms per image)",
+        higher_is_better=summary.higher_is_better,
     )
 
 
@@ -152,8 +148,7 @@ def accuracy_points(summary: RunSummary) -> list[AccuracyPoint]:
     """Return one point for every row with a score and a latency; an invalid one is shown and called so."""
     points = []
     for row in summary.rows:
-        timing = row.latency.end_to_end_at(50.0) if row.latency else None
-        score = row.headline
+        timing, score = row.timing(), row.headline
         if timing is None or timing.ms_per_image is None or score is None or score.value is None:
             continue
         ends = (timing.ms_per_image, timing.ms_per_image_low, timing.ms_per_image_high)
@@ -172,18 +167,10 @@ def accuracy_points(summary: RunSummary) -> list[AccuracyPoint]:
                 group=f"{row.dataset} {row.target.split()[0]}",
                 share="" if share is None else f" {share_of(share)}",
                 told=f"{label}: {summary.headline} {with_interval(score.value, score.low, score.high, default=3)}, "
-                f"{milliseconds(ends[0])} ms ({milliseconds(ends[1])}–{milliseconds(ends[2])}){front}",
+                f"{significant(ends[0])} ms ({significant(ends[1])}–{significant(ends[2])}){front}",
             )
         )
     return points
-
-
-def _stage_times(summary: RunSummary, path: Path) -> Path | None:
-    bars = stage_bars(summary)
-    if not bars:
-        return None
-    draw(path, stage_times, bars)
-    return path
 
 
 def stage_bars(summary: RunSummary) -> list[StageBar]:
@@ -275,3 +262,56 @@ def _disagreement(labels: list[NDArray[np.uint8]]) -> float:
         return 0.0
     stack = np.stack(labels)
     return float((stack != stack[0]).any(axis=0).mean())
+
+
+def drawn_once(
+    run: RunView, summary: RunSummary, folder: Path, show_from: float | None = None, plots: Sequence[str] = ()
+) -> Pictures:
+    """Return `draw_pictures(run, summary, folder, show_from)`, drawn or as they lie in the folder.
+
+    They are taken where they follow from the same facts and code and are, byte by byte, what was drawn.
+
+    Args:
+        run, summary, folder, show_from: The arguments of `draw_pictures` of the same names.
+        plots: Forms that plots are written in beside PNG.
+    """
+    key, file = _key(run, summary, show_from, plots), folder / layout.DRAWN
+    found = _kept(file, key)
+    if found is not None:
+        return found
+    pictures = draw_pictures(run, summary, folder, show_from)
+    if any(LETTERS in line for line in pictures.left_out):
+        return pictures  # a font that is installed later changes them, and nothing else tells
+    names = [path.name for path in pictures.drawn]
+    names += [path.with_suffix(f".{form}").name for path in pictures.drawn for form in plots]
+    hashes = {name: content_sha256(folder / name) for name in names}
+    record = {
+        "key": key,
+        "drawn": [path.name for path in pictures.drawn],
+        "left_out": pictures.left_out,
+        "sha256": hashes,
+    }
+    write_atomically(file, json.dumps(record) + "\n")
+    return pictures
+
+
+def _kept(file: Path, key: str) -> Pictures | None:
+    try:
+        record = json_of(content_of(file))
+        if record["key"] != key:
+            return None
+        hashes, folder = dict(record["sha256"]), file.parent
+        if any(content_sha256(folder / name) != sha256 for name, sha256 in hashes.items()):
+            return None
+        drawn, left_out = [str(name) for name in record["drawn"]], [str(line) for line in record["left_out"]]
+        return Pictures(tuple(folder / name for name in drawn if name in hashes), tuple(left_out))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def _key(run: RunView, summary: RunSummary, show_from: float | None, plots: Sequence[str]) -> str:
+    draws = sorted((harness_root() / "bench" / "report" / "draw").glob("*.py"))
+    code: list[JsonValue] = [[file.name, [*(file_state(file) or ())]] for file in draws]
+    # Columns of a table change the summary and no picture; when a run was planned, which each resume sets, neither.
+    drawn = replace(run, plan=run.plan.model_copy(update={"planned_at": ""}))
+    return digest([summary_key(drawn), len(summary.rows), show_from, [*plots], code])

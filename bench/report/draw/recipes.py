@@ -12,10 +12,9 @@ from bench.metric import load_metric
 from bench.records.store import layout
 from bench.report.draw.figure import COLOURS, GREY, draw, shortened, tell
 from bench.report.draw.numbers import values_in_words
-from bench.report.summary.coordinates import ParallelPlot
 from bench.report.summary.searches import SearchSummary, search_coordinates
 from bench.report.summary.summarise import RunSummary
-from bench.report.summary.sweeps import coordinates_of, heat_map_of
+from bench.report.summary.sweeps import ParallelPlot, coordinates_of, heat_map_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

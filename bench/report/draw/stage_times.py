@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from bench.report.draw.figure import COLOURS, GREY, shortened
-from bench.report.draw.numbers import milliseconds
+from bench.report.draw.accuracy_latency import logarithmic
+from bench.report.draw.figure import COLOURS, GREY, look, over_legend, shortened
+from bench.report.draw.numbers import significant
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -49,8 +51,8 @@ def stage_times(bars: Sequence[StageBar]) -> Figure:
     left = np.zeros(len(bars))
     for name, hatch in stages.items():
         widths = np.array([bar.stages_ms.get(name) or 0.0 for bar in bars])
-        look: dict[str, Any] = {"color": STAGE_COLOURS[name], "edgecolor": "white", "linewidth": 0.5}
-        axes.barh(rows, widths, left=left, height=0.62, hatch=hatch, label=name, **look)
+        style: dict[str, Any] = {"color": STAGE_COLOURS[name], "edgecolor": "white", "linewidth": 0.5}
+        axes.barh(rows, widths, left=left, height=0.62, hatch=hatch, label=name, **style)
         left += widths
     timed = [(row, bar.end_to_end_ms) for row, bar in enumerate(bars) if bar.end_to_end_ms is not None]
     if timed:
@@ -80,11 +82,31 @@ def _values(axes: Axes, bars: Sequence[StageBar]) -> None:
     headings = [*stages, "end to end"]
     ends = (1.0, 1.75, 2.95, 4.1) if stages == STAGES else (0.75, 1.8, 2.55, 3.75, 4.9)
     axes.set_xlim(0, ends[-1] + 0.1)
-    look: dict[str, Any] = {"ha": "right", "fontsize": 8}
+    style: dict[str, Any] = {"ha": "right", "fontsize": 8}
     for end, heading in zip(ends, headings, strict=True):
-        axes.text(end, 1.01, heading, va="bottom", color=GREY, transform=axes.get_xaxis_transform(), **look)
+        axes.text(end, 1.01, heading, va="bottom", color=GREY, transform=axes.get_xaxis_transform(), **style)
     for row, bar in enumerate(bars):
         values = [*(bar.stages_ms.get(name) for name in stages), bar.end_to_end_ms]
         for column, value in enumerate(values):
             weight = "bold" if column == len(stages) else "normal"
-            axes.text(ends[column], row, milliseconds(value), va="center", fontweight=weight, **look)
+            axes.text(ends[column], row, significant(value), va="center", fontweight=weight, **style)
+
+
+WIDE = 5.0
+"""Ratio of the longest to the shortest latency above which these get a logarithmic axis."""
+SHARES = np.concatenate([np.linspace(0, 0.99, 100), [0.995, 1.0]])
+
+
+def distribution(rows: Sequence[tuple[str, NDArray[np.float64]]]) -> Figure:
+    """Return a line for each row, of its name and usable samples, milliseconds per image, (samples,)."""
+    figure, labels, columns = over_legend([name for name, _ in rows], 3.0)
+    axes = figure.subplots()
+    curves = [np.quantile(samples, SHARES) for _, samples in rows]
+    for position, (label, curve) in enumerate(zip(labels, curves, strict=True)):
+        axes.plot(curve, SHARES, linewidth=1.5, label=label, **look(position))
+    low, high = min(float(curve[0]) for curve in curves), max(float(curve[-3]) for curve in curves)
+    if low > 0 and high > WIDE * low:
+        logarithmic(axes)
+    axes.set(xlabel="end to end (ms per image)", ylabel="share of samples", xlim=(low / 1.05, high * 1.08), ylim=(0, 1))
+    figure.legend(loc="outside lower center", ncols=columns)
+    return figure

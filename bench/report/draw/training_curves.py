@@ -19,7 +19,8 @@ from bench.report.draw.figure import (
     GREY,
     colour,
     from_zero,
-    line,
+    legend_below,
+    look,
     marker,
     over_legend,
     shortened,
@@ -100,16 +101,16 @@ def training_curves(curves: Sequence[Curve]) -> Figure:
     above = 0.6 + 2.8 * (1 + len(names))
     figure, labels, columns = over_legend([curve.label for curve in curves], above)
     panels = figure.subplots(1 + len(names), 2, sharex="col", sharey="row", squeeze=False)
-    looks = [{"color": colour(i), "linestyle": line(i)} for i in range(len(curves))]
+    looks = [look(i) for i in range(len(curves))]
     for column, axis in enumerate((SECONDS, IMAGES)):
-        for position, (curve, look) in enumerate(zip(curves, looks, strict=True)):
+        for position, (curve, own) in enumerate(zip(curves, looks, strict=True)):
             seen, values = curve.loss.known(axis)
-            panels[0, column].plot(seen, smoothed(values), linewidth=1.5, **look)
-            points: dict[str, Any] = {"color": look["color"], "marker": marker(position)}
+            panels[0, column].plot(seen, smoothed(values), linewidth=1.5, **own)
+            points: dict[str, Any] = {"color": own["color"], "marker": marker(position)}
             _points(panels[0, column], curve.val_loss, axis, linewidth=0, **points)
             if _has_score(curve):
                 row = panels[1 + names.index(curve.score_name), column]
-                _points(row, curve.val_score, axis, linewidth=1.5, linestyle=look["linestyle"], **points)
+                _points(row, curve.val_score, axis, linewidth=1.5, linestyle=own["linestyle"], **points)
         _name_axis(panels[-1, column], curves, axis)
     _name_rows(list(panels[:, 0]), names)
     for row, name in zip(panels[1:, 0], names, strict=True):
@@ -211,8 +212,7 @@ def training_curve(curve: Curve) -> Figure:
     _scale_losses(panels[0, 0], [curve.loss, curve.val_loss])
     without = "" if names else " (no score was validated)"
     figure.suptitle(shortened(curve.label, 90) + without, fontsize=10)
-    handles, names_shown = panels[0, 0].get_legend_handles_labels()
-    figure.legend(handles, names_shown, loc="outside lower center", ncols=4, handlelength=3.6)
+    legend_below(figure, panels[0, 0], 4, handlelength=3.6)
     return figure
 
 
@@ -221,3 +221,58 @@ def _training_loss(axes: Axes, losses: Series, axis: str) -> None:
     seen, values = losses.known(axis)
     axes.plot(seen, values, color=TRAIN_COLOUR, alpha=0.3, linewidth=0.8)
     axes.plot(seen, smoothed(values), color=TRAIN_COLOUR, linewidth=1.6, label="training, averaged")
+
+
+@dataclass(frozen=True)
+class BudgetPoint:
+    """One trained and scored model.
+
+    Attributes:
+        label: Its name.
+        seconds, images: Cost of its training: seconds, and images seen.
+        score, score_low, score_high: Score on the test split, with its 95 % interval, each None if unknown.
+        val: Values of the same quantity on the validation split along the way; empty where that is another one.
+    """
+
+    label: str
+    seconds: float
+    images: float
+    score: float
+    score_low: float | None
+    score_high: float | None
+    val: Series = NOTHING
+
+
+def accuracy_budget(points: Sequence[BudgetPoint], *, score_label: str) -> Figure:
+    """Return scores, a point per model, against training seconds and images seen, with the way there.
+
+    `score_label` is the label of the vertical axis, with its range.
+    """
+    figure, labels, columns = over_legend([point.label for point in points], 4.1)
+    panels = figure.subplots(1, 2, sharey=True)
+    ways = any(point.val.known(SECONDS)[1].size for point in points)
+    for panel, axis in zip(panels, (SECONDS, IMAGES), strict=True):
+        for position, (point, label) in enumerate(zip(points, labels, strict=True)):
+            at = point.seconds if axis == SECONDS else point.images
+            seen, values = point.val.known(axis)
+            panel.plot(seen, values, marker=".", alpha=0.55, linewidth=1.2, **look(position))
+            panel.errorbar(
+                at, point.score, yerr=_reach(point), capsize=3, linestyle="none", markeredgecolor="white",
+                label=label, zorder=4, color=colour(position), marker=marker(position), markersize=8,
+            )  # fmt: skip
+        panel.set_xlabel(axis)
+        ends = [point.seconds if axis == SECONDS else point.images for point in points]
+        from_zero(panel, [*ends, *(seen for point in points for seen in point.val.known(axis)[0])])
+    panels[0].set_ylabel(score_label)
+    told = "large markers: test split, 95 % interval" + ("; lines: validation on the way" if ways else "")
+    panels[0].set_title(told, color=GREY)
+    if points:
+        legend_below(figure, panels[0], columns)
+    return figure
+
+
+def _reach(point: BudgetPoint) -> np.ndarray[Any, np.dtype[np.float64]] | None:
+    """Lengths of the error bar below and above, shape (2, 1)."""
+    if point.score_low is None or point.score_high is None:
+        return None
+    return np.array([[max(0.0, point.score - point.score_low)], [max(0.0, point.score_high - point.score)]])

@@ -6,11 +6,24 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench.records.store import layout
-from bench.records.store.training_log import VAL_LOSS, TrainingLog, read_training_log, validated_label
+from bench.records.store.training_log import (
+    VAL_LOSS,
+    LoggedStep,
+    LoggedValidation,
+    TrainingLog,
+    read_training_log,
+    validated_label,
+)
 from bench.records.store.views import CaseView, RunView
-from bench.report.draw.accuracy_budget import BudgetPoint, accuracy_budget
 from bench.report.draw.figure import draw
-from bench.report.draw.training_curves import Curve, Series, training_curve, training_curves
+from bench.report.draw.training_curves import (
+    BudgetPoint,
+    Curve,
+    Series,
+    accuracy_budget,
+    training_curve,
+    training_curves,
+)
 from bench.report.summary.summarise import RunSummary
 from bench.report.summary.training_progress import progress_of_case
 
@@ -66,11 +79,7 @@ def curve_of(log: TrainingLog, label: str, *, best_step: int | None) -> Curve:
     validated_by = log.validated_by
     return Curve(
         label=label,
-        loss=Series(
-            seconds=tuple(step.train_s for step in log.steps),
-            images=tuple(step.images for step in log.steps),
-            values=tuple(step.loss for step in log.steps),
-        ),
+        loss=_series(log.steps, [step.loss for step in log.steps]),
         val_loss=_validated(log, VAL_LOSS),
         val_score=_validated(log, validated_by),
         train_score=_validated(log, None if validated_by is None else validated_by.replace("val_", "train_", 1)),
@@ -83,11 +92,11 @@ def _validated(log: TrainingLog, name: str | None) -> Series:
     if name is None:
         return Series()
     reported = [v for v in log.validations if name in v.values]
-    return Series(
-        seconds=tuple(v.train_s for v in reported),
-        images=tuple(v.images for v in reported),
-        values=tuple(v.values[name] for v in reported),
-    )
+    return _series(reported, [v.values[name] for v in reported])
+
+
+def _series(logged: Sequence[LoggedStep | LoggedValidation], values: Sequence[float | None]) -> Series:
+    return Series(tuple(one.train_s for one in logged), tuple(one.images for one in logged), tuple(values))
 
 
 def budget_points(run: RunView, summary: RunSummary) -> list[BudgetPoint]:

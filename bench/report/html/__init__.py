@@ -1,8 +1,8 @@
 """The report as one HTML page that can be opened from disk, sent around and printed: no network, no server.
 
-`page.py` puts it together; each section is a file here that gathers what is shown, and a template of the same name in
-`templates/` that lays it out. Drawings are the figures of `bench.report.draw` as SVG, in the page without JavaScript.
-The script of the page sorts, filters and toggles; without it everything is still there to read.
+`page.py` puts it together; each section is a file here or a function in `sections.py` that gathers what is shown, and a
+template of its name in `templates/` that lays it out. Drawings are the figures of `bench.report.draw` as SVG, in the
+page without JavaScript. The script of the page sorts, filters and toggles; without it all is still there to read.
 """
 
 from __future__ import annotations

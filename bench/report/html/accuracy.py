@@ -12,11 +12,10 @@ from bench.metrics.error_budget import METRIC as BUDGET
 from bench.report import differences, sentences, tables, training_tables
 from bench.report.draw.numbers import MISSING
 from bench.report.facts import Facts
-from bench.report.folds_table import folds_note, folds_table
 from bench.report.summary.confusion import ConfusionTable
 from bench.report.text_table import TextTable
+from bench.report.training_tables import folds_note, folds_table
 
-TITLE = "Where accuracy is lost"
 BUDGET_KINDS = (*KINDS, MISSED)
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import permutations
+from itertools import permutations, zip_longest
 
 import numpy as np
 
 from bench.metric import load_metric
 from bench.report.facts import Facts
-from bench.report.summary.per_image import CaseImages, disagreement
+from bench.report.summary.per_image import CaseImages, disagreement, largest
 
 LISTED = 5
 """Images in each list."""
@@ -22,54 +22,35 @@ def chosen_images(cases: Sequence[CaseImages], facts: Facts, most: int) -> dict[
     """Return image ids with the reasons to show them: by turns of each kind of reason, until there are `most`."""
     name = next(iter(cases[0].scores))
     cases = [case for case in cases if name in case.scores]
-    metric = load_metric(name)
-    sign = 1.0 if metric.higher_is_better else -1.0
-    kinds = [_most_different(cases, name)] if len(cases) > 1 else []
-    kinds += [_worst(case, name, sign, facts.name_of[case.case_id]) for case in cases]
+    sign = 1.0 if load_metric(name).higher_is_better else -1.0
+    ids, names = cases[0].image_ids, facts.name_of
+    kinds = []
+    if len(cases) > 1:
+        kinds.append([(ids[i], "models disagree") for i in largest(disagreement(cases, name), 8, above=0)])
+    for case in cases:
+        why = f"among the worst of {names[case.case_id]}"
+        kinds.append([(case.image_ids[i], why) for i in largest(-sign * case.scores[name], 3)])
     kinds += [_confused(case, facts) for case in cases]
     if len(cases) > 1:
         ranked = sorted(cases, key=lambda case: -sign * float(np.nanmean(np.append(case.scores[name], -sign))))
-        kinds.append(_beats(ranked[1], ranked[0], name, sign, facts))
+        better, worse = ranked[:2]
+        ahead = largest(sign * (worse.scores[name] - better.scores[name]), 3, above=0)
+        kinds.append([(ids[i], f"{names[worse.case_id]} beats {names[better.case_id]}") for i in ahead])
     found: dict[str, list[str]] = {}
-    while kinds and len(found) < most:
-        for kind in list(kinds):
-            image_id, why = next(kind, ("", ""))
-            if not image_id:
-                kinds.remove(kind)
-            elif image_id in found or len(found) < most:
+    for turn in zip_longest(*kinds):
+        if len(found) >= most:
+            break
+        for image_id, why in filter(None, turn):
+            if image_id in found or len(found) < most:
                 found.setdefault(image_id, []).append(why)
     return found
 
 
-def _most_different(cases: Sequence[CaseImages], name: str) -> Iterator[tuple[str, str]]:
-    differ = disagreement(cases, name)
-    for number in np.argsort(-np.nan_to_num(differ, nan=-1.0), kind="stable")[:8]:
-        if differ[number] > 0:
-            yield cases[0].image_ids[number], "models disagree"
-
-
-def _worst(case: CaseImages, name: str, sign: float, model: str) -> Iterator[tuple[str, str]]:
-    values = sign * case.scores[name]
-    for number in np.argsort(np.nan_to_num(values, nan=np.inf), kind="stable")[:3]:
-        if not np.isnan(values[number]):
-            yield case.image_ids[number], f"among the worst of {model}"
-
-
-def _confused(case: CaseImages, facts: Facts) -> Iterator[tuple[str, str]]:
+def _confused(case: CaseImages, facts: Facts) -> list[tuple[str, str]]:
     table = next((one for one in facts.confusions if one.case_id == case.case_id), None)
-    for pair in table.pairs[:2] if table is not None else ():
-        if pair.images:
-            yield pair.images[0][0], f"{pair.true} taken for {pair.predicted} by {facts.name_of[case.case_id]}"
-
-
-def _beats(worse: CaseImages, better: CaseImages, name: str, sign: float, facts: Facts) -> Iterator[tuple[str, str]]:
-    ahead = np.nan_to_num(sign * (worse.scores[name] - better.scores[name]), nan=-np.inf)
-    for number in np.argsort(-ahead, kind="stable")[:3]:
-        if ahead[number] > 0:
-            yield (
-                worse.image_ids[number],
-                f"{facts.name_of[worse.case_id]} beats {facts.name_of[better.case_id]}",
-            )
+    name = facts.name_of[case.case_id]
+    pairs = [pair for pair in (table.pairs[:2] if table is not None else ()) if pair.images]
+    return [(pair.images[0][0], f"{pair.true} taken for {pair.predicted} by {name}") for pair in pairs]
 
 
 # --------------------------------------------------------------------------- images that lists name
@@ -120,26 +101,20 @@ def _named(cases: Sequence[CaseImages], facts: Facts) -> Iterator[tuple[str, str
     cases = [case for case in cases if name in case.scores]
     sign = 1.0 if load_metric(name).higher_is_better else -1.0
     values = sign * np.stack([case.scores[name] for case in cases])  # (cases, images), larger is better
-    worst = np.argsort(np.nan_to_num(values, nan=np.inf), axis=1, kind="stable")[:, :LISTED]
-    differ = disagreement(cases, name) if len(cases) > 1 else np.zeros(0)
-    apart = np.argsort(-np.nan_to_num(differ, nan=-1.0), kind="stable")[:LISTED]
+    best = np.nan_to_num(values, nan=-np.inf).argmax(axis=0)
     names, ids = [facts.name_of[case.case_id] for case in cases], cases[0].image_ids
-    for rank in range(BEATEN):
-        for of_case, order in enumerate(worst if rank < LISTED else ()):
-            if rank < len(order) and not np.isnan(values[of_case, order[rank]]):
-                best = int(np.argmax(np.nan_to_num(values[:, order[rank]], nan=-np.inf)))
-                shown = {cases[of_case].case_id, cases[best].case_id}
-                yield ids[order[rank]], f"among the worst of {names[of_case]}", shown
-        if rank < len(apart) and differ[apart[rank]] > 0:
-            column = np.nan_to_num(values[:, apart[rank]], nan=0.0)
-            yield (
-                ids[apart[rank]],
-                "models disagree",
-                {cases[int(n)].case_id for n in (column.argmin(), column.argmax())},
-            )
-        for a, b in permutations(range(len(cases)), 2):
-            ahead = np.nan_to_num(values[a] - values[b], nan=-np.inf)
-            if rank < len(ahead):
-                image = int(np.argsort(-ahead, kind="stable")[rank])
-                if ahead[image] > 0:
-                    yield ids[image], f"{names[a]} beats {names[b]}", {cases[a].case_id, cases[b].case_id}
+    case_ids = [case.case_id for case in cases]
+    lists = [
+        [(ids[i], f"among the worst of {names[n]}", {case_ids[n], case_ids[best[i]]}) for i in largest(-of, LISTED)]
+        for n, of in enumerate(values)
+    ]
+    if len(cases) > 1:
+        known = np.nan_to_num(values, nan=0.0)
+        apart = largest(disagreement(cases, name), LISTED, above=0)
+        ends = {i: {case_ids[known[:, i].argmin()], case_ids[known[:, i].argmax()]} for i in apart}
+        lists.append([(ids[i], "models disagree", ends[i]) for i in apart])
+    for a, b in permutations(range(len(cases)), 2):
+        ahead = largest(values[a] - values[b], BEATEN, above=0)
+        lists.append([(ids[i], f"{names[a]} beats {names[b]}", {case_ids[a], case_ids[b]}) for i in ahead])
+    for turn in zip_longest(*lists):
+        yield from filter(None, turn)

@@ -162,8 +162,8 @@ def _example(
             ShownPrediction(
                 name,
                 case.case_id,
-                place(f"{number:03}_{position:03}_prediction.png", _png(painted_map(tile, classes))),
-                place(f"{number:03}_{position:03}_errors.png", _png(errors)),
+                place(f"{number:03}_{position:03}_prediction.png", _encoded(painted_map(tile, classes))),
+                place(f"{number:03}_{position:03}_errors.png", _encoded(errors)),
                 wrong,
                 "" if drawn is None else f"objects with a score of {drawn:g} or more",
             )
@@ -172,8 +172,8 @@ def _example(
         image_id=image_id,
         dataset=cases[0].view.case.dataset.label,
         why=why,
-        image=place(f"{number:03}_image.jpg", _jpeg(image)),
-        ground_truth=place(f"{number:03}_truth.png", _png(painted_map(ground_truth, classes))),
+        image=place(f"{number:03}_image.jpg", _encoded(image, photo=True)),
+        ground_truth=place(f"{number:03}_truth.png", _encoded(painted_map(ground_truth, classes))),
         height=image.shape[0],
         width=image.shape[1],
         predictions=tuple(shown),
@@ -228,17 +228,13 @@ def error_map(
     return painted, int((judged & wrong).sum()) / pixels if pixels else None
 
 
-def _png(pixels: NDArray[np.uint8]) -> bytes:
+def _encoded(pixels: NDArray[np.uint8], *, photo: bool = False) -> bytes:
+    """Return a photo as JPEG, a map as PNG of few colours."""
     from PIL import Image
 
-    buffer = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(pixels)).quantize(64, method=Image.Quantize.FASTOCTREE).save(buffer, "PNG")
-    return buffer.getvalue()
-
-
-def _jpeg(pixels: NDArray[np.uint8]) -> bytes:
-    from PIL import Image
-
-    buffer = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(pixels)).save(buffer, "JPEG", quality=82)
+    buffer, image = io.BytesIO(), Image.fromarray(np.ascontiguousarray(pixels))
+    if photo:
+        image.save(buffer, "JPEG", quality=82)
+    else:
+        image.quantize(64, method=Image.Quantize.FASTOCTREE).save(buffer, "PNG")
     return buffer.getvalue()

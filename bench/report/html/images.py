@@ -12,9 +12,7 @@ from bench.metric import load_metric
 from bench.report.facts import Facts
 from bench.report.html.chosen_images import LISTED
 from bench.report.html.gallery import CONFUSED, EXTRA, MISSED, Gallery
-from bench.report.summary.per_image import CaseImages, by_dataset, disagreement
-
-TITLE = "Per image"
+from bench.report.summary.per_image import CaseImages, by_dataset, disagreement, largest
 
 MOST_VALUES = 200_000
 """Values of one quantity in the page; of more, the images that matter most are in it and `bench report` writes all."""
@@ -53,7 +51,7 @@ def _group(label: str, cases: Sequence[CaseImages], facts: Facts, place: dict[tu
     worst = [
         {
             "name": facts.name_of[case.case_id],
-            "images": [describe(i, v) for i, v in _lowest(sign * case.scores[name], sign)],
+            "images": [describe(i, case.scores[name][i]) for i in largest(-sign * case.scores[name], LISTED)],
         }
         for case in cases
     ]
@@ -62,7 +60,7 @@ def _group(label: str, cases: Sequence[CaseImages], facts: Facts, place: dict[tu
         "label": label,
         "metric": _label(name),
         "worst": worst,
-        "differ": [describe(i, v) for i, v in _lowest(-differ, -1.0) if v > 0],
+        "differ": [describe(i, differ[i]) for i in largest(differ, LISTED, above=0)],
         "data": _data(label, cases, facts, place),
         "images": len(ids),
     }
@@ -72,12 +70,6 @@ def _label(name: str) -> str:
     """Return what a metric is called of one image: itself, or another that a single image has a value of."""
     metric = load_metric(name)
     return str(getattr(metric, "image_label", metric.label))
-
-
-def _lowest(values: NDArray[np.float64], sign: float) -> list[tuple[int, float]]:
-    """Places of the lowest values and what they were before they got their sign."""
-    order = np.argsort(np.nan_to_num(values, nan=np.inf), kind="stable")[:LISTED]
-    return [(int(i), float(sign * values[i])) for i in order if not np.isnan(values[i])]
 
 
 def _data(label: str, cases: Sequence[CaseImages], facts: Facts, place: dict[tuple[str, str], int]) -> dict[str, Any]:

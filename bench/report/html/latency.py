@@ -14,16 +14,11 @@ from bench.records.damage import ARRAY_DAMAGE
 from bench.records.store import layout
 from bench.records.store.samples import END_TO_END, Samples
 from bench.report import sentences, tables
-from bench.report.draw.distribution import distribution
 from bench.report.draw.pictures import stage_bars
-from bench.report.draw.stage_times import stage_times
+from bench.report.draw.stage_times import distribution, stage_times
 from bench.report.facts import Facts
-from bench.report.html import marks
-from bench.report.html.figures import svg
-from bench.report.runtimes import runtimes_note, runtimes_table
-from bench.report.throughput import scenarios_table, sweep_table
-
-TITLE = "Where the time goes"
+from bench.report.html.figures import Axis, dots, picture, svg, tag, vertical
+from bench.report.throughput import runtimes_note, runtimes_table, scenarios_table, sweep_table
 
 MOST_ROWS, MOST_LINES = 40, 12
 """Rows whose samples are drawn, and lines of distributions in one plot; a note says where there are more."""
@@ -91,16 +86,16 @@ def replicate_plot(name: str, samples: Sequence[Samples], clocks: Sequence[NDArr
     """
     every = np.concatenate([_all_ms(one) for one in samples])
     top = float(np.quantile(every, 0.995) * 1.12)
-    y = marks.Axis(float(every.min() * 0.96), top, 118.0, 8.0)
+    y = Axis(float(every.min() * 0.96), top, 118.0, 8.0)
     gap = 8.0
     width = (RIGHT - LEFT - gap * (len(samples) - 1)) / len(samples)
-    parts = [marks.vertical(y, LEFT, RIGHT, "ms/image")]
+    parts = [vertical(y, LEFT, RIGHT, "ms/image")]
     for number, one in enumerate(samples):
         left = LEFT + number * (width + gap)
         clock = clocks[number] if number < len(clocks) else np.empty(0)
-        parts.append(_replicate(one, marks.Axis(0.0, 1.0, left, left + width), y, number, clock))
+        parts.append(_replicate(one, Axis(0.0, 1.0, left, left + width), y, number, clock))
     parts += [
-        marks.tag("text", text, x=LEFT - 6, y=position, text_anchor="end", class_="small")
+        tag("text", text, x=LEFT - 6, y=position, text_anchor="end", class_="small")
         for text, position in (("others", 133.0), ("steal", 145.0), ("clock", 157.0))
     ]
     beyond = int((every > top).sum())
@@ -109,26 +104,26 @@ def replicate_plot(name: str, samples: Sequence[Samples], clocks: Sequence[NDArr
         + (f", {beyond} of them above the plot" if beyond else "")
         + "; below: processor time of other processes and of the hypervisor, and the clock, by block"
     )
-    return marks.picture(WIDTH, 180.0, label, *parts)
+    return picture(WIDTH, 180.0, label, *parts)
 
 
 def _all_ms(samples: Samples) -> NDArray[np.float64]:
     return np.asarray(samples.total_ns[samples.clock == END_TO_END] / 1e6 / int(samples.batch_size))
 
 
-def _replicate(samples: Samples, x: marks.Axis, y: marks.Axis, number: int, clock: NDArray[np.float64]) -> Markup:
+def _replicate(samples: Samples, x: Axis, y: Axis, number: int, clock: NDArray[np.float64]) -> Markup:
     chosen = samples.clock == END_TO_END
     values, blocks = _all_ms(samples), samples.block[chosen]
     accepted = samples.block_accepted[blocks]
     count = max(1, len(values) - 1)
     shown = np.unique(np.linspace(0, len(values) - 1, min(DOTS, len(values))).astype(np.int64))
     shown = np.unique(np.append(shown, values.argmax()))
-    parts = [marks.tag("rect", x=x.start, y=y.end, width=x.end - x.start, height=y.start - y.end, class_="panel")]
+    parts = [tag("rect", x=x.start, y=y.end, width=x.end - x.start, height=y.start - y.end, class_="panel")]
     for state, kept in (("kept", accepted[shown]), ("rejected", ~accepted[shown])):
         places = [(x.at(float(i) / count), y.at(float(values[i]))) for i in shown[kept]]
-        parts += [marks.dots(places, class_=f"dots {state}")] if places else []
+        parts += [dots(places, class_=f"dots {state}")] if places else []
     median = y.at(float(np.median(values[accepted] if accepted.any() else values)))
-    parts.append(marks.tag("line", x1=x.start, x2=x.end, y1=median, y2=median, class_="median"))
+    parts.append(tag("line", x1=x.start, x2=x.end, y1=median, y2=median, class_="median"))
     for block in np.unique(blocks):
         inside = np.flatnonzero(blocks == block)
         left, right = x.at(inside[0] / count), x.at(min(1.0, (inside[-1] + 1) / count))
@@ -141,16 +136,16 @@ def _replicate(samples: Samples, x: marks.Axis, y: marks.Axis, number: int, cloc
         slow = 1 - megahertz / float(np.nanmax(clock)) if np.isfinite(megahertz) else np.nan
         parts.append(_state(left, right, 148.0, slow, 0.3, "below the highest clock", f"{megahertz:.0f} MHz, "))
     label = f"replicate {number + 1}"
-    parts.append(marks.tag("text", label, x=(x.start + x.end) / 2, y=173.0, text_anchor="middle", class_="small"))
-    return marks.tag("g", *parts)
+    parts.append(tag("text", label, x=(x.start + x.end) / 2, y=173.0, text_anchor="middle", class_="small"))
+    return tag("g", *parts)
 
 
 def _state(left: float, right: float, y: float, share: float, most: float, what: str, before: str = "") -> Markup:
     """Return a strip as dark as a share is large, up to `most`."""
     known = bool(np.isfinite(share))
-    title = marks.tag("title", f"{before}{100 * share:.1f} % {what}" if known else f"{what}: not known")
+    title = tag("title", f"{before}{100 * share:.1f} % {what}" if known else f"{what}: not known")
     opacity = 0.08 + 0.92 * min(1.0, max(0.0, float(share)) / most) if known else None
-    return marks.tag(
+    return tag(
         "rect",
         title,
         x=left,

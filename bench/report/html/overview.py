@@ -14,8 +14,6 @@ from bench.report.html.figures import svg
 from bench.report.summary.summarise import RunSummary
 from bench.report.text_table import TextTable
 
-TITLE = "Overview"
-
 
 def section(facts: Facts) -> dict[str, Any]:
     """Return what the template of the overview shows."""

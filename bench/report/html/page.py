@@ -12,21 +12,10 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup, escape
 
 from bench import __version__
+from bench.report.draw.numbers import fixed
 from bench.report.facts import Facts
-from bench.report.html import (
-    accuracy,
-    failures,
-    images,
-    latency,
-    method,
-    overview,
-    probabilities,
-    recipes,
-    resources,
-    robustness,
-    slices,
-    training,
-)
+from bench.report.html import accuracy, images, latency, overview
+from bench.report.html import sections as further
 from bench.report.html.gallery import Gallery, Place, gallery
 from bench.report.text_table import TextTable
 
@@ -45,18 +34,18 @@ def page(facts: Facts, place: Place | None = None) -> str:
     """
     shown = Gallery((), {}, ()) if place is None else gallery(facts, place)
     found: dict[str, tuple[str, Any]] = {
-        "overview": (overview.TITLE, overview.section(facts)),
-        "latency": (latency.TITLE, latency.section(facts)),
-        "accuracy": (accuracy.TITLE, accuracy.section(facts)),
-        "robustness": (robustness.TITLE, robustness.section(facts)),
-        "probabilities": (probabilities.TITLE, probabilities.section(facts)),
-        "images": (images.TITLE, images.section(facts, shown)),
-        "slices": (slices.TITLE, slices.section(facts)),
-        "training": (training.TITLE, training.section(facts)),
-        "recipes": (recipes.TITLE, recipes.section(facts)),
-        "resources": (resources.TITLE, resources.section(facts)),
-        "failures": (failures.TITLE, failures.section(facts)),
-        "method": (method.TITLE, method.section(facts)),
+        "overview": ("Overview", overview.section(facts)),
+        "latency": ("Where the time goes", latency.section(facts)),
+        "accuracy": ("Where accuracy is lost", accuracy.section(facts)),
+        "robustness": ("Robustness", further.robustness(facts)),
+        "probabilities": ("Probabilities", further.probabilities(facts)),
+        "images": ("Per image", images.section(facts, shown)),
+        "slices": ("Slices", further.slices(facts)),
+        "training": ("Training", further.training(facts)),
+        "recipes": ("Recipes", further.recipes(facts)),
+        "resources": ("Resources", further.resources(facts)),
+        "failures": ("Failures", further.failures(facts)),
+        "method": ("How it was measured", further.method(facts)),
     }
     sections = [
         {"id": name, "title": title, "content": content}
@@ -83,35 +72,25 @@ def _data(found: dict[str, tuple[str, Any]]) -> Markup:
     confusions = accuracy_shown["confusions"] if accuracy_shown else []
     data = {
         "images": [group["data"] for group in per_image["groups"]] if per_image else [],
-        "confusions": [
-            {
-                "name": one["name"],
-                "case": one["table"].case_id,
-                "rows": one["table"].rows,
-                "columns": one["table"].columns,
-                "counts": one["table"].counts,
-                "cells": one["table"].cells,
-                "ids": one["ids"],
-                "examples": one["examples"],
-            }
-            for one in _with_images(confusions, per_image)
-        ],
+        "confusions": _confusions(confusions, per_image),
     }
     text = json.dumps(data, ensure_ascii=True, separators=(",", ":"))
     return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
 
 
-def _with_images(confusions: list[dict[str, Any]], per_image: dict[str, Any] | None) -> list[dict[str, Any]]:
+def _confusions(shown: list[dict[str, Any]], per_image: dict[str, Any] | None) -> list[dict[str, Any]]:
     """Return each matrix with the ids of the images that its cells name, and where these are drawn."""
     place: dict[tuple[str, str], int] = {}
     if per_image:
         place = {(one.dataset, one.image_id): n for n, one in enumerate(per_image["gallery"].examples)}
     found = []
-    for one in confusions:
-        wanted = sorted({i for cell in one["table"].cells.values() for i in cell})
+    for one in shown:
+        table = one["table"]
+        wanted = sorted({i for cell in table.cells.values() for i in cell})
         ids = {i: one["image_ids"][i] for i in wanted}
         drawn = {i: place[one["dataset"], name] for i, name in ids.items() if (one["dataset"], name) in place}
-        found.append({**one, "ids": ids, "examples": drawn})
+        parts = {name: getattr(table, name) for name in ("rows", "columns", "counts", "cells")}
+        found.append({"name": one["name"], "case": table.case_id, **parts, "ids": ids, "examples": drawn})
     return found
 
 
@@ -127,9 +106,7 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters["rich"] = rich
-    made.filters["number"] = number
-    made.filters["interval"] = interval
+    made.filters |= {"rich": rich, "number": fixed, "interval": interval}
     return made
 
 
@@ -140,9 +117,9 @@ def rich(text: str) -> Markup:
     '<strong>a&lt;b</strong> has <em>p</em>, see <code>x*y</code>'
     """
     parts = []
-    for number_, part in enumerate(re.split(r"`([^`]*)`", str(text))):
+    for number, part in enumerate(re.split(r"`([^`]*)`", str(text))):
         safe = str(escape(part))
-        if number_ % 2:
+        if number % 2:
             parts.append(f"<code>{safe}</code>")
             continue
         safe = re.sub(r"\*\*(.+?)\*\*", r"<strong>\1</strong>", safe)
@@ -158,11 +135,6 @@ def interval(cell: object) -> Markup:
     """
     safe = str(escape(str(cell)))
     return Markup(re.sub(r"(\([-−\d.]+–[-−\d.]+\))", r'<span class="interval">\1</span>', safe))
-
-
-def number(value: float | None, digits: int = 3) -> str:
-    """Return a number of a table, or a dash."""
-    return "–" if value is None else f"{value:.{digits}f}"
 
 
 def own_file(name: str) -> Markup:

@@ -17,8 +17,7 @@ from bench.records import Case, ClassSpec, as_json_dict
 from bench.records.store import layout
 from bench.records.store.training_log import TrainingLog, read_training_log
 from bench.records.store.views import CaseView, RunView
-from bench.report.draw.contact_sheet import SheetRow
-from bench.report.draw.overlay import overlay
+from bench.report.draw.contact_sheet import SheetRow, overlay
 from bench.report.draw.pictures import sheet_rows
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from bench.metric import CONFUSION
 from bench.records import Record
-from bench.report.summary.per_image import CaseImages
+from bench.report.summary.per_image import CaseImages, largest
 
 MOST_CLASSES = 40
 """Most classes of a table, those with the most pixels; all others are one row and one column."""
@@ -94,9 +94,7 @@ def _cells(counts: NDArray[np.int64], pooled: NDArray[np.int64]) -> dict[str, tu
     found = {}
     for row, column in zip(*np.nonzero(pooled), strict=True):
         if row != column:
-            of_images = counts[:, row, column]
-            most = np.argsort(-of_images, kind="stable")[:IMAGES]
-            found[f"{row},{column}"] = tuple(int(i) for i in most if of_images[i])
+            found[f"{row},{column}"] = tuple(largest(counts[:, row, column], IMAGES, above=0))
     return found
 
 
@@ -111,14 +109,13 @@ def _pairs(counts: NDArray[np.int64], names: Sequence[str], image_ids: Sequence[
         if not wrong[row, column]:
             break
         of_images = counts[:, row, column]
-        most = [int(i) for i in np.argsort(-of_images, kind="stable")[:IMAGES] if of_images[i]]
         found.append(
             ConfusedPair(
                 true=names[row],
                 predicted=NO_CLASS if column == len(names) else names[column],
                 pixels=int(wrong[row, column]),
                 share=float(wrong[row, column] / max(1, true[row])),
-                images=tuple((image_ids[i], int(of_images[i])) for i in most),
+                images=tuple((image_ids[i], int(of_images[i])) for i in largest(of_images, IMAGES, above=0)),
             )
         )
     return found

@@ -117,9 +117,8 @@ def _differences(
     found, one = [], groups[index]
     for other_index in range(index + 1, len(groups)):
         other = groups[other_index]
-        if (one.dataset, one.target, one.folds) == (other.dataset, other.target, other.folds) and len(
-            one.folds
-        ) == one.of:
+        same = (one.dataset, one.target, one.folds) == (other.dataset, other.target, other.folds)
+        if same and len(one.folds) == one.of:
             difference = _difference(views[index], views[other_index], one, other, seed)
             found += [] if difference is None else [difference]
     return tuple(found)
@@ -159,14 +158,12 @@ def _pooled(views: Sequence[CaseView]) -> Statistics:
         image_ids=tuple(image_id for part in parts for image_id in part.image_ids),
         arrays={name: pooled_statistic(parts, name) for name in sorted(shared)},
         tables=parts[0].tables,
-        groups=_groups(parts),
+        groups=_groups(parts) if any(part.groups for part in parts) else (),
     )
 
 
 def _groups(parts: Sequence[Statistics]) -> tuple[str, ...]:
-    """Groups of the images of all parts; none where no part knows any."""
-    if not any(part.groups for part in parts):
-        return ()
+    """Groups of the images of all parts; of parts that know none each image is one."""
     return tuple(group for part in parts for group in part.groups or part.image_ids)
 
 
@@ -211,7 +208,7 @@ def across_folds(
     metric = load_metric(scores[0].metric)
     pooled = None
     if complete and all(metric.statistic in one.arrays for one in statistics):
-        with left_out_together([group for one in statistics for group in one.groups or one.image_ids]):
+        with left_out_together(_groups(statistics)):
             pooled = metric.score(pooled_statistic(statistics, metric.statistic), classes, seed=seed)
     return AcrossFolds(
         metric=scores[0].metric,

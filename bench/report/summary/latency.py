@@ -155,7 +155,10 @@ def summarise_latency(samples: Sequence[Samples], measurement: Measurement, seed
     headline = next(t for t in end_to_end if t.percentile == 50.0)
     variance = variance_components([values for values in total if len(values)])
     has_stages, has_device = staged_total.samples > 0, device_infer.samples > 0
-    tax = _quotient(staged_total, headline)
+    overhead = None
+    if staged_total.ms_per_batch is not None and headline.ms_per_batch:
+        overhead = staged_total.ms_per_batch / headline.ms_per_batch - 1
+    doubts = (_stop_rule(samples, measurement), _replicates_differ(total), _not_stationary(total, seed))
     return LatencySummary(
         quick=measurement.quick,
         replicates=len(samples),
@@ -166,9 +169,11 @@ def summarise_latency(samples: Sequence[Samples], measurement: Measurement, seed
         stages=stages if has_stages else {},
         stage_tails=tails if has_stages and highest > 50.0 else {},
         staged_total=staged_total if has_stages else None,
-        sync_overhead=None if tax is None else tax - 1,
+        sync_overhead=overhead,
         device_infer=device_infer if has_device else None,
-        images_per_s=_spread([_images_per_s(s) for s in samples if s.pipelined_ns > 0]),
+        images_per_s=_spread(
+            [float(s.pipelined_images) / (float(s.pipelined_ns) / 1e9) for s in samples if s.pipelined_ns > 0]
+        ),
         first_call_ms=_spread([float(s.warmup_ns[0]) / _NS_PER_MS for s in samples if len(s.warmup_ns)]),
         decode_ms_per_image=_spread([float(np.median(s.decode_ns)) / _NS_PER_MS for s in samples if len(s.decode_ns)]),
         outliers=_outliers(samples),
@@ -176,7 +181,7 @@ def summarise_latency(samples: Sequence[Samples], measurement: Measurement, seed
         blocks_rejected=sum(int((~s.block_accepted).sum()) for s in samples),
         between_variance_ms2=None if variance is None else variance.between,
         within_variance_ms2=None if variance is None else variance.within,
-        doubts=tuple(_doubts(samples, total, measurement, seed)),
+        doubts=tuple(flag for flag in doubts if flag is not None),
     )
 
 
@@ -257,16 +262,6 @@ def _device_ms(samples: Samples) -> NDArray[np.float64]:
     return np.asarray(device_ns[device_ns >= 0] / _NS_PER_MS)
 
 
-def _quotient(numerator: Timing, denominator: Timing) -> float | None:
-    if numerator.ms_per_batch is None or not denominator.ms_per_batch:
-        return None
-    return numerator.ms_per_batch / denominator.ms_per_batch
-
-
-def _images_per_s(samples: Samples) -> float:
-    return float(samples.pipelined_images) / (float(samples.pipelined_ns) / 1e9)
-
-
 def _spread(values: Sequence[float]) -> Spread | None:
     if not values:
         return None
@@ -293,13 +288,6 @@ def _outliers(samples: Sequence[Samples]) -> Outliers:
 
 
 # --------------------------------------------------------------------------- doubts
-
-
-def _doubts(
-    samples: Sequence[Samples], total: Sequence[NDArray[np.float64]], measurement: Measurement, seed: int
-) -> list[Flag]:
-    found = (_stop_rule(samples, measurement), _replicates_differ(total), _not_stationary(total, seed))
-    return [reason for reason in found if reason is not None]
 
 
 def _stop_rule(samples: Sequence[Samples], measurement: Measurement) -> Flag | None:

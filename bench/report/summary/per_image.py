@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -106,6 +107,16 @@ def disagreement(cases: Sequence[CaseImages], metric: str) -> NDArray[np.float64
     several = (~np.isnan(stack)).sum(axis=0) > 1
     highest = np.nanmax(np.where(several, stack, 0.0), axis=0)
     return np.asarray(np.where(several, highest - np.nanmin(np.where(several, stack, 0.0), axis=0), np.nan))
+
+
+def largest(values: NDArray[Any], most: int, above: float = -np.inf) -> list[int]:
+    """Return the places of the largest values, falling, at most so many; of equal ones the first. NaN is none.
+
+    >>> largest(np.array([1.0, 3.0, np.nan, 3.0, 0.0]), 4, above=0)
+    [1, 3, 0]
+    """
+    order = np.argsort(-np.nan_to_num(values, nan=-np.inf), kind="stable")[:most]
+    return [int(i) for i in order if values[i] > above]
 
 
 def by_dataset(cases: Iterable[CaseImages]) -> dict[str, list[CaseImages]]:

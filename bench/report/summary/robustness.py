@@ -10,8 +10,8 @@ share of the clean score that it keeps, are those of Michaelis et al. (2019): mP
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from math import fsum
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -114,8 +114,9 @@ def robustness(run: RunView) -> tuple[Robustness, ...]:
     first: dict[tuple[str, str], Robustness] = {}
     for one in found:
         first.setdefault((one.dataset, one.target), one)
-    errors = {view.case.id: _bound(view) for view in run.cases}
-    return tuple(_with_errors(one, first[one.dataset, one.target], metric, errors.get(one.case_id)) for one in found)
+    heads = {one.case_id: views[one.case_id].headline for one in found}
+    best = {case_id: None if score is None else score.bounds[1] for case_id, score in heads.items()}
+    return tuple(_with_errors(one, first[one.dataset, one.target], metric, best[one.case_id]) for one in found)
 
 
 def _by_clean_case(run: RunView) -> dict[str, list[CaseView]]:
@@ -139,10 +140,9 @@ def _robustness(clean: CaseView, shifted: Sequence[CaseView], metric: Metric, *,
         target=clean.case.id.rpartition("@")[2],
         clean=None if own is None else own.value,
         shifts=scores,
-        kept=mean / own.value
-        if mean is not None and own is not None and own.value and metric.higher_is_better
-        else None,
     ).model_copy(update=spread)
+    if mean is not None and found.clean and metric.higher_is_better:
+        found = found.model_copy(update={"kept": mean / found.clean})
     means = {name: value for name in found.corruptions if (value := found.mean_of(name)) is not None}
     if not means:
         return found
@@ -150,27 +150,14 @@ def _robustness(clean: CaseView, shifted: Sequence[CaseView], metric: Metric, *,
     return found.model_copy(update={"worst": worst, "worst_value": means[worst]})
 
 
-def _bound(view: CaseView) -> float | None:
-    """The best value that the headline of a case can take, None = no limit."""
-    score = view.headline
-    return None if score is None else score.bounds[1]
-
-
 def _shift_score(view: CaseView) -> ShiftScore:
     shift, score = view.case.shift, view.headline
     assert shift is not None
-    return ShiftScore(
-        family=shift.family,
-        name=shift.name,
-        severity=shift.severity,
-        value=None if score is None else score.value,
-        low=None if score is None else score.low,
-        high=None if score is None else score.high,
-    )
+    ends = {"value": None} if score is None else score.model_dump(include={"value", "low", "high"})
+    return ShiftScore(family=shift.family, name=shift.name, severity=shift.severity, **ends)
 
 
-@dataclass(frozen=True)
-class _LeftOut:
+class _LeftOut(NamedTuple):
     """A headline, and with each unit of images left out."""
 
     value: float
@@ -191,17 +178,16 @@ def _spread(clean: CaseView, corrupted: Sequence[CaseView], metric: Metric, seed
     mean = fsum(one.value for one in rest) / len(rest)
     left_out = np.mean([one.left_out for one in rest], axis=0)
     of_mean, of_drop = estimate(mean, left_out), estimate(own.value - mean, own.left_out - left_out)
-    half, drop_half = (None if one is None else one.half() for one in (of_mean, of_drop))
     score = clean.headline
+    spread: dict[str, float | None] = {"mean": mean, "drop": own.value - mean}
     assert score is not None
-    return {
-        "mean": mean,
-        "low": None if half is None else score.within_bounds(mean - half),
-        "high": None if half is None else score.within_bounds(mean + half),
-        "drop": own.value - mean,
-        "drop_low": None if drop_half is None else own.value - mean - drop_half,
-        "drop_high": None if drop_half is None else own.value - mean + drop_half,
-    }
+    if of_mean is not None:
+        half = of_mean.half()
+        spread |= {"low": score.within_bounds(mean - half), "high": score.within_bounds(mean + half)}
+    if of_drop is not None:
+        half = of_drop.half()
+        spread |= {"drop_low": own.value - mean - half, "drop_high": own.value - mean + half}
+    return spread
 
 
 def _left_out(view: CaseView, metric: Metric, seed: int) -> _LeftOut | None:
@@ -217,7 +203,10 @@ def _left_out(view: CaseView, metric: Metric, seed: int) -> _LeftOut | None:
 
 
 def _with_errors(one: Robustness, reference: Robustness, metric: Metric, best: float | None) -> Robustness:
-    """Return it with its corruption errors against a reference; without where either is not scored, or has no limit."""
+    """Return it with its corruption errors against a reference; without where either is not scored, or has no limit.
+
+    `best` is the best value that the headline can take, None = no limit.
+    """
     if metric.higher_is_better and best is None:
         return one
 

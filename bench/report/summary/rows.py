@@ -9,7 +9,7 @@ from pydantic import AliasChoices, Field, JsonValue
 
 from bench.records import Interference, ProfileResult, PromptKind, Recipe, Record, Score
 from bench.records.throughput import Loads
-from bench.report.summary.latency import LatencySummary
+from bench.report.summary.latency import LatencySummary, Timing
 from bench.report.summary.training_progress import TrainingProgress
 from bench.report.summary.verdict import Verdict
 
@@ -102,13 +102,16 @@ class Row(Record):
         """The first score of the suite."""
         return self.scores[0].score if self.scores else None
 
+    def timing(self, percent: float = 50.0) -> Timing | None:
+        """Return an end-to-end percentile; None where nothing was timed, or the protocol did not ask for it."""
+        return self.latency.end_to_end_at(percent) if self.latency else None
+
     @property
     def comparable_ms(self) -> float | None:
         """End-to-end median per image, None without it and where the verdict forbids its use."""
-        if self.latency is None or (self.verdict is not None and self.verdict.state == "invalid"):
-            return None
-        timing = self.latency.end_to_end_at(50.0)
-        return timing.ms_per_image if timing else None
+        timing = self.timing()
+        invalid = self.verdict is not None and self.verdict.state == "invalid"
+        return None if invalid or timing is None else timing.ms_per_image
 
 
 class Comparison(Record):

@@ -11,7 +11,7 @@ from pydantic import JsonValue
 from bench.records import Record, Searched, Tune
 from bench.records.store.layout import RunFolder
 from bench.records.store.studies import StudyView, TrialState, TrialView, read_studies
-from bench.report.summary.coordinates import (
+from bench.report.summary.sweeps import (
     ParallelAxis,
     ParallelPlot,
     level_axis,
@@ -101,33 +101,25 @@ def _summarised(view: StudyView) -> SearchSummary:
     for one in view.trials:
         if one.state == "complete" and one.value is not None:
             so_far = one.value if so_far is None else sign * max(sign * so_far, sign * one.value)
-        trials.append(_trial(one, so_far))
+        trials.append(
+            TrialSummary(
+                number=one.trial.number + 1,
+                values=one.trial.values,
+                state=one.state,
+                value=one.value,
+                validations=len(one.validations),
+                seconds=one.seconds,
+                best_so_far=so_far,
+                reason=one.reason,
+            )
+        )
+    same = ("name", "tune", "metric", "higher_is_better", "optuna", "ray_tune", "ended", "final_ids")
     return SearchSummary(
-        name=study.name,
-        tune=study.tune,
-        metric=study.metric,
-        higher_is_better=study.higher_is_better,
-        optuna=study.optuna,
-        ray_tune=study.ray_tune,
+        **{name: getattr(study, name) for name in same},
         beside=sum(bool(trial.in_flight) for trial in study.trials),
-        ended=study.ended,
         trials=tuple(trials),
         best=None if best is None else best.trial.number + 1,
         importance=importance_of(study.tune, [one for one in view.trials if one.state == "complete"]),
-        final_ids=study.final_ids,
-    )
-
-
-def _trial(one: TrialView, so_far: float | None) -> TrialSummary:
-    return TrialSummary(
-        number=one.trial.number + 1,
-        values=one.trial.values,
-        state=one.state,
-        value=one.value,
-        validations=len(one.validations),
-        seconds=one.seconds,
-        best_so_far=so_far,
-        reason=one.reason,
     )
 
 

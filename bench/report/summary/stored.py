@@ -53,7 +53,7 @@ def stored_summary(run: RunView, columns: Mapping[str, Columns] | None = None) -
     summary = summarise(run, columns)
     text = summary.model_dump_json().encode()
     with contextlib.suppress(OSError):  # a folder that may be read only
-        write_atomically(file, b"%s %s\n%s\n" % (key.encode(), _sha256(text), text))
+        write_atomically(file, b"%s\n%s\n" % (_head(key, text), text))
     return summary
 
 
@@ -61,13 +61,13 @@ def _kept(file: Path, key: str) -> RunSummary | None:
     """The summary in a file; None if it is of other facts, cut off or changed."""
     try:
         head, _, text = content_of(file).removesuffix(b"\n").partition(b"\n")
-        return RunSummary.model_validate_json(text) if head == b"%s %s" % (key.encode(), _sha256(text)) else None
+        return RunSummary.model_validate_json(text) if head == _head(key, text) else None
     except (OSError, ValidationError):
         return None
 
 
-def _sha256(text: bytes) -> bytes:
-    return hashlib.sha256(text).hexdigest().encode()
+def _head(key: str, text: bytes) -> bytes:
+    return f"{key} {hashlib.sha256(text).hexdigest()}".encode()
 
 
 def summary_key(run: RunView, columns: Mapping[str, Columns] | None = None) -> str:
@@ -87,13 +87,17 @@ def _parts(run: RunView, columns: Mapping[str, Columns] | None) -> Iterator[Json
     yield [[d.case_id, d.kind, d.replicate, d.file, d.reason] for d in run.damages]
     yield {label: {name: dict(of) for name, of in of_data.items()} for label, of_data in (columns or {}).items()}
     for path in sorted(set(run.plan.columns.values())):
-        yield [path, [*(file_state(Path(path)) or ())]]
+        yield [path, _state(Path(path))]
     for view in run.cases:
         yield _of_case(view)
     if (run.folder.path / layout.TUNING).is_dir():  # what the trials of searches came to stands in further facts
-        yield [*(file_state(run.folder.manifest) or ())]
+        yield _state(run.folder.manifest)
     for spec in {view.case.dataset.label: view.case.dataset for view in run.cases}.values():
         yield [as_json_dict(spec), _place(spec)]
+
+
+def _state(file: Path) -> JsonValue:
+    return [*(file_state(file) or ())]
 
 
 def _code(run: RunView) -> JsonValue:
@@ -101,19 +105,19 @@ def _code(run: RunView) -> JsonValue:
     own = sorted((harness_root() / "bench").rglob("*.py"))
     modules = (sys.modules.get(metric_module(name)) for name in run.plan.metrics)
     further = [Path(module.__file__) for module in modules if module is not None and module.__file__]
-    return [[str(file), [*(file_state(file) or ())]] for file in (*own, *further)]
+    return [[str(file), _state(file)] for file in (*own, *further)]
 
 
 def _of_case(view: CaseView) -> JsonValue:
     jobs: list[JsonValue] = [_of_job(job) for job in view.jobs]
     scores = None if view.scores is None else view.scores.model_dump_json()
-    statistics = None if view.statistics is None else [*(file_state(view.statistics) or ())]
+    statistics = None if view.statistics is None else _state(view.statistics)
     damages: list[JsonValue] = [[d.kind, d.replicate, d.file, d.reason] for d in view.damages]
     return [view.case.id, jobs, scores, statistics, damages]
 
 
 def _of_job(job: JobView) -> JsonValue:
-    states: list[JsonValue] = [[*(file_state(job.folder / name) or ())] for name in FILES]
+    states: list[JsonValue] = [_state(job.folder / name) for name in FILES]
     return [str(job.folder), job.damage, states]
 
 

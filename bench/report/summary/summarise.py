@@ -17,7 +17,7 @@ from pydantic import JsonValue
 
 from bench.errors import StoreError
 from bench.metric import load_metric
-from bench.records import Cost, Interference, JobFacts, Measurement, Record, Status
+from bench.records import Case, Cost, Interference, JobFacts, Measurement, Record, Status
 from bench.records.store import layout
 from bench.records.store.invocation import rerun_command
 from bench.records.store.samples import Samples
@@ -28,7 +28,6 @@ from bench.report.summary.columns import Columns, planned_columns
 from bench.report.summary.comparisons import comparisons, with_front
 from bench.report.summary.folds import FoldGroup, summarise_folds
 from bench.report.summary.latency import TimedCase, summarise_latency
-from bench.report.summary.left_out import LeftOutScores
 from bench.report.summary.origins import Origin, jobs_by_origin, origins_of, unlike_score_code
 from bench.report.summary.per_image import images_of_case, median_latencies
 from bench.report.summary.probability_curves import ProbabilityCurves, probability_curves
@@ -37,11 +36,10 @@ from bench.report.summary.rows import Comparison, Row, ScoreCell
 from bench.report.summary.runtimes import RuntimeComparison, compare_runtimes
 from bench.report.summary.searches import SearchSummary, summarise_searches
 from bench.report.summary.seeds import SeedGroup, SeedPair, seed_pairs, summarise_seeds
-from bench.report.summary.significance import Pair, PairFamily, all_pairs
+from bench.report.summary.significance import LeftOutScores, Pair, PairFamily, all_pairs
 from bench.report.summary.slices import SliceTable, SliceTables
 from bench.report.summary.sweeps import Sweep, summarise_sweeps
-from bench.report.summary.training_doubts import training_doubts
-from bench.report.summary.training_progress import progress_of_case
+from bench.report.summary.training_progress import progress_of_case, training_doubts
 from bench.report.summary.verdict import judge
 
 DAMAGED = "damaged"
@@ -124,6 +122,15 @@ class RunSummary(Record):
             names["target"] = row.target
         return names
 
+    def name_of(self, row: Row) -> str:
+        """Return the model, with its target where rows differ in it."""
+        return f"{row.model} ({row.target})" if self.several_targets else row.model
+
+    @cached_property
+    def names(self) -> dict[str, str]:
+        """Case id -> the name of its row."""
+        return {row.case_id: self.name_of(row) for row in self.rows}
+
     def label_of(self, row: Row) -> str:
         """Return the model, with its data set and target where rows differ in them."""
         return " · ".join(self.columns_of(row).values())
@@ -171,6 +178,7 @@ def summarise(run: RunView, columns: Mapping[str, Columns] | None = None) -> Run
     shifted = [usable_case(run, view) for view in run.cases if view.case.id not in ids]
     whole = replace(run, cases=(*gathered.run.cases, *shifted))
     run, timed = gathered.run, gathered.timed
+    alone = next((origin.environment for origin in origins.values()), None)
     rows = with_front(run, gathered.rows, timed, gathered.left_out, higher_is_better=metric.higher_is_better)
     compared = all_pairs(run, gathered.left_out)
     groups = summarise_seeds(
@@ -184,9 +192,7 @@ def summarise(run: RunView, columns: Mapping[str, Columns] | None = None) -> Run
         planned_at=run.plan.planned_at,
         headline=metric.label,
         higher_is_better=metric.higher_is_better,
-        measurement=next(
-            (c.case.measurement for c in run.cases if c.case.measurement.times), run.cases[0].case.measurement
-        ),
+        measurement=measurement_of([view.case for view in run.cases]),
         cost=run.plan.cost,
         left_out=len(run.plan.cases) - len(whole.cases),
         data_notes=run.plan.data_notes,
@@ -199,7 +205,7 @@ def summarise(run: RunView, columns: Mapping[str, Columns] | None = None) -> Run
         seed_pairs=seed_pairs(groups),
         fold_groups=summarise_folds(run),
         runtimes=compare_runtimes(run, timed),
-        environment=_environment(run, tuple(origins.values())),
+        environment=(alone if len(origins) == 1 else None) or run.environment,
         origins=tuple(origins.values()),
         unlike_score_code=unlike_score_code(run),
         accepted_code=run.plan.accepted_code,
@@ -210,6 +216,11 @@ def summarise(run: RunView, columns: Mapping[str, Columns] | None = None) -> Run
         sweeps=summarise_sweeps(run, higher_is_better=metric.higher_is_better),
         searches=summarise_searches(run.folder),
     )
+
+
+def measurement_of(cases: Sequence[Case]) -> Measurement:
+    """Return the measurement that a run is told by: that of the first case that is timed, or of the first."""
+    return next((case.measurement for case in cases if case.measurement.times), cases[0].measurement)
 
 
 class _Gathered(NamedTuple):
@@ -237,10 +248,6 @@ def _case_by_case(run: RunView, origins: Mapping[str, Origin], columns: Mapping[
         timed[view.case.id] = TimedCase.of(samples)
         views.append(view)
     return _Gathered(replace(run, cases=tuple(views)), rows, timed, left_out.found, slices.tables())
-
-
-def _environment(run: RunView, origins: Sequence[Origin]) -> dict[str, JsonValue]:
-    return origins[0].environment if len(origins) == 1 and origins[0].environment else run.environment
 
 
 def _with_current_scores(view: CaseView, metrics: Sequence[str]) -> CaseView:
@@ -284,10 +291,11 @@ def row_of(run: RunView, view: CaseView, samples: list[Samples]) -> Row:
     case = view.case
     times = [job for job in view.times if job.ok]
     facts = [job.outcome.facts for job in (view.train, view.predict, *times) if job and job.ok and job.outcome]
-    trained = view.train.outcome.facts if view.train and view.train.ok and view.train.outcome else None
+    trained = view.train.outcome.facts if view.train and view.train.ok and view.train.outcome else JobFacts()
     latency = summarise_latency(samples, case.measurement, run.plan.seed) if samples else None
     scores = view.scores.scores if view.scores else ()
     doubts = (*(latency.doubts if latency else ()), *(flag for score in scores for flag in score.flags))
+    judged = latency or (scores and not case.measurement.times)
     return Row(
         case_id=case.id,
         model=case.model.label,
@@ -302,24 +310,20 @@ def row_of(run: RunView, view: CaseView, samples: list[Samples]) -> Row:
         host_rss_peak_bytes=_largest(times, "host_rss_peak_bytes"),
         peak_device_bytes=_largest(times, "peak_device_bytes"),
         recipe=case.recipe,
-        trained_s=trained.trained_s if trained else None,
-        trained_steps=trained.trained_steps if trained else None,
-        trained_images=trained.trained_images if trained else None,
-        trained_data_wait_s=trained.trained_data_wait_s if trained else None,
+        trained_s=trained.trained_s,
+        trained_steps=trained.trained_steps,
+        trained_images=trained.trained_images,
+        trained_data_wait_s=trained.trained_data_wait_s,
         course=progress_of_case(view),
         scored_only=not case.measurement.times,
-        verdict=judge(facts, [*doubts, *training_doubts(view)], _audits(view))
-        if latency or (scores and not case.measurement.times)
-        else None,
-        self_reported=trained.self_reported if trained else {},
-        not_honoured=trained.not_honoured if trained else {},
+        verdict=judge(facts, [*doubts, *training_doubts(view)], _audits(view)) if judged else None,
+        self_reported=trained.self_reported,
+        not_honoured=trained.not_honoured,
         fused_stages=tuple(dict.fromkeys(stage for f in facts for stage in f.fused_stages)),
         threads=next((job.outcome.facts.threads for job in times if job.outcome), {}),
         prompt=case.model.prompt,
         # Prompted adapters take weights in no other way, and fakes have no parameters.
-        random_weights=case.model.prompt is not None
-        and case.model.weights is None
-        and bool(_first(facts, "parameters")),
+        random_weights=bool(case.model.prompt and case.model.weights is None and _first(facts, "parameters")),
         weights_read=facts[0].weights_read if facts else {},
         input_contract=next((f.input_contract for f in facts[::-1] if f.input_contract), {}),
         profile=view.profile_result(),

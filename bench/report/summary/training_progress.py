@@ -1,10 +1,11 @@
-"""Tells what a training made of its budget, by its log: how far it got, how early, and how fast."""
+"""Tells what a training made of its budget, by its log: how far it got, how early, how fast, and what disturbed it."""
 
 from __future__ import annotations
 
 import math
 
-from bench.records import Budget, Record
+from bench.measure.counters import MAX_FOREIGN_SHARE, MAX_STEAL_SHARE
+from bench.records import Budget, Flag, JobFacts, Recipe, Record
 from bench.records.store import layout
 from bench.records.store.training_log import LoggedValidation, TrainingLog, read_training_log, validated_label
 from bench.records.store.views import CaseView
@@ -124,3 +125,54 @@ def _spent(step: int, train_s: float, log: TrainingLog, budget: Budget | None) -
     if not shares and log.last is not None:
         shares = [step / log.last.step]
     return max(shares, default=0.0)
+
+
+MAX_WAITED_SHARE = 0.05
+"""Largest share of its time that a training may be ready to run and not run."""
+FEWEST_STEPS = 20
+"""Optimiser steps below which a budget of seconds has hardly trained anything."""
+
+
+def training_doubts(view: CaseView) -> list[Flag]:
+    """Return what speaks against the score of a case that was trained for a number of seconds; none for others.
+
+    A budget in steps is the same on every machine. One in seconds is not: beside other processes, or waiting for a
+    processor, a model makes fewer steps. Such a score is flagged, and takes part in no comparison that ends with
+    "significantly better".
+    """
+    train = view.train
+    if view.case.recipe is None or train is None or not train.ok or train.outcome is None:
+        return []
+    return _doubts(view.case.recipe, train.outcome.facts)
+
+
+def _doubts(recipe: Recipe, facts: JobFacts) -> list[Flag]:
+    if recipe.budget.seconds is None:
+        return []
+    found, seen = [], facts.interference
+    shares = () if seen is None else (
+        ("other processes used", seen.foreign_share, MAX_FOREIGN_SHARE),
+        ("the hypervisor took", seen.steal_share, MAX_STEAL_SHARE),
+        ("it was ready and waited for a processor", seen.waited_share, MAX_WAITED_SHARE),
+    )  # fmt: skip
+    told = [f"{what} {100 * share:.0f} %" for what, share, most in shares if share is not None and share > most]
+    if told:
+        rate = ""
+        if facts.trained_s and facts.trained_steps is not None:
+            rate = f"; it came to {facts.trained_steps} steps, {facts.trained_steps / facts.trained_s:.3g} a second"
+        found.append(
+            Flag(
+                name="training_disturbed",
+                seen=f"trained for {recipe.budget.seconds:g} s, of which {', '.join(told)}{rate}",
+                advice="train again on an idle machine, or give the budget in steps",
+            )
+        )
+    if facts.trained_steps is not None and facts.trained_steps < FEWEST_STEPS:
+        found.append(
+            Flag(
+                name="training_starved",
+                seen=f"{recipe.budget.seconds:g} s came to {facts.trained_steps} optimiser steps",
+                advice="raise recipe.budget.seconds, or give the budget in steps",
+            )
+        )
+    return found

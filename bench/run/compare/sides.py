@@ -25,7 +25,7 @@ from bench.records.store.runs import is_run, newest_run, open_run, read_run
 from bench.records.store.samples import END_TO_END
 from bench.records.store.statistics import Statistics, load_statistics, read_statistics, statistics_bytes
 from bench.records.store.views import CaseView, RunView
-from bench.report.summary.training_doubts import training_doubts
+from bench.report.summary.training_progress import training_doubts
 
 BASELINE_SUFFIX = ".zip"
 _FACTS = "facts.json"

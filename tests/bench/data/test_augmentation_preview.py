@@ -12,8 +12,7 @@ import pytest
 from bench.cli.main import main
 from bench.records import ClassSpec
 from bench.records.store.layout import plain_name
-from bench.report.draw.contact_sheet import Tile
-from bench.report.draw.overlay import overlay_with_void
+from bench.report.draw.contact_sheet import Tile, overlay_with_void
 from tests.bench.suites import SHAPES, perfect, write_suite
 
 RECIPE = {"budget": {"steps": 1}, "device": "cpu", "augmentation": {"rotate_deg": 20, "scale": [0.5, 2.0]}}

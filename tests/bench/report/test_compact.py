@@ -18,9 +18,8 @@ from bench.report.summary.summarise import summarise
 pytest.importorskip("pyarrow", reason="the package pyarrow is not installed: pip install 'segbench[huggingface]'")
 
 from bench.report.compact import reading, writing
-from bench.report.compact.columns import CASES, SAMPLES
 from bench.report.compact.reading import markdown, scanned, write_csv
-from bench.report.compact.writing import compact
+from bench.report.compact.writing import CASES, SAMPLES, compact
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from bench.records.predictions import SemanticMap, load_prediction, save_predict
 from bench.records.store import layout
 from bench.records.store.runs import read_run
 from bench.report import markdown
-from bench.report.runtimes import runtimes_note, runtimes_table
 from bench.report.summary.summarise import summarise
+from bench.report.throughput import runtimes_note, runtimes_table
 
 PIXELS = 12 * 48 * 64
 """Of the synthetic data set."""

@@ -13,9 +13,9 @@ from bench.records.store.files import write_record
 from bench.records.store.runs import read_run
 from bench.records.throughput import Loads, Offline, Rate, Served, ServerTrial, Streamed, Sweep, SweepPoint, TailLatency
 from bench.report import markdown, render
-from bench.report.draw import load_curves as _load_plot
+from bench.report.draw.curves import LOADS as PICTURE
+from bench.report.draw.curves import draw_curves, load_curves
 from bench.report.draw.figure import STYLE, draw
-from bench.report.draw.load_curves import PICTURE, draw_loads
 from bench.report.draw.pictures import draw_pictures
 from bench.report.summary.summarise import RunSummary, summarise
 from bench.report.throughput import how_loaded, scenarios_table, sweep_table
@@ -162,7 +162,7 @@ def test_a_run_without_loads_says_nothing_of_them(planned):
     assert "MLPerf" not in text
     assert "Batch sizes" not in text
     assert how_loaded(summary) == []
-    assert draw_loads(summary, planned.run.path / PICTURE) is None
+    assert draw_curves(summary, planned.run.path) == []
 
 
 def test_only_what_was_measured_is_explained(summary):
@@ -221,7 +221,7 @@ def curve(label, *, batches=True, trials=True):
 )
 def test_the_picture_has_a_panel_for_each_thing_that_was_measured(curves, panels):
     with mpl.rc_context(STYLE):
-        figure = _load_plot.load_curves(curves)
+        figure = load_curves(curves)
     assert [axes.get_xlabel() for axes in figure.axes] == panels
     (legend,) = figure.legends
     assert [text.get_text() for text in legend.get_texts()] == sorted({label for label, _ in curves})
@@ -229,7 +229,7 @@ def test_the_picture_has_a_panel_for_each_thing_that_was_measured(curves, panels
 
 def test_a_rate_that_did_not_hold_is_hollow_and_on_the_bound_if_its_trial_ended_early():
     with mpl.rc_context(STYLE):
-        figure = _load_plot.load_curves([curve("a", batches=False)])
+        figure = load_curves([curve("a", batches=False)])
     held, late, bound = figure.axes[0].lines
     assert held.get_xydata().tolist() == [[75.0, 20.0]]
     assert late.get_xydata().tolist() == [[100.0, 120.0], [150.0, 100.0]]
@@ -239,5 +239,5 @@ def test_a_rate_that_did_not_hold_is_hollow_and_on_the_bound_if_its_trial_ended_
 
 def test_equal_loads_are_drawn_as_equal_files(tmp_path):
     for name in ("one.png", "two.png"):
-        draw(tmp_path / name, _load_plot.load_curves, [curve("a"), curve("b")])
+        draw(tmp_path / name, load_curves, [curve("a"), curve("b")])
     assert (tmp_path / "one.png").read_bytes() == (tmp_path / "two.png").read_bytes()

@@ -8,7 +8,7 @@ from matplotlib.font_manager import findfont, get_font
 
 from bench.records.store.runs import read_run
 from bench.report import write_report
-from bench.report.draw import figure, reuse
+from bench.report.draw import figure, pictures
 
 
 def drawn(path, text):
@@ -63,8 +63,8 @@ def test_a_font_that_has_a_letter_is_asked_for_it_alone(tmp_path, monkeypatch):
 def test_a_report_tells_of_letters_and_is_drawn_again_since_a_font_may_be_there_by_then(
     synthetic, tmp_path, monkeypatch
 ):
-    calls, draw = [], reuse.draw_pictures
-    monkeypatch.setattr(reuse, "draw_pictures", lambda *given: calls.append(given) or draw(*given))
+    calls, draw = [], pictures.draw_pictures
+    monkeypatch.setattr(pictures, "draw_pictures", lambda *given: calls.append(given) or draw(*given))
     planned = synthetic.add("模型一")
     synthetic.write_plan()
     synthetic.train(planned)

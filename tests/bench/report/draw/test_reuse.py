@@ -10,19 +10,19 @@ import pytest
 from bench.records.store import layout
 from bench.records.store.runs import read_run
 from bench.report import write_report
-from bench.report.draw import reuse
+from bench.report.draw import pictures
 
 
 @pytest.fixture
 def drawn(monkeypatch):
     """How often pictures are drawn."""
-    calls, draw = [], reuse.draw_pictures
+    calls, draw = [], pictures.draw_pictures
 
     def counted(*arguments):
         calls.append(arguments)
         return draw(*arguments)
 
-    monkeypatch.setattr(reuse, "draw_pictures", counted)
+    monkeypatch.setattr(pictures, "draw_pictures", counted)
     return calls
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bench.records import Budget, Interference, JobFacts
-from bench.report.summary.training_doubts import _doubts as doubts
+from bench.report.summary.training_progress import _doubts as doubts
 from tests.bench.builders import make_recipe
 
 SECONDS = make_recipe(budget=Budget(seconds=60.0))
