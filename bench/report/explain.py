@@ -17,7 +17,8 @@ from bench.report.draw.numbers import significant, with_interval
 from bench.report.draw.tiles import predicted_tile, score_to_draw
 from bench.report.facts import Facts
 from bench.report.summary.per_image import CaseImages, largest
-from bench.report.summary.rows import Row
+from bench.report.summary.rows import Row, value_of
+from bench.report.tables import headline_cell
 
 MOST_IMAGES = 40
 """Images whose wrong pixels are looked at, evenly spread over the split."""
@@ -50,12 +51,10 @@ def explain(facts: Facts, cases: Collection[str] | None = None) -> list[Explanat
 
 def as_text(explanations: Sequence[Explanation]) -> str:
     """Return explanations as paragraphs for a terminal."""
-    parts = []
-    for one in explanations:
-        lines = [one.name, f"  {' '.join(one.found)}"]
-        lines += [f"  To try: {line}" for line in one.advice]
-        parts.append("\n".join(lines))
-    return "\n\n".join(parts)
+    return "\n\n".join(
+        "\n".join([one.name, f"  {' '.join(one.found)}", *(f"  To try: {line}" for line in one.advice)])
+        for one in explanations
+    )
 
 
 def _explained(facts: Facts, row: Row) -> Explanation:
@@ -73,20 +72,15 @@ def _score(facts: Facts, row: Row) -> Iterator[str]:
     if score is None or score.value is None:
         return
     others = [
-        r.headline.value
-        for r in summary.rows
-        if r.dataset == row.dataset and r.headline and r.headline.value is not None
+        value_of(r) for r in summary.rows if r.dataset == row.dataset and r.headline and r.headline.value is not None
     ]
     sign = 1 if summary.higher_is_better else -1
     rank = 1 + sum(sign * (other - score.value) > 0 for other in others)
-    value = with_interval(score.value, score.low, score.high, default=3)
-    text = f"{summary.headline} {value}, rank {rank} of {len(others)}"
+    text = f"{summary.headline} {headline_cell(row)}, rank {rank} of {len(others)}"
     against = next((c for c in summary.comparisons if c.other == row.case_id), None)
     if against is not None and against.significant is not None:
-        best = facts.name_of[against.best]
-        text += (
-            f", significantly behind {best}" if against.significant else f", not distinguishable from the best, {best}"
-        )
+        told = "significantly behind" if against.significant else "not distinguishable from the best,"
+        text += f", {told} {facts.name_of[against.best]}"
     yield f"{text}."
 
 
@@ -194,12 +188,8 @@ def _advice(row: Row, rims: float | None) -> Iterator[str]:
 
 def _share_at_rims(case: CaseImages) -> float | None:
     """Share of wrong pixels at outlines, within half the width of Boundary IoU, over some images; None if not known."""
-    view = case.view
-    if (
-        view.predict is None
-        or not view.predict.ok
-        or "semantic" not in load_metric(next(iter(case.scores), "mean_iou")).tasks
-    ):
+    view, metric = case.view, load_metric(next(iter(case.scores), "mean_iou"))
+    if view.predict is None or not view.predict.ok or "semantic" not in metric.tasks:
         return None
     try:
         dataset = open_labelled(view.case.dataset)
@@ -212,9 +202,8 @@ def _share_at_rims(case: CaseImages) -> float | None:
             ground_truth = dataset.target(image_id).semantic.labels
             width = max(1, boundary_width(Size(*ground_truth.shape)) // 2)
             wrong = (ground_truth != void_of(ground_truth)) & (tile.labels != ground_truth)
-            rims = _inner_rims(ground_truth, width) | _inner_rims(
-                np.asarray(tile.labels, dtype=ground_truth.dtype), width
-            )
+            predicted = np.asarray(tile.labels, dtype=ground_truth.dtype)
+            rims = _inner_rims(ground_truth, width) | _inner_rims(predicted, width)
             wrong_pixels += int(wrong.sum())
             near += int((wrong & rims).sum())
     except (BenchError, OSError, KeyError):

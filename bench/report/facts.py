@@ -10,8 +10,7 @@ from pathlib import Path
 from bench.records.store.invocation import rerun_command
 from bench.records.store.samples import Samples
 from bench.records.store.views import CaseView, RunView
-from bench.report.summary.confusion import ConfusionTable, confusion_of
-from bench.report.summary.per_image import CaseImages, images_of_case, median_latencies
+from bench.report.summary.per_image import CaseImages, ConfusionTable, confusion_of, images_of_case, median_latencies
 from bench.report.summary.rows import best_cases
 from bench.report.summary.summarise import RunSummary, usable_cases
 

@@ -1,4 +1,4 @@
-"""Tables and sentences on slices of the images and on shifted images, for all forms of the report."""
+"""Tables and sentences on slices of images, on shifted images and on probabilities, for all forms of the report."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MOST_MODELS = 12
 def worst_slices_table(summary: RunSummary) -> TextTable:
     """Return the slice on which each row is worst."""
     several = len(summary.slices) > 1
-    entries = [
+    return TextTable(
         {
             "model": summary.names[one.case_id],
             **({"data set": table.dataset} if several else {}),
@@ -27,8 +27,7 @@ def worst_slices_table(summary: RunSummary) -> TextTable:
         }
         for table in summary.slices
         for one in table.worst
-    ]
-    return TextTable(entries)
+    )
 
 
 def slices_tables(summary: RunSummary) -> dict[str, TextTable]:
@@ -80,7 +79,7 @@ def slices_notes(summary: RunSummary) -> list[str]:
 def robustness_table(summary: RunSummary) -> TextTable:
     """Return a row for each case whose images were corrupted."""
     several = len({one.dataset for one in summary.robustness}) > 1
-    rows = [
+    return TextTable(
         {
             "model": summary.names[one.case_id],
             **({"data set": one.dataset} if several else {}),
@@ -94,8 +93,7 @@ def robustness_table(summary: RunSummary) -> TextTable:
         }
         for one in summary.robustness
         if one.corruptions and one.case_id in summary.names
-    ]
-    return TextTable(rows)
+    )
 
 
 def corruptions_table(summary: RunSummary) -> TextTable:
@@ -104,20 +102,19 @@ def corruptions_table(summary: RunSummary) -> TextTable:
     found = list(
         dict.fromkeys((s.family, s.name) for one in summary.robustness for s in one.shifts if s.family != NATURAL)
     )
-    rows = [
+    return TextTable(
         {
             "family": family,
             "corruption": name,
             **{column: fixed(one.mean_of(name)) for column, one in names.items() if name in one.corruptions},
         }
         for family, name in found
-    ]
-    return TextTable(rows)
+    )
 
 
 def natural_table(summary: RunSummary) -> TextTable:
     """Return a row for each case and other data set."""
-    rows = [
+    return TextTable(
         {
             "model": column,
             "made for": one.dataset,
@@ -128,8 +125,7 @@ def natural_table(summary: RunSummary) -> TextTable:
         for column, one in _columns(summary).items()
         for shift in one.shifts
         if shift.family == NATURAL
-    ]
-    return TextTable(rows)
+    )
 
 
 def robustness_notes(summary: RunSummary) -> list[str]:
@@ -166,3 +162,44 @@ def _columns(summary: RunSummary) -> dict[str, Robustness]:
         for one in summary.robustness
         if one.case_id in names
     }
+
+
+MOST_CLASSES = 24
+"""Most classes for which a table of thresholds is made; thresholds of more are in results.json only."""
+
+
+def thresholds_table(summary: RunSummary) -> TextTable:
+    """Return the threshold of each class, a row for each case that chose any."""
+    rows = {row.case_id: row for row in summary.rows}
+    chosen = [one for one in summary.probabilities if one.taus and one.case_id in rows]
+    return TextTable(
+        [
+            {
+                **summary.columns_of(rows[one.case_id]),
+                **{f"tau of {name}": f"{tau:.3f}" for name, tau in one.taus.items()},
+                "chosen on": one.taus_from,
+            }
+            for one in chosen
+            if len(one.taus) <= MOST_CLASSES
+        ],
+        missing="",
+    )
+
+
+def probability_notes(summary: RunSummary) -> list[str]:
+    """Return how probabilities were kept and rounded, and how to read thresholds."""
+    if not summary.probabilities:
+        return []
+    error = next((one.quantisation_error for one in summary.probabilities if one.quantisation_error is not None), None)
+    kept = sum(one.kept_bytes or 0 for one in summary.probabilities)
+    rounded = "" if error is None else f", each rounded by at most {error:.4f}"
+    lines = [
+        f"Probabilities of each class and pixel were kept in 256 levels{rounded}; they take {kept / 2**20:.1f} MiB. "
+        "None of this was timed."
+    ]
+    if any(one.taus for one in summary.probabilities):
+        lines.append(
+            "Thresholds were chosen on the images that the table names and applied to the scored images; *best on "
+            "these images* chose them on the scored images themselves: an upper bound, not a result."
+        )
+    return lines

@@ -126,13 +126,12 @@ def _of_case(summary: RunSummary, row: Row) -> _Line:
 
 def _of_folds(summary: RunSummary, group: FoldGroup, rows: Sequence[Row]) -> _Line:
     """Pooled scores with their intervals, and the median latency of the folds, whose networks are alike."""
-    labels = {cell.score.metric: cell.label for row in rows for cell in row.scores}
     each = [_of_case(summary, row) for row in rows]
     known = [line.ms[0] for line in each if line.ms is not None and line.ms[0] is not None]
     usable = [line.comparable_ms for line in each if line.comparable_ms is not None]
     rates = [line.images_per_s for line in each if line.images_per_s is not None]
     scores: dict[str, Values] = {
-        labels.get(one.metric, one.metric): (one.pooled.value, one.pooled.low, one.pooled.high)
+        summary.headings.get(one.metric, one.metric): (one.pooled.value, one.pooled.low, one.pooled.high)
         if one.pooled is not None
         else (one.mean, None, None)
         for one in group.metrics

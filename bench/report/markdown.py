@@ -7,19 +7,9 @@ from collections.abc import Sequence
 
 from tabulate import tabulate
 
-from bench.report import differences, search_tables, sentences, tables, training_tables
+from bench.report import differences, image_tables, search_tables, sentences, tables, training_tables
 from bench.report.conclusion import conclusion
 from bench.report.draw.curves import LOADS, PROBABILITIES, ROBUSTNESS
-from bench.report.image_tables import (
-    corruptions_table,
-    natural_table,
-    robustness_notes,
-    robustness_table,
-    slices_notes,
-    slices_tables,
-    worst_slices_table,
-)
-from bench.report.probabilities import probability_notes, thresholds_table
 from bench.report.resources import resources_measured, resources_notes, resources_table
 from bench.report.summary.summarise import RunSummary
 from bench.report.text_table import TextTable
@@ -77,8 +67,8 @@ def render(summary: RunSummary, pictures: Sequence[str] = (), left_out: Sequence
         _bullets(sentences.reductions(summary)),
         *(part for heading, frame in tables.parts_tables(summary).items() for part in _section(heading, frame)),
         *_section(tables.per_class_heading(summary), tables.classes_table(summary)),
-        *_section("Thresholds", thresholds_table(summary)),
-        _bullets(probability_notes(summary)),
+        *_section("Thresholds", image_tables.thresholds_table(summary)),
+        _bullets(image_tables.probability_notes(summary)),
         *_section("Against the best", tables.comparisons_table(summary)),
         *_recipes(summary, pictures),
         *_slices(summary),
@@ -114,11 +104,11 @@ def render(summary: RunSummary, pictures: Sequence[str] = (), left_out: Sequence
 
 def _without_html(text: str) -> str:
     """The text with every tag shown instead of obeyed, whoever wrote it; code stays as it is."""
-    return "\n".join(line if OURS.fullmatch(line) else TAG_OR_CODE.sub(_shown, line) for line in text.split("\n"))
 
+    def shown(found: re.Match[str]) -> str:
+        return found[0] if found[0].startswith("`") else "&lt;"
 
-def _shown(found: re.Match[str]) -> str:
-    return found[0] if found[0].startswith("`") else "&lt;"
+    return "\n".join(line if OURS.fullmatch(line) else TAG_OR_CODE.sub(shown, line) for line in text.split("\n"))
 
 
 def _scores(summary: RunSummary) -> list[str]:
@@ -153,22 +143,22 @@ def _recipes(summary: RunSummary, pictures: Sequence[str]) -> list[str]:
 
 def _slices(summary: RunSummary) -> list[str]:
     """The worst slice of each row, then every slice behind a line to open it."""
-    worst = _section("Slices", worst_slices_table(summary))
-    every = slices_tables(summary)
+    worst = _section("Slices", image_tables.worst_slices_table(summary))
+    every = image_tables.slices_tables(summary)
     if not every:
         return []
     folded = [part for heading, frame in every.items() for part in (f"**{heading}**", markdown_table(frame))]
     opening = f"<details><summary>Every slice ({sum(len(frame) for frame in every.values())})</summary>"
-    return [*(worst or ["## Slices"]), _bullets(slices_notes(summary)), opening, *folded, "</details>"]
+    return [*(worst or ["## Slices"]), _bullets(image_tables.slices_notes(summary)), opening, *folded, "</details>"]
 
 
 def _robustness(summary: RunSummary) -> list[str]:
     """Return what shifted images do to each model, then each corruption, then other data sets."""
     return [
-        *_section(f"Robustness ({summary.headline})", robustness_table(summary)),
-        _bullets(robustness_notes(summary)),
-        *_section("By corruption, mean over severities", corruptions_table(summary)),
-        *_section("On other data sets", natural_table(summary)),
+        *_section(f"Robustness ({summary.headline})", image_tables.robustness_table(summary)),
+        _bullets(image_tables.robustness_notes(summary)),
+        *_section("By corruption, mean over severities", image_tables.corruptions_table(summary)),
+        *_section("On other data sets", image_tables.natural_table(summary)),
     ]
 
 

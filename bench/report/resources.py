@@ -7,6 +7,7 @@ from typing import Any
 
 from bench.records import Cost, EnergyUse, MemoryUse, ProfileResult
 from bench.report.draw.numbers import MISSING, mebibytes, significant
+from bench.report.summary import grouped
 from bench.report.summary.rows import Row
 from bench.report.summary.summarise import RunSummary
 from bench.report.text_table import TextTable
@@ -85,15 +86,13 @@ def million_images(row: Row, cost: Cost) -> float | None:
 
 def resources_notes(summary: RunSummary) -> list[str]:
     """Return what could not be measured of which rows, and why; then how the price is meant."""
-    rows_of: dict[tuple[str, str], list[str]] = {}
-    for row in summary.rows:
-        for what, reason in _gaps(row.profile) if row.profile is not None else ():
-            rows_of.setdefault((what, reason), []).append(summary.name_of(row))
-    together: dict[tuple[str, str], list[str]] = {}
-    every = ", ".join(summary.name_of(row) for row in summary.rows if row.profile is not None)
-    for (what, reason), names in rows_of.items():
-        whose = "" if ", ".join(names) == every else f" of {', '.join(names)}"
-        together.setdefault((reason, whose), []).append(what)
+    profiles = [(summary.name_of(row), row.profile) for row in summary.rows if row.profile is not None]
+    rows_of = grouped((gap, name) for name, profile in profiles for gap in _gaps(profile))
+    every = [name for name, _ in profiles]
+    together = grouped(
+        ((reason, "" if names == every else f" of {', '.join(names)}"), what)
+        for (what, reason), names in rows_of.items()
+    )
     lines = [f"Not available: {', '.join(what)}{whose}: {reason}." for (reason, whose), what in together.items()]
     if summary.cost is not None:
         cost = summary.cost

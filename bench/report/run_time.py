@@ -14,7 +14,7 @@ from tabulate import tabulate
 
 from bench.errors import BenchError
 from bench.records.store.run_times import CommandTime
-from bench.records.store.views import JobView, RunView
+from bench.records.store.views import RunView
 
 TRAINING, SAMPLING, PREDICTIONS, REST = "training", "sampling", "predictions", "the rest"
 PHASES = {
@@ -70,7 +70,10 @@ def run_time(run: RunView, commands: tuple[CommandTime, ...]) -> RunTime:
     seconds: defaultdict[str, float] = defaultdict(float)
     counted_s = {folder: s for command in commands for folder, s in command.counted_s.items()}
     for job in jobs.values():
-        of_job = _of_job(job)
+        of_job = {}
+        if job.outcome is not None:
+            of_job = {phase: s for phase, s in job.outcome.facts.phases_s.items() if phase in PHASES}
+            of_job["process"] = max(0.0, job.outcome.wall_s - sum(of_job.values()))
         took_s = sum(of_job.values())
         share = min(1.0, counted_s.get(job.folder.name, took_s) / took_s) if took_s else 0.0
         for phase, phase_s in of_job.items():
@@ -82,13 +85,6 @@ def run_time(run: RunView, commands: tuple[CommandTime, ...]) -> RunTime:
             seconds[phase] += took_s if phase in PHASES else 0.0  # those of jobs are counted by them
         seconds["between"] += max(0.0, command.wall_s - sum(command.phases_s.values()))
     return RunTime({phase: seconds[phase] for phase in PHASES if seconds[phase] > 0})
-
-
-def _of_job(job: JobView) -> dict[str, float]:
-    if job.outcome is None:
-        return {}
-    known = {phase: s for phase, s in job.outcome.facts.phases_s.items() if phase in PHASES}
-    return {**known, "process": max(0.0, job.outcome.wall_s - sum(known.values()))}
 
 
 def as_table(time: RunTime) -> str:

@@ -60,22 +60,19 @@ def searches_table(summary: RunSummary) -> TextTable:
 
 def trials_table(one: SearchSummary) -> TextTable:
     """Return the trials of a search, of many the best."""
+    label = f"{load_metric(one.metric).label} on validation"
     return TextTable(
-        [
-            {
-                "trial": count(trial.number),
-                **{field: value_in_words(value) for field, value in trial.values.items()},
-                "ended": trial.state,
-                f"{load_metric(one.metric).label} on validation": fixed(trial.value, 4)
-                if trial.state == "complete"
-                else MISSING,
-                "last validation": fixed(trial.value, 4) if trial.state == "pruned" else MISSING,
-                "validations": count(trial.validations),
-                "seconds": f"{trial.seconds:.1f}",
-                "why": "" if trial.reason is None else " ".join(trial.reason.split())[:120],
-            }
-            for trial in listed_trials(one)
-        ]
+        {
+            "trial": count(trial.number),
+            **{field: value_in_words(value) for field, value in trial.values.items()},
+            "ended": trial.state,
+            label: fixed(trial.value if trial.state == "complete" else None, 4),
+            "last validation": fixed(trial.value if trial.state == "pruned" else None, 4),
+            "validations": count(trial.validations),
+            "seconds": f"{trial.seconds:.1f}",
+            "why": " ".join((trial.reason or "").split())[:120],
+        }
+        for trial in listed_trials(one)
     )
 
 
@@ -101,9 +98,8 @@ def search_notes(one: SearchSummary) -> list[str]:
         )
         for field, searched in tune.space.items()
     )
-    budget = " and ".join(
-        [*([f"{tune.trials} trials"] if tune.trials else []), *([f"{tune.hours:g} hours"] if tune.hours else [])]
-    )
+    limits = (f"{tune.trials} trials" if tune.trials else "", f"{tune.hours:g} hours" if tune.hours else "")
+    budget = " and ".join(filter(None, limits))
     engine = f"Optuna {one.optuna}" if not one.ray_tune else f"Ray Tune {one.ray_tune} with Optuna {one.optuna}"
     lines = [
         f"{engine}, sampler {tune.sampler} (seed {tune.seed}), pruner {tune.pruner}; budget {budget}: "

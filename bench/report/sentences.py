@@ -6,6 +6,7 @@ from pydantic import JsonValue
 
 from bench.errors import few
 from bench.records import Measurement
+from bench.report.summary import grouped
 from bench.report.summary.origins import several_origins
 from bench.report.summary.summarise import RunSummary
 from bench.report.throughput import how_loaded
@@ -66,8 +67,10 @@ def _how_timed(summary: RunSummary) -> list[str]:
     m = summary.measurement
     first = next((row for row in summary.rows if row.latency is not None), None)
     images = first.latency.images if first and first.latency else m.images
+    begins = "decoded RGB arrays" if m.input == "array" else "the content of image files"
+    tails = f", and enough samples for p{max(m.percentiles):g}" if m.percentiles else ""
     return [
-        f"Protocol {m.protocol}{' (quick)' if m.quick else ''}. What is timed: {_beginning(m)} to "
+        f"Protocol {m.protocol}{' (quick)' if m.quick else ''}. What is timed: {begins} in host memory to "
         "predictions in host memory at the original image size. *preprocess* ends with the batch on the device, *infer* "
         f"with raw output on the device, *postprocess* with label maps on the host. {_decoding(m)}",
         f"{images} distinct images in an order shuffled with seed {m.order_seed}. {_replicates(m)}",
@@ -75,7 +78,7 @@ def _how_timed(summary: RunSummary) -> list[str]:
         f"{m.warmup_min_s_cuda:g} s (CUDA), every image shape twice, and medians of the last two windows of "
         f"{m.warmup_window} within {100 * m.warmup_tolerance:g} %.",
         f"Sampling until at least {m.min_s:g} s, {m.min_samples} samples, a 95 % interval of the median within "
-        f"±{100 * m.median_half_width:g} %{_tails(m)}; checked each time the number "
+        f"±{100 * m.median_half_width:g} %{tails}; checked each time the number "
         f"of samples has doubled; at most {m.max_s:g} s. No sample is removed; blocks of {m.block_s:g} s in which other processes used "
         "more than 5 % of the cores or the hypervisor took more than 1 % are measured "
         f"again, for at most {100 * m.busy_allowance:g} % of the time that sampling takes undisturbed; a machine that "
@@ -125,10 +128,6 @@ def _prompted(summary: RunSummary) -> list[str]:
     ]
 
 
-def _beginning(m: Measurement) -> str:
-    return "decoded RGB arrays in host memory" if m.input == "array" else "the content of image files in host memory"
-
-
 def _decoding(m: Measurement) -> str:
     if m.input == "array":
         return "Reading or drawing an image (decode) is reported, not part of end to end."
@@ -136,10 +135,6 @@ def _decoding(m: Measurement) -> str:
         "*decode* makes RGB arrays of the files, by the framework's own decoder where its adapter has one, else by OpenCV, and is "
         "part of end to end and of throughput; data sets without files are written as PNG in memory before."
     )
-
-
-def _tails(m: Measurement) -> str:
-    return f", and enough samples for p{max(m.percentiles):g}" if m.percentiles else ""
 
 
 def _replicates(m: Measurement) -> str:
@@ -231,13 +226,13 @@ def fused_stages(summary: RunSummary) -> list[str]:
 
 def reductions(summary: RunSummary) -> list[str]:
     """Return how models of other tasks came to the scores of a column, once for each rule."""
-    rows_of: dict[str, list[str]] = {}
-    for row in summary.rows:
-        for cell in row.scores:
-            rule = cell.score.definition.partition(REDUCED_BY)[2]
-            if rule:
-                rows_of.setdefault(rule, []).append(summary.name_of(row))
-    return [f"{', '.join(dict.fromkeys(names))}: scored after a reduction, {rule}." for rule, names in rows_of.items()]
+    rows_of = grouped(
+        (cell.score.definition.partition(REDUCED_BY)[2], summary.name_of(row))
+        for row in summary.rows
+        for cell in row.scores
+    )
+    told = {rule: ", ".join(dict.fromkeys(names)) for rule, names in rows_of.items() if rule}
+    return [f"{names}: scored after a reduction, {rule}." for rule, names in told.items()]
 
 
 def self_reported(summary: RunSummary) -> list[str]:
@@ -256,13 +251,12 @@ def not_honoured(summary: RunSummary) -> list[str]:
 
 def doubts(summary: RunSummary) -> list[str]:
     """Return every reason of every verdict, once, with the rows it applies to and what to do."""
-    rows_of: dict[str, list[str]] = {}
-    text_of: dict[str, str] = {}
-    for row in summary.rows:
-        for reason in row.verdict.reasons if row.verdict else ():
-            rows_of.setdefault(reason.name, []).append(summary.name_of(row))
-            text_of.setdefault(reason.name, reason.text)
-    return [f"{name} ({', '.join(dict.fromkeys(rows_of[name]))}): {text}" for name, text in text_of.items()]
+    seen = grouped(
+        (reason.name, (summary.name_of(row), reason.text))
+        for row in summary.rows
+        for reason in (row.verdict.reasons if row.verdict else ())
+    )
+    return [f"{name} ({', '.join(dict(found))}): {found[0][1]}" for name, found in seen.items()]
 
 
 def environment_lines(summary: RunSummary) -> list[str]:

@@ -93,7 +93,7 @@ def stages_table(summary: RunSummary) -> TextTable:
         entry = {
             **summary.columns_of(row),
             **{f"{stage} ms": _timing(timing) for stage, timing in latency.stages.items()},
-            **{f"{stage} p{t.percentile:g} ms": _tail(t) for stage, t in latency.stage_tails.items()},
+            **{f"{stage} p{t.percentile:g} ms": _timing(t, alone=True) for stage, t in latency.stage_tails.items()},
             "sum of stages ms": significant(latency.staged_total.ms_per_image if latency.staged_total else None),
             "synchronisation overhead %": percent(latency.sync_overhead, 1, sign="+"),
             "first call ms": significant(latency.first_call_ms.median if latency.first_call_ms else None),
@@ -195,21 +195,19 @@ def classes_table(summary: RunSummary) -> TextTable:
 def comparisons_table(summary: RunSummary) -> TextTable:
     """Return every model against the best of its data set: the paired difference and the ratio of latencies."""
     rows = {row.case_id: row for row in summary.rows}
-    entries = []
-    for one in summary.comparisons:
-        entries.append(
-            {
-                **summary.columns_of(rows[one.other]),
-                "against": summary.label_of(rows[one.best]),
-                f"Δ {summary.headline} (best − this)": with_interval(one.difference, one.low, one.high, default=3),
-                "p (Holm)": probability(one.p_holm),
-                "Δ significant": yes_or_no(one.significant),
-                "latency ratio (this / best)": with_interval(one.slower, one.slower_low, one.slower_high, default=2),
-                "ratio p (Holm)": probability(one.slower_p_holm),
-                "ratio significant": yes_or_no(one.slower_significant),
-            }
-        )
-    return TextTable(entries)
+    return TextTable(
+        {
+            **summary.columns_of(rows[one.other]),
+            "against": summary.label_of(rows[one.best]),
+            f"Δ {summary.headline} (best − this)": with_interval(one.difference, one.low, one.high, default=3),
+            "p (Holm)": probability(one.p_holm),
+            "Δ significant": yes_or_no(one.significant),
+            "latency ratio (this / best)": with_interval(one.slower, one.slower_low, one.slower_high, default=2),
+            "ratio p (Holm)": probability(one.slower_p_holm),
+            "ratio significant": yes_or_no(one.slower_significant),
+        }
+        for one in summary.comparisons
+    )
 
 
 def origins_table(summary: RunSummary) -> TextTable:
@@ -234,7 +232,7 @@ def _commit(origin: Origin) -> str:
 
 def failures_table(summary: RunSummary) -> TextTable:
     """Jobs that did not end well, with the command that runs just that job again."""
-    rows = [
+    return TextTable(
         {
             "case": failure.case_id,
             "job": f"{failure.kind} r{failure.replicate}" if failure.kind == "time" else failure.kind,
@@ -243,8 +241,7 @@ def failures_table(summary: RunSummary) -> TextTable:
             "run it again": failure.command,
         }
         for failure in summary.failures
-    ]
-    return TextTable(rows)
+    )
 
 
 def _pareto_optimal(row: Row) -> str:
@@ -254,19 +251,13 @@ def _pareto_optimal(row: Row) -> str:
     return f"{yes_or_no(row.pareto_optimal)} ({share_of(row.pareto_probability)})"
 
 
-def _timing(timing: Timing | None) -> str:
-    if timing is None:
-        return MISSING
-    if timing.ms_per_image is None:
-        return timing.missing or MISSING
+def _timing(timing: Timing | None, *, alone: bool = False) -> str:
+    """Return a percentile with its interval, or alone; what is missing where there is none."""
+    if timing is None or timing.ms_per_image is None:
+        return (timing.missing if timing else None) or MISSING
+    if alone:
+        return significant(timing.ms_per_image)
     return with_interval(timing.ms_per_image, timing.ms_per_image_low, timing.ms_per_image_high, default=2)
-
-
-def _tail(timing: Timing | None) -> str:
-    """A tail percentile: alone where there is one, else what is missing."""
-    if timing is None:
-        return MISSING
-    return timing.missing or MISSING if timing.ms_per_image is None else significant(timing.ms_per_image)
 
 
 def _throughput(latency: LatencySummary | None) -> str:

@@ -64,7 +64,7 @@ def _wrapped(line: str, width: int | None) -> str:
 
 def _fitted(frame: TextTable, width: int | None) -> str:
     """Return the table; where it is too wide, with intervals below their values, then in parts below each other."""
-    whole = _table(frame)
+    whole = _laid_out(frame.columns, frame.rows)
     if width is None or _widest(whole) <= width:
         return whole
     heads, longest = [_broken(name) for name in frame.columns], max(20, width // 4)
@@ -100,10 +100,6 @@ def _broken(heading: str) -> str:
 
 def _widest(text: str) -> int:
     return max(map(len, text.splitlines()))
-
-
-def _table(frame: TextTable) -> str:
-    return _laid_out(frame.columns, frame.rows)
 
 
 def _laid_out(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

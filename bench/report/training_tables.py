@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
 from bench.records import Recipe
 from bench.report.draw.numbers import MISSING, count, fixed, with_interval
 from bench.report.summary.folds import AcrossFolds
@@ -17,7 +20,7 @@ from bench.score.stats.pareto import Point, pareto_front
 def training_table(summary: RunSummary) -> TextTable:
     """Return how each model was trained."""
     any_waited = any(row.trained_data_wait_s is not None for row in summary.rows)
-    rows = [
+    return TextTable(
         {
             **summary.columns_of(row),
             "training s": fixed(row.trained_s, 1),
@@ -31,8 +34,7 @@ def training_table(summary: RunSummary) -> TextTable:
         }
         for row in summary.rows
         if row.trained_steps is not None
-    ]
-    return TextTable(rows)
+    )
 
 
 def budget_table(summary: RunSummary) -> TextTable:
@@ -92,24 +94,30 @@ def _cheap_and_good(summary: RunSummary) -> dict[str, bool] | None:
 
 def seeds_table(summary: RunSummary) -> TextTable:
     """Return every score of the suite over the seeds of each model."""
-    labels = {cell.score.metric: cell.label for row in summary.rows for cell in row.scores}
     several = len({group.dataset for group in summary.seed_groups}) > 1
     targets = len({group.target for group in summary.seed_groups}) > 1
-    rows = [
+    return TextTable(
         {
             "model": group.model,
             **({"data set": group.dataset} if several else {}),
             **({"target": group.target} if targets else {}),
             "seeds": ", ".join(str(seed) for seed in group.seeds),
-            **{
-                column: text
-                for over in group.metrics
-                for column, text in _over_seeds(labels.get(over.metric, over.metric), over).items()
-            },
+            **_metric_cells(summary, group.metrics, _over_seeds),
         }
         for group in summary.seed_groups
-    ]
-    return TextTable(rows)
+    )
+
+
+Over = TypeVar("Over", AcrossSeeds, AcrossFolds)
+
+
+def _metric_cells(
+    summary: RunSummary, metrics: Sequence[Over], cells_of: Callable[[str, Over], dict[str, str]]
+) -> dict[str, str]:
+    cells: dict[str, str] = {}
+    for over in metrics:
+        cells |= cells_of(summary.headings.get(over.metric, over.metric), over)
+    return cells
 
 
 def _over_seeds(label: str, over: AcrossSeeds) -> dict[str, str]:
@@ -139,24 +147,18 @@ def _arithmetic(recipe: Recipe | None) -> str:
 
 def folds_table(summary: RunSummary) -> TextTable:
     """Return one row for each model that was cross-validated."""
-    labels = {cell.score.metric: cell.label for row in summary.rows for cell in row.scores}
     targets = len({group.target for group in summary.fold_groups}) > 1
-    rows = [
+    return TextTable(
         {
             "model": group.model,
             "data set": group.dataset,
             **({"target": group.target} if targets else {}),
             "folds": f"{len(group.folds)} of {group.of}",
             "images": str(group.images),
-            **{
-                column: text
-                for over in group.metrics
-                for column, text in _over_folds(labels.get(over.metric, over.metric), over).items()
-            },
+            **_metric_cells(summary, group.metrics, _over_folds),
         }
         for group in summary.fold_groups
-    ]
-    return TextTable(rows)
+    )
 
 
 def _over_folds(label: str, over: AcrossFolds) -> dict[str, str]:
@@ -180,7 +182,6 @@ def folds_note(summary: RunSummary) -> str:
 
 def _differences(summary: RunSummary) -> list[str]:
     """Return a sentence for each pair of models: how far apart they are on all folds' images, and in how many folds."""
-    labels = {cell.score.metric: cell.label for row in summary.rows for cell in row.scores}
     told = []
     for group in summary.fold_groups:
         for one in group.differences:
@@ -190,7 +191,7 @@ def _differences(summary: RunSummary) -> list[str]:
             apart = one.low is not None and one.high is not None and (one.low > 0 or one.high < 0)
             verdict = "" if apart or not interval else ": no significant difference"
             told.append(
-                f"{group.model} less {one.other}, {labels.get(one.metric, one.metric)} of all {one.images} images: "
-                f"{one.difference:+.3f}{interval}, higher in {one.higher} of {one.folds} folds{verdict}."
+                f"{group.model} less {one.other}, {summary.headings.get(one.metric, one.metric)} of all {one.images} "
+                f"images: {one.difference:+.3f}{interval}, higher in {one.higher} of {one.folds} folds{verdict}."
             )
     return told

@@ -8,6 +8,7 @@ from pydantic import JsonValue
 
 from bench.errors import few
 from bench.report.draw.numbers import MISSING
+from bench.report.summary import grouped
 from bench.report.summary.rows import Row
 from bench.report.summary.summarise import RunSummary
 from bench.report.text_table import TextTable
@@ -84,10 +85,7 @@ def _sources(contract: Mapping[str, JsonValue]) -> str:
     if not isinstance(by_part, dict) or not by_part:
         said = contract.get("said_by")
         return str(said) if said else MISSING
-    parts_of: dict[str, list[str]] = {}
-    for name in PARTS:
-        if name in by_part:
-            parts_of.setdefault(str(by_part[name]), []).append(name)
+    parts_of = grouped((str(by_part[name]), name) for name in PARTS if name in by_part)
     if len(parts_of) == 1:
         return next(iter(parts_of))
     return "; ".join(f"{', '.join(parts)}: {source}" for source, parts in parts_of.items())

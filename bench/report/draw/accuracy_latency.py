@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bench.report.draw.figure import GREY, colour, ink, marker, shortened, tell
+from bench.report.draw.figure import GREY, colour, ink, marker, reach, reaches, shortened, tell
 from bench.report.draw.text_places import Anchor, Box, place
 
 if TYPE_CHECKING:
@@ -91,26 +91,12 @@ def _crowd(axes: Axes, points: Sequence[AccuracyPoint]) -> None:
     """Draw points that are too many to be told apart, all alike, with their intervals."""
     if not points:
         return
-    across, up = (
-        np.array([(_reach(*ends) or [[0.0], [0.0]]) for ends in of])[..., 0].T
-        for of in (
-            [(p.latency_ms, p.latency_low, p.latency_high) for p in points],
-            [(p.score, p.score_low, p.score_high) for p in points],
-        )
-    )
+    across = reaches((p.latency_ms, p.latency_low, p.latency_high) for p in points)
+    up = reaches((p.score, p.score_low, p.score_high) for p in points)
     axes.errorbar(
-        [p.latency_ms for p in points],
-        [p.score for p in points],
-        xerr=across,
-        yerr=up,
-        fmt="o",
-        color=GREY,
-        alpha=0.5,
-        markersize=3,
-        elinewidth=0.5,
-        label="_",
-        zorder=2,
-    )
+        [p.latency_ms for p in points], [p.score for p in points], xerr=across, yerr=up, fmt="o", color=GREY, alpha=0.5,
+        markersize=3, elinewidth=0.5, label="_", zorder=2,
+    )  # fmt: skip
 
 
 def logarithmic(axes: Axes) -> None:
@@ -162,24 +148,12 @@ def _point(axes: Axes, point: AccuracyPoint, position: int) -> None:
     bars = axes.errorbar(
         [point.latency_ms],
         [point.score],
-        xerr=_reach(point.latency_ms, point.latency_low, point.latency_high),
-        yerr=_reach(point.score, point.score_low, point.score_high),
-        fmt=marker(position),
-        color=colour(position),
-        markersize=7,
-        markeredgecolor="white",
-        markeredgewidth=0.8,
-        elinewidth=1.2,
-        capsize=2.5,
-        zorder=3,
-    )
+        xerr=reach(point.latency_ms, point.latency_low, point.latency_high),
+        yerr=reach(point.score, point.score_low, point.score_high),
+        fmt=marker(position), color=colour(position), markersize=7, markeredgecolor="white", markeredgewidth=0.8,
+        elinewidth=1.2, capsize=2.5, zorder=3,
+    )  # fmt: skip
     tell(bars[0], point.told)
-
-
-def _reach(value: float, low: float | None, high: float | None) -> list[list[float]] | None:
-    if low is None or high is None:
-        return None
-    return [[max(0.0, value - low)], [max(0.0, high - value)]]
 
 
 def _name_points(
@@ -203,17 +177,9 @@ def _name_points(
     for position, (point, name) in enumerate(zip(points, names, strict=True)):
         halo = [withStroke(linewidth=2.5, foreground="white")]
         text = axes.annotate(
-            name,
-            (point.latency_ms, point.score),
-            xytext=(0, 0),
-            textcoords="offset points",
-            ha="center",
-            va="center",
-            fontsize=8,
-            color=ink(position),
-            path_effects=halo,
-            zorder=5,
-        )
+            name, (point.latency_ms, point.score), xytext=(0, 0), textcoords="offset points", ha="center", va="center",
+            fontsize=8, color=ink(position), path_effects=halo, zorder=5,
+        )  # fmt: skip
         extent = text.get_window_extent(renderer)
         x, y = axes.transData.transform((point.latency_ms, point.score))
         anchors.append(Anchor(x, y, extent.width + 2 * pixel, extent.height + pixel))
@@ -248,8 +214,5 @@ def _line_boxes(
             ends.append(((p.latency_low, p.score), (p.latency_high, p.score)))
     for x, y in fronts:
         ends += pairwise(zip(x, y, strict=True))
-    boxes = []
-    for pair in ends:
-        (x0, y0), (x1, y1) = axes.transData.transform(pair)
-        boxes.append(Box(min(x0, x1) - 1, min(y0, y1) - 1, max(x0, x1) + 1, max(y0, y1) + 1))
-    return boxes
+    corners = [np.sort(axes.transData.transform(pair), axis=0) for pair in ends]  # (lower, upper) × (x, y)
+    return [Box(x0 - 1, y0 - 1, x1 + 1, y1 + 1) for (x0, y0), (x1, y1) in corners]

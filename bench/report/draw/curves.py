@@ -10,7 +10,8 @@ import numpy as np
 
 from bench.records.store import layout
 from bench.records.throughput import Loads, Rate, ServerTrial
-from bench.report.draw.figure import GREY, draw, legend_below, line, look, marker, over_legend
+from bench.report.draw.figure import GREY, draw, legend_below, line, look, marker, over_legend, reaches
+from bench.report.summary import grouped
 from bench.report.summary.probability_curves import ProbabilityCurves
 from bench.report.summary.robustness import NATURAL, Robustness
 
@@ -30,11 +31,7 @@ T = TypeVar("T", ProbabilityCurves, Robustness)
 
 def by_dataset(found: Iterable[T], names: Mapping[str, str]) -> dict[str, list[tuple[str, T]]]:
     """Return data set -> (name, what was found) of each case that has a name by its id."""
-    groups: dict[str, list[tuple[str, T]]] = {}
-    for one in found:
-        if one.case_id in names:
-            groups.setdefault(one.dataset, []).append((names[one.case_id], one))
-    return groups
+    return grouped((one.dataset, (names[one.case_id], one)) for one in found if one.case_id in names)
 
 
 def draw_curves(summary: RunSummary, folder: Path) -> list[Path]:
@@ -42,8 +39,8 @@ def draw_curves(summary: RunSummary, folder: Path) -> list[Path]:
     loads = [(summary.label_of(row), row.loads) for row in summary.rows if row.loads is not None]
     drawn = []
     if any(_swept(one) or _served(one) for _, one in loads):
-        drawn = [folder / LOADS]
-        draw(drawn[0], load_curves, [(label, one) for label, one in loads if one.sweep or one.server])
+        shown = [(label, one) for label, one in loads if one.sweep or one.server]
+        drawn = [draw(folder / LOADS, load_curves, shown)]
     labels = {row.case_id: summary.label_of(row) for row in summary.rows}
     drawn += _draw_each(PROBABILITIES, folder, by_dataset(summary.probabilities, labels), probability_curves)
     robustness: dict[str, list[tuple[str, FamilyCurves]]] = {}
@@ -60,8 +57,7 @@ def _draw_each(
     drawn: list[Path] = []
     for dataset, curves in groups.items():
         further = f"{name.removesuffix('.png')}@{layout.plain_name(dataset)}.png"
-        drawn.append(folder / (further if drawn else name))
-        draw(drawn[-1], make, curves, **how)
+        drawn.append(draw(folder / (further if drawn else name), make, curves, **how))
     return drawn
 
 
@@ -102,10 +98,9 @@ def _batches(axes: Axes, loads: Sequence[Loads], labels: Sequence[str]) -> None:
         if not (swept := _swept(one)):
             continue
         sizes, rates = [size for size, _ in swept], [rate.images_per_s for _, rate in swept]
-        below = [max(0.0, r.images_per_s - (r.images_per_s if r.low is None else r.low)) for _, r in swept]
-        above = [max(0.0, (r.images_per_s if r.high is None else r.high) - r.images_per_s) for _, r in swept]
+        bars = reaches((rate.images_per_s, rate.low, rate.high) for _, rate in swept)
         axes.errorbar(
-            sizes, rates, yerr=[below, above], capsize=3, marker=marker(position), markersize=6,
+            sizes, rates, yerr=bars, capsize=3, marker=marker(position), markersize=6,
             markeredgecolor="white", label=label, **look(position),
         )  # fmt: skip
         for size, rate in swept:

@@ -187,10 +187,22 @@ def from_zero(axes: Axes, values: Iterable[float]) -> None:
     axes.set_xlim(0, 1.05 * largest if largest else None)
 
 
-def draw(path: Path, make: Callable[P, Figure], *args: P.args, **kwargs: P.kwargs) -> None:
-    """Make a figure of the arguments in the style of all, and write it to a path; see `save`."""
+def reach(value: float, low: float | None, high: float | None) -> list[list[float]] | None:
+    """Return the lengths of an error bar below and above a value, shape (2, 1); None without an interval."""
+    return None if low is None or high is None else [[max(0.0, value - low)], [max(0.0, high - value)]]
+
+
+def reaches(ends: Iterable[tuple[float, float | None, float | None]]) -> list[list[float]]:
+    """Return the lengths of several error bars, shape (2, n), 0 without an interval."""
+    bars = [reach(*one) or [[0.0], [0.0]] for one in ends]
+    return [[bar[end][0] for bar in bars] for end in (0, 1)]
+
+
+def draw(path: Path, make: Callable[P, Figure], *args: P.args, **kwargs: P.kwargs) -> Path:
+    """Make a figure of the arguments in the style of all, and write it to a path, which is returned; see `save`."""
     with drawing():
         save(make(*args, **kwargs), path)
+    return path
 
 
 def save(figure: Figure, path: Path) -> None:

@@ -22,7 +22,7 @@ from bench.records.store import layout
 from bench.records.store.files import content_sha256, file_state, write_atomically
 from bench.records.store.views import CaseView, RunView
 from bench.report.draw.accuracy_latency import AccuracyPoint, accuracy_latency
-from bench.report.draw.contact_sheet import SheetRow, Tile, contact_sheet
+from bench.report.draw.contact_sheet import SheetRow, contact_sheet
 from bench.report.draw.curves import draw_curves
 from bench.report.draw.figure import LETTERS, draw, missing_letters, told_of
 from bench.report.draw.numbers import share_of, significant, with_interval
@@ -37,6 +37,7 @@ from bench.report.draw.tiles import (
     shown_image,
 )
 from bench.report.draw.training_pictures import draw_training
+from bench.report.summary import grouped
 from bench.report.summary.rows import Row, best_cases
 from bench.report.summary.stored import summary_key
 from bench.report.summary.summarise import RunSummary
@@ -82,31 +83,28 @@ def draw_pictures(run: RunView, summary: RunSummary, folder: Path, show_from: fl
 def _drawn(run: RunView, summary: RunSummary, folder: Path, show_from: float | None) -> Pictures:
     made = []
     if points := accuracy_points(summary):
-        made.append(folder / "accuracy_latency.png")
-        draw(made[-1], accuracy_figure, summary, points)
+        made.append(draw(folder / "accuracy_latency.png", accuracy_figure, summary, points))
     if bars := stage_bars(summary):
-        made.append(folder / "stage_times.png")
-        draw(made[-1], stage_times, bars)
+        made.append(draw(folder / "stage_times.png", stage_times, bars))
     made += draw_curves(summary, folder)
     every = [view for view in run.cases if view.train is not None]
     trained = _best(every, summary)
     made += draw_training(replace(run, cases=tuple(trained)), summary, folder, alone=len(trained) == len(every))
     made += draw_recipes(summary, folder)
     left_out = _crowded(run, summary)
-    for number, every in enumerate(_sheets(run)):
+    predicted = (view for view in run.cases if view.predict is not None and view.predict.ok)
+    for number, every in enumerate(grouped((view.case.dataset.label, view) for view in predicted).values()):
         label, views = every[0].case.dataset.label, _best(every, summary)
-        if len(views) < len(every):
-            left_out.append(
-                f"{len(every) - len(views)} models in the contact sheet of {label}; {_the_best(MOST_SHOWN)}"
-            )
+        if (less := len(every) - len(views)) > 0:
+            left_out.append(f"{less} models in the contact sheet of {label}; {_the_best(MOST_SHOWN)}")
         try:
             rows = sheet_rows(views, show_from, shrink=True)
         except BenchError as error:
             left_out.append(f"the contact sheet of {label}: {error}")
             continue
         give_back_freed_memory()  # of the many images of which these were chosen
-        made.append(folder / f"{SHEET}{f'@{layout.plain_name(label)}' if number else ''}.png")
-        draw(made[-1], contact_sheet, rows, classes=views[0].task.classes)
+        path = folder / f"{SHEET}{f'@{layout.plain_name(label)}' if number else ''}.png"
+        made.append(draw(path, contact_sheet, rows, classes=views[0].task.classes))
     return Pictures(tuple(made), tuple(left_out))
 
 
@@ -192,15 +190,6 @@ def _label(summary: RunSummary, row: Row) -> str:
     return summary.label_of(row) + (" (invalid)" if invalid else "")
 
 
-def _sheets(run: RunView) -> list[list[CaseView]]:
-    """Cases with predictions, by data set."""
-    found: dict[str, list[CaseView]] = {}
-    for view in run.cases:
-        if view.predict is not None and view.predict.ok:
-            found.setdefault(view.case.dataset.label, []).append(view)
-    return list(found.values())
-
-
 def sheet_rows(views: list[CaseView], show_from: float | None = None, *, shrink: bool = False) -> list[SheetRow]:
     """Return the images on which the models disagree most, with what each predicted.
 
@@ -218,13 +207,9 @@ def sheet_rows(views: list[CaseView], show_from: float | None = None, *, shrink:
     # A fixed stride: the first images of a data set are often one scene.
     tried = min(SHEET_CANDIDATES, max(SHEET_IMAGES, MOST_TILES // len(views)))
     candidates = ids[:: max(1, len(ids) // tried)][:tried]
-    scores = [score_to_draw(view, show_from) for view in views]
-
-    def tiles(image_id: str) -> list[Tile | None]:
-        return [predicted_tile(view, image_id, dataset, tau) for view, tau in zip(views, scores, strict=True)]
+    pairs = [(view, score_to_draw(view, show_from)) for view in views]
 
     def told_apart(image_id: str) -> float:
-        pairs = zip(views, scores, strict=True)
         shown = [predicted_labels(view, image_id, dataset, tau) for view, tau in pairs]
         if len(views) == 1:  # nobody to disagree with but the ground truth
             shown.append(dataset.target(image_id).semantic.labels)
@@ -240,8 +225,7 @@ def sheet_rows(views: list[CaseView], show_from: float | None = None, *, shrink:
             image=shown_image(dataset, image_id),
             ground_truth=ground_truth_tile(dataset.target(image_id), form),
             predictions=tuple(
-                (_sheet_label(view, views, tau), predicted)
-                for view, tau, predicted in zip(views, scores, tiles(image_id), strict=True)
+                (_sheet_label(view, views, tau), predicted_tile(view, image_id, dataset, tau)) for view, tau in pairs
             ),
         )
         return found.shrunk() if shrink else found

@@ -39,12 +39,11 @@ def _sweeps(summary: RunSummary, folder: Path) -> list[Path]:
         heat, score = heat_map_of(sweep), summary.headline_in_unit
         if heat is not None and sum(value is not None for line in heat for value in line) > 1:
             rows, columns = zip(sweep.fields, sweep.levels, strict=True)
-            drawn.append(folder / _named(HEAT, sweep.title))
-            draw(drawn[-1], heat_map, heat, rows=rows, columns=columns, score_label=score, title=sweep.title)
+            path, how = folder / _named(HEAT, sweep.title), {"score_label": score, "title": sweep.title}
+            drawn.append(draw(path, heat_map, heat, rows=rows, columns=columns, **how))
         plot = coordinates_of(sweep, score, higher_is_better=summary.higher_is_better)
         if plot is not None:
-            drawn.append(folder / _named(PARALLEL, sweep.title))
-            draw(drawn[-1], parallel_coordinates, plot, title=sweep.title)
+            drawn.append(draw(folder / _named(PARALLEL, sweep.title), parallel_coordinates, plot, title=sweep.title))
     return drawn
 
 
@@ -53,12 +52,10 @@ def _searches(summary: RunSummary, folder: Path) -> list[Path]:
     for search in summary.searches:
         score = f"{load_metric(search.metric).label} on validation"
         if any(trial.value is not None for trial in search.trials):
-            drawn.append(folder / _named(HISTORY, search.name))
-            draw(drawn[-1], search_history, search, score_label=score)
+            drawn.append(draw(folder / _named(HISTORY, search.name), search_history, search, score_label=score))
         plot = search_coordinates(search, score)
         if plot is not None:
-            drawn.append(folder / _named(RECIPES, search.name))
-            draw(drawn[-1], parallel_coordinates, plot, title=search.name)
+            drawn.append(draw(folder / _named(RECIPES, search.name), parallel_coordinates, plot, title=search.name))
     return drawn
 
 

@@ -89,14 +89,9 @@ def _candidates(anchor: Anchor, radius: float) -> list[tuple[float, Box]]:
         for degrees in DIRECTIONS:
             across, up = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
             # The rectangle touches the circle of this reach with the side or corner that faces it.
-            x = (
-                anchor.x
-                + reach * across
-                + anchor.width / 2 * (round(across, 3) > 0)
-                - anchor.width / 2 * (round(across, 3) < 0)
-            )
-            y = anchor.y + reach * up + anchor.height / 2 * up
             half_width, half_height = anchor.width / 2, anchor.height / 2
+            side = (round(across, 3) > 0) - (round(across, 3) < 0)
+            x, y = anchor.x + reach * across + half_width * side, anchor.y + reach * up + half_height * up
             found.append((float(step), Box(x - half_width, y - half_height, x + half_width, y + half_height)))
     return found
 

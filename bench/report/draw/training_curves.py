@@ -23,6 +23,7 @@ from bench.report.draw.figure import (
     look,
     marker,
     over_legend,
+    reach,
     shortened,
 )
 
@@ -256,8 +257,9 @@ def accuracy_budget(points: Sequence[BudgetPoint], *, score_label: str) -> Figur
             at = point.seconds if axis == SECONDS else point.images
             seen, values = point.val.known(axis)
             panel.plot(seen, values, marker=".", alpha=0.55, linewidth=1.2, **look(position))
+            bar = reach(point.score, point.score_low, point.score_high)
             panel.errorbar(
-                at, point.score, yerr=_reach(point), capsize=3, linestyle="none", markeredgecolor="white",
+                at, point.score, yerr=bar, capsize=3, linestyle="none", markeredgecolor="white",
                 label=label, zorder=4, color=colour(position), marker=marker(position), markersize=8,
             )  # fmt: skip
         panel.set_xlabel(axis)
@@ -269,10 +271,3 @@ def accuracy_budget(points: Sequence[BudgetPoint], *, score_label: str) -> Figur
     if points:
         legend_below(figure, panels[0], columns)
     return figure
-
-
-def _reach(point: BudgetPoint) -> np.ndarray[Any, np.dtype[np.float64]] | None:
-    """Lengths of the error bar below and above, shape (2, 1)."""
-    if point.score_low is None or point.score_high is None:
-        return None
-    return np.array([[max(0.0, point.score - point.score_low)], [max(0.0, point.score_high - point.score)]])

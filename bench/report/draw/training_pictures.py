@@ -37,18 +37,15 @@ def draw_training(run: RunView, summary: RunSummary, folder: Path, *, alone: boo
     curves = training_curves_of(run.cases)
     if not curves:
         return []
-    drawn = [folder / OVERLAID]
-    draw(drawn[0], training_curves, curves)
+    drawn = [draw(folder / OVERLAID, training_curves, curves)]
     taken: set[str] = set()
     for curve in curves if alone else ():
         name = _file_name(curve.label, taken)
         taken.add(name)
-        draw(folder / name, training_curve, curve)
-        drawn.append(folder / name)
+        drawn.append(draw(folder / name, training_curve, curve))
     points = budget_points(run, summary)
     if points:
-        draw(folder / BUDGET, accuracy_budget, points, score_label=summary.headline_in_unit)
-        drawn.append(folder / BUDGET)
+        drawn.append(draw(folder / BUDGET, accuracy_budget, points, score_label=summary.headline_in_unit))
     return drawn
 
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bench.metrics.error_budget import KINDS, MISSED
 from bench.metrics.error_budget import METRIC as BUDGET
 from bench.report import differences, sentences, tables, training_tables
 from bench.report.draw.numbers import MISSING
 from bench.report.facts import Facts
-from bench.report.summary.confusion import ConfusionTable
+from bench.report.summary.per_image import ConfusionTable
 from bench.report.text_table import TextTable
 from bench.report.training_tables import folds_note, folds_table
 
@@ -85,21 +84,18 @@ def heat_map(facts: Facts) -> dict[str, Any] | None:
     if not rows:
         return None
     names = list(dict.fromkeys(name for row in rows for name in (row.headline.per_class if row.headline else {})))
+
+    def lost(value: float) -> float:
+        return min(1.0, max(0.0, 1 - value if summary.higher_is_better else value))
+
     lines = []
     for name in names:
         values = [row.headline.per_class.get(name) if row.headline else None for row in rows]
         known = [value for value in values if value is not None]
-        cells = [{"value": value, "lost": _lost(value, higher_is_better=summary.higher_is_better)} for value in values]
+        cells = [{"value": value, "lost": 0.0 if value is None else lost(value)} for value in values]
         lines.append({"name": name, "values": cells, "mean": sum(known) / len(known) if known else None})
     names = [facts.name_of[row.case_id] for row in rows]
     return {"heading": tables.per_class_heading(summary), "columns": names, "lines": lines}
-
-
-def _lost(value: float | None, *, higher_is_better: bool) -> float:
-    """Return how dark a cell is, 0 to 1."""
-    if value is None:
-        return 0.0
-    return min(1.0, max(0.0, 1 - value if higher_is_better else value))
 
 
 def normalised(table: ConfusionTable) -> list[list[float]]:
@@ -113,7 +109,7 @@ def segments_table(facts: Facts) -> TextTable:
     from bench.metrics import split_merge
     from bench.metrics.panoptic_quality import METRIC
 
-    entries = []
+    entries, split = [], {2: "split", 3: "merged"}  # places in the sums of `split_merge`
     for case in facts.images:
         found = case.statistics.arrays.get(METRIC.statistic)
         if found is None or found.ndim != 3:
@@ -133,12 +129,7 @@ def segments_table(facts: Facts) -> TextTable:
                     "matched": f"{matched:.0f}",
                     "false positives": f"{extra:.0f}",
                     "missed": f"{missed:.0f}",
-                    **(_kept_apart(apart[number]) if apart is not None else {}),
+                    **({} if apart is None else {name: f"{apart[number][n]:.0f}" for n, name in split.items()}),
                 }
             )
     return TextTable(entries)
-
-
-def _kept_apart(sums: NDArray[np.float64]) -> dict[str, str]:
-    """Return how many true segments of a class are split and merged, by `split_merge`."""
-    return {"split": f"{sums[2]:.0f}", "merged": f"{sums[3]:.0f}"}

@@ -45,9 +45,9 @@ class ShownPrediction:
 
     name: str
     case_id: str
-    picture: str | None
-    errors: str | None
-    wrong: float | None
+    picture: str | None = None
+    errors: str | None = None
+    wrong: float | None = None
     note: str = ""
 
 
@@ -112,7 +112,8 @@ def gallery(facts: Facts, place: Place) -> Gallery:
             continue
         try:
             dataset = open_labelled(cases[0].view.case.dataset)
-            chosen = chosen_images(cases, facts, most=_most(len(cases), len(groups)))
+            most = max(3, min(MOST_IMAGES, MOST_PICTURES // (2 + 2 * len(cases))) // len(groups))
+            chosen = chosen_images(cases, facts, most=most)
             form = finest([case.view for case in cases])
             further = further_images(cases, facts, chosen, pictures=MOST_FURTHER // len(groups))
             drawn = [(image_id, tuple(why), cases, False) for image_id, why in chosen.items()]
@@ -125,10 +126,6 @@ def gallery(facts: Facts, place: Place) -> Gallery:
             continue
         classes[label] = cases[0].view.task.classes
     return Gallery(tuple(examples), classes, tuple(left_out))
-
-
-def _most(models: int, datasets: int) -> int:
-    return max(3, min(MOST_IMAGES, MOST_PICTURES // (2 + 2 * models)) // datasets)
 
 
 # --------------------------------------------------------------------------- pictures
@@ -149,25 +146,21 @@ def _example(
     ground_truth = small_tile(ground_truth_tile(dataset.target(image_id), form))
     shown = []
     for case in cases:
-        view, position = case.view, facts.position_of[case.case_id]
-        drawn = score_to_draw(view)
-        tile = predicted_tile(view, image_id, dataset, drawn)
-        name = facts.name_of[case.case_id]
-        if tile is None:
-            shown.append(ShownPrediction(name, case.case_id, None, None, None, "the prediction cannot be read"))
-            continue
-        tile = small_tile(tile)
-        errors, wrong = error_map(image, ground_truth.labels, tile.labels, classes)
-        shown.append(
-            ShownPrediction(
-                name,
-                case.case_id,
-                place(f"{number:03}_{position:03}_prediction.png", _encoded(painted_map(tile, classes))),
-                place(f"{number:03}_{position:03}_errors.png", _encoded(errors)),
-                wrong,
-                "" if drawn is None else f"objects with a score of {drawn:g} or more",
+        file = f"{number:03}_{facts.position_of[case.case_id]:03}"
+        drawn = score_to_draw(case.view)
+        tile = predicted_tile(case.view, image_id, dataset, drawn)
+        one = ShownPrediction(facts.name_of[case.case_id], case.case_id, note="the prediction cannot be read")
+        if tile is not None:
+            tile = small_tile(tile)
+            errors, wrong = error_map(image, ground_truth.labels, tile.labels, classes)
+            one = replace(
+                one,
+                picture=place(f"{file}_prediction.png", _encoded(painted_map(tile, classes))),
+                errors=place(f"{file}_errors.png", _encoded(errors)),
+                wrong=wrong,
+                note="" if drawn is None else f"objects with a score of {drawn:g} or more",
             )
-        )
+        shown.append(one)
     return Example(
         image_id=image_id,
         dataset=cases[0].view.case.dataset.label,

@@ -36,17 +36,17 @@ def section(facts: Facts) -> dict[str, Any] | None:
     loads = scenarios_table(summary)
     if not len(stages) and not len(loads) and not any(facts.samples.values()):
         return None
-    timed = [(name, facts.samples.get(case_id, [])) for case_id, name in facts.name_of.items()]
-    timed = [(name, samples) for name, samples in timed if samples]
+    timed = {case_id: facts.samples[case_id] for case_id in facts.name_of if facts.samples.get(case_id)}
+    named = [(facts.name_of[case_id], samples) for case_id, samples in timed.items()]
     replicates = [
-        {"name": name, "plot": replicate_plot(name, samples, _clocks(facts, name))}
-        for name, samples in timed[:MOST_ROWS]
+        {"name": name, "plot": replicate_plot(name, samples, _clocks(facts, case_id))}
+        for (name, samples), case_id in list(zip(named, timed, strict=True))[:MOST_ROWS]
     ]
     return {
         "stages": stages,
         "bars": stages_plot(facts),
         "fused": sentences.fused_stages(summary),
-        "distribution": _distribution(timed[:MOST_LINES]) if timed else None,
+        "distribution": _distribution(named[:MOST_LINES]) if named else None,
         "replicates": replicates,
         "not_drawn": max(0, len(timed) - MOST_ROWS),
         "lines_left_out": max(0, len(timed) - MOST_LINES),
@@ -68,12 +68,12 @@ def stages_plot(facts: Facts) -> Markup | None:
 
 
 def _distribution(timed: Sequence[tuple[str, list[Samples]]]) -> Markup:
-    usable = [(name, np.concatenate([_usable_ms(one) for one in samples])) for name, samples in timed]
+    usable = [(name, np.concatenate([_ms(one, one.usable(END_TO_END)) for one in of])) for name, of in timed]
     return svg("Share of end-to-end samples that are at most as long, by row", distribution, usable)
 
 
-def _usable_ms(samples: Samples) -> NDArray[np.float64]:
-    return np.asarray(samples.total_ns[samples.usable(END_TO_END)] / 1e6 / int(samples.batch_size))
+def _ms(samples: Samples, chosen: NDArray[np.bool_]) -> NDArray[np.float64]:
+    return np.asarray(samples.total_ns[chosen] / 1e6 / int(samples.batch_size))
 
 
 def replicate_plot(name: str, samples: Sequence[Samples], clocks: Sequence[NDArray[np.float64]]) -> Markup:
@@ -84,7 +84,7 @@ def replicate_plot(name: str, samples: Sequence[Samples], clocks: Sequence[NDArr
         samples: One per replicate.
         clocks: MHz of the processor at the edges of the blocks of each replicate; empty where it cannot be read.
     """
-    every = np.concatenate([_all_ms(one) for one in samples])
+    every = np.concatenate([_ms(one, one.clock == END_TO_END) for one in samples])
     top = float(np.quantile(every, 0.995) * 1.12)
     y = Axis(float(every.min() * 0.96), top, 118.0, 8.0)
     gap = 8.0
@@ -107,13 +107,9 @@ def replicate_plot(name: str, samples: Sequence[Samples], clocks: Sequence[NDArr
     return picture(WIDTH, 180.0, label, *parts)
 
 
-def _all_ms(samples: Samples) -> NDArray[np.float64]:
-    return np.asarray(samples.total_ns[samples.clock == END_TO_END] / 1e6 / int(samples.batch_size))
-
-
 def _replicate(samples: Samples, x: Axis, y: Axis, number: int, clock: NDArray[np.float64]) -> Markup:
     chosen = samples.clock == END_TO_END
-    values, blocks = _all_ms(samples), samples.block[chosen]
+    values, blocks = _ms(samples, chosen), samples.block[chosen]
     accepted = samples.block_accepted[blocks]
     count = max(1, len(values) - 1)
     shown = np.unique(np.linspace(0, len(values) - 1, min(DOTS, len(values))).astype(np.int64))
@@ -157,9 +153,8 @@ def _state(left: float, right: float, y: float, share: float, most: float, what:
     )
 
 
-def _clocks(facts: Facts, name: str) -> list[NDArray[np.float64]]:
-    """MHz at the edge of each block of every replicate of a row, where it could be read."""
-    case_id = next(case for case, named in facts.name_of.items() if named == name)
+def _clocks(facts: Facts, case_id: str) -> list[NDArray[np.float64]]:
+    """MHz at the edge of each block of every replicate of a case, where it could be read."""
     view = facts.view_of(case_id)
     found = []
     for job in view.times if view is not None else ():

@@ -14,7 +14,7 @@ from markupsafe import Markup, escape
 from bench import __version__
 from bench.report.draw.numbers import fixed
 from bench.report.facts import Facts
-from bench.report.html import accuracy, images, latency, overview
+from bench.report.html import accuracy, images, latency
 from bench.report.html import sections as further
 from bench.report.html.gallery import Gallery, Place, gallery
 from bench.report.text_table import TextTable
@@ -34,7 +34,7 @@ def page(facts: Facts, place: Place | None = None) -> str:
     """
     shown = Gallery((), {}, ()) if place is None else gallery(facts, place)
     found: dict[str, tuple[str, Any]] = {
-        "overview": ("Overview", overview.section(facts)),
+        "overview": ("Overview", further.overview(facts)),
         "latency": ("Where the time goes", latency.section(facts)),
         "accuracy": ("Where accuracy is lost", accuracy.section(facts)),
         "robustness": ("Robustness", further.robustness(facts)),

@@ -8,23 +8,15 @@ from typing import Any
 from markupsafe import Markup
 
 from bench.metric import load_metric
-from bench.report import search_tables, sentences, tables, training_tables
+from bench.report import image_tables, search_tables, sentences, tables, training_tables
+from bench.report.conclusion import conclusion
 from bench.report.draw.curves import by_dataset, family_curves, probability_curves, robustness_curves
+from bench.report.draw.pictures import accuracy_figure, accuracy_points
 from bench.report.draw.recipes import parallel_coordinates, search_history
 from bench.report.draw.training_curves import training_curves
 from bench.report.draw.training_pictures import training_curves_of
 from bench.report.facts import Facts
 from bench.report.html.figures import svg
-from bench.report.image_tables import (
-    corruptions_table,
-    natural_table,
-    robustness_notes,
-    robustness_table,
-    slices_notes,
-    slices_tables,
-    worst_slices_table,
-)
-from bench.report.probabilities import probability_notes, thresholds_table
 from bench.report.resources import resources_measured, resources_notes, resources_table
 from bench.report.summary.searches import SearchSummary, search_coordinates
 from bench.report.summary.summarise import RunSummary
@@ -56,12 +48,12 @@ def robustness(facts: Facts) -> dict[str, Any] | None:
             drawing = svg(label, robustness_curves, curves, score_label=summary.headline_in_unit)
             plots.append((f"By severity on {dataset}, 0 = as they are: mean over the corruptions of a family", drawing))
     return {
-        "table": robustness_table(summary),
-        "notes": robustness_notes(summary),
+        "table": image_tables.robustness_table(summary),
+        "notes": image_tables.robustness_notes(summary),
         "plots": plots,
         "left_out": max(0, len(known) - MOST_LINES),
-        "corruptions": corruptions_table(summary),
-        "natural": natural_table(summary),
+        "corruptions": image_tables.corruptions_table(summary),
+        "natural": image_tables.natural_table(summary),
     }
 
 
@@ -78,15 +70,15 @@ def probabilities(facts: Facts) -> dict[str, Any] | None:
     return {
         "plots": plots,
         "left_out": max(0, len(known) - MOST_LINES),
-        "thresholds": thresholds_table(facts.summary),
-        "notes": probability_notes(facts.summary),
+        "thresholds": image_tables.thresholds_table(facts.summary),
+        "notes": image_tables.probability_notes(facts.summary),
     }
 
 
 def slices(facts: Facts) -> dict[str, Any] | None:
     """Return scores and latency by what images have in common, and the slice each model is worst on."""
-    found = slices_tables(facts.summary)
-    worst, notes = worst_slices_table(facts.summary), slices_notes(facts.summary)
+    found = image_tables.slices_tables(facts.summary)
+    worst, notes = image_tables.worst_slices_table(facts.summary), image_tables.slices_notes(facts.summary)
     return {"worst": worst, "tables": found, "notes": notes} if found else None
 
 
@@ -235,3 +227,53 @@ def excerpt(path: Path) -> str:
     lines = text.splitlines()[-LINES:]
     readable = ["".join(c if c.isprintable() or c == "\t" else "�" for c in line) for line in lines]
     return "\n".join(readable).strip()
+
+
+def overview(facts: Facts) -> dict[str, Any]:
+    """Return the sentences that answer the question, score against latency, and the table of all rows."""
+    summary = facts.summary
+    table = tables.results_table(summary, means=False)
+    return {
+        "conclusion": conclusion(summary),
+        "doubts": sentences.doubts(summary),
+        "columns": table.columns,
+        "lines": model_lines(summary, table),
+        "plot": pareto(facts),
+        "left_out": facts.left_out,
+        "shown": len(summary.rows) - facts.left_out,
+    }
+
+
+def model_lines(summary: RunSummary, table: TextTable) -> list[dict[str, Any]]:
+    """Return the rows of the overview: one for each model, the mean over its seeds with the seeds below it.
+
+    Each has its cells, whether it is a seed that stands below its mean, and the place of its row, to which the plot
+    points; None of a mean.
+    """
+    cells = table.rows
+    position = {row.case_id: number for number, row in enumerate(summary.rows)}
+    group_of = {case_id: group for group in summary.seed_groups for case_id in group.case_ids}
+    lines: list[dict[str, Any]] = []
+    for number, row in enumerate(summary.rows):
+        group = group_of.get(row.case_id)
+        if group is None:
+            lines.append({"cells": cells[number], "seed": False, "place": number})
+        elif row.case_id == group.case_ids[0]:
+            over = tables.mean_row(summary, group)
+            lines.append({"cells": [over.get(name, "") for name in table.columns], "seed": False, "place": None})
+            of_seeds = [position[case_id] for case_id in group.case_ids]
+            lines += [{"cells": cells[seed], "seed": True, "place": seed} for seed in of_seeds]
+    return lines
+
+
+def pareto(facts: Facts) -> Markup | None:
+    """Draw score against latency with the 95 % intervals of both, and the Pareto front."""
+    summary, points = facts.summary, accuracy_points(facts.summary)
+    if not points:
+        return None
+    optimal = ", ".join(p.label for p in points if p.pareto_optimal)
+    label = (
+        f"{summary.headline} against end-to-end latency of {len(points)} rows. Pareto-optimal: {optimal or 'none'}. "
+        "The table below has the same numbers."
+    )
+    return svg(label, accuracy_figure, summary, points)

@@ -1,24 +1,29 @@
-"""Checks whether the model that was timed is the model that was scored.
+"""Checks whether the model that was timed is the model that was scored, and what a row can be trusted.
 
 A timing job keeps its predictions for a random share of the images. They must be the predictions
 that were scored: equal content hashes, or, for label maps, and for objects of a device whose kernels are not
 deterministic, at least 99.9 % equal pixels over the images kept. Otherwise speed and score belong to two models.
 
-Source: MLPerf's compliance TEST01, accuracy checked in performance mode (mlcommons/inference).
+Every row is then `valid`, `flagged` (use it, knowing the reasons) or `invalid` (do not use it). Each reason says what
+was seen and gives one recommendation. Nothing is withheld: an invalid number is shown with its reason.
+
+Sources: MLPerf's compliance TEST01, accuracy checked in performance mode (mlcommons/inference); LoadGen's VALID /
+INVALID with itemised reasons (mlcommons/inference @ b66003e1, `loadgen/results.cc`) and hyperfine's hints.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import ShapeError, StoreError
-from bench.records import Flag, Record, TaskKind
+from bench.records import Flag, JobFacts, Record, TaskKind
 from bench.records.damage import content_of
 from bench.records.predictions import Instances, Panoptic, Prediction, PromptedMasks, SemanticMap, load_prediction
 from bench.records.store.layout import PREDICTION_INDEX
@@ -180,13 +185,9 @@ def _of_masks(
     other_weights: NDArray[np.float64],
     alike: NDArray[np.bool_],
 ) -> Agreement:
-    flat, other_flat = ones.reshape(len(ones), -1), others.reshape(len(others), -1)
+    flat, other_flat = (masks.reshape(len(masks), math.prod(masks.shape[1:])) for masks in (ones, others))
     areas, other_areas = flat.sum(axis=1, dtype=np.float64), other_flat.sum(axis=1, dtype=np.float64)
-    inter = (
-        flat.astype(np.float32) @ other_flat.astype(np.float32).T
-        if len(ones) and len(others)
-        else np.zeros(alike.shape)
-    )
+    inter = flat.astype(np.float32) @ other_flat.astype(np.float32).T
     equal = pixels = 0.0
     left, other_left = set(range(len(ones))), set(range(len(others)))
     for i, j in _pairs(np.where(alike, inter, 0.0)):
@@ -227,3 +228,45 @@ def _pairs(common: NDArray[Any]) -> Iterator[tuple[int, int]]:
             rows.add(i)
             columns.add(j)
             yield i, j
+
+
+State = Literal["valid", "flagged", "invalid"]
+
+
+class Verdict(Record):
+    """Hold what a row is worth.
+
+    Attributes:
+        state: One word.
+        reasons: Flags that speak against it, the invalidating ones first; empty if it is valid.
+    """
+
+    state: State
+    reasons: tuple[Flag, ...] = ()
+
+
+def judge(facts: Sequence[JobFacts], doubts: Sequence[Flag], audits: Sequence[AuditResult]) -> Verdict:
+    """Weigh what the workers, the statistics and the audit say about one case.
+
+    Args:
+        facts: Facts of every job of the case that ended well; replicates that say the same count once.
+        doubts: Flags of the latency summary, of the scores, or of anything else that was computed from what was stored.
+        audits: Timed against scored predictions, one per timing job.
+    """
+    invalid = [flag for fact in facts for flag in fact.invalid]
+    flags = [flag for fact in facts for flag in fact.flags] + list(doubts)
+    for audit in audits:
+        if audit.reason is not None:
+            (invalid if audit.ok is False else flags).append(audit.reason)
+    against = _once(invalid)
+    reasons = against + _once(r for r in flags if r.name not in {i.name for i in against})
+    state: State = "invalid" if against else "flagged" if reasons else "valid"
+    return Verdict(state=state, reasons=tuple(reasons))
+
+
+def _once(reasons: Iterable[Flag]) -> list[Flag]:
+    """Keep the first reason of each name."""
+    first: dict[str, Flag] = {}
+    for reason in reasons:
+        first.setdefault(reason.name, reason)
+    return list(first.values())

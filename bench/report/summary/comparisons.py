@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from bench.metric import load_metric
 from bench.records.store.views import CaseView, RunView
+from bench.report.summary import grouped
 from bench.report.summary.compare import LatencyRatio, latency_ratio
 from bench.report.summary.latency import TimedCase, end_to_end_draws
 from bench.report.summary.rows import Comparison, Row, value_of
@@ -31,10 +32,11 @@ def with_front(
 ) -> list[Row]:
     """Mark the Pareto front of each data set and device, with its probability."""
     views = {view.case.id: view for view in run.cases}
-    by_group: dict[tuple[str, str], list[Row]] = {}
-    for row in rows:
-        if row.headline is not None and row.headline.value is not None and row.comparable_ms is not None:
-            by_group.setdefault((row.dataset, views[row.case_id].case.target.device), []).append(row)
+    by_group = grouped(
+        ((row.dataset, views[row.case_id].case.target.device), row)
+        for row in rows
+        if row.headline is not None and row.headline.value is not None and row.comparable_ms is not None
+    )
     marked: dict[str, Row] = {}
     sign = 1 if higher_is_better else -1
     for group in by_group.values():

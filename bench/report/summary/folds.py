@@ -18,6 +18,7 @@ from bench.metric import Observed, load_metric
 from bench.records import Case, ClassSpec, Record, Score, as_json_dict, digest
 from bench.records.store.statistics import Statistics, load_statistics
 from bench.records.store.views import CaseView, RunView
+from bench.report.summary import grouped
 from bench.report.summary.compare import paired_differences
 from bench.score.stats.jackknife import left_out_together
 
@@ -98,10 +99,8 @@ def fold_of(case: Case) -> int | None:
 
 def summarise_folds(run: RunView) -> tuple[FoldGroup, ...]:
     """Summarise every model whose folds are scored, at least two of them."""
-    groups: dict[str, list[CaseView]] = {}
-    for view in run.cases:
-        if fold_of(view.case) is not None and view.scores is not None and view.statistics is not None:
-            groups.setdefault(_without_fold(view.case), []).append(view)
+    scored = (view for view in run.cases if view.scores is not None and view.statistics is not None)
+    groups = grouped((_without_fold(view.case), view) for view in scored if fold_of(view.case) is not None)
     several = [views for views in groups.values() if len(views) > 1]
     summarised = [_summarised(views, run.plan.seed) for views in several]
     return tuple(

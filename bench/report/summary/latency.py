@@ -187,15 +187,11 @@ def summarise_latency(samples: Sequence[Samples], measurement: Measurement, seed
 
 def _stages_ms(samples: Sequence[Samples]) -> dict[str, list[NDArray[np.float64]]]:
     """Stage -> usable staged samples of each process, ms per batch."""
-    staged = [s.usable(STAGED) for s in samples]
-    by_stage = {
-        name: [s.stage_ns[usable, i] / _NS_PER_MS for s, usable in zip(samples, staged, strict=True)]
-        for i, name in enumerate(STAGES)
-    }
+    staged = [(s, s.usable(STAGED)) for s in samples]
+    by_stage = {name: [s.stage_ns[usable, i] / _NS_PER_MS for s, usable in staged] for i, name in enumerate(STAGES)}
     if not all(s.from_file for s in samples):
         return by_stage
-    decode = [s.stage_decode_ns[usable] / _NS_PER_MS for s, usable in zip(samples, staged, strict=True)]
-    return {DECODE: decode, **by_stage}
+    return {DECODE: [s.stage_decode_ns[usable] / _NS_PER_MS for s, usable in staged], **by_stage}
 
 
 def end_to_end_ms(samples: Sequence[Samples]) -> list[NDArray[np.float64]]:

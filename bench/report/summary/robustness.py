@@ -20,6 +20,7 @@ from bench.metric import Metric, load_metric
 from bench.records import Record
 from bench.records.store.statistics import load_statistics
 from bench.records.store.views import CaseView, RunView
+from bench.report.summary import grouped
 from bench.score.stats.jackknife import estimate, left_out_together
 
 CLEAN, NATURAL = "clean", "natural"
@@ -91,11 +92,7 @@ class Robustness(Record):
     @property
     def corruptions(self) -> dict[str, list[ShiftScore]]:
         """Corruption -> its severities."""
-        found: dict[str, list[ShiftScore]] = {}
-        for one in self.shifts:
-            if one.family != NATURAL:
-                found.setdefault(one.name, []).append(one)
-        return found
+        return grouped((one.name, one) for one in self.shifts if one.family != NATURAL)
 
     def mean_of(self, name: str) -> float | None:
         """Return the mean over the severities of a corruption; None until all are scored."""
@@ -104,7 +101,8 @@ class Robustness(Record):
 
 def robustness(run: RunView) -> tuple[Robustness, ...]:
     """Return what shifts do to each case that has any."""
-    metric, shifted = load_metric(run.plan.metrics[0]), _by_clean_case(run)
+    metric = load_metric(run.plan.metrics[0])
+    shifted = grouped((view.case.shift.of, view) for view in run.cases if view.case.shift is not None)
     views = {view.case.id: view for view in run.cases}
     found = [
         _robustness(views[case_id], of_case, metric, seed=run.plan.seed)
@@ -117,14 +115,6 @@ def robustness(run: RunView) -> tuple[Robustness, ...]:
     heads = {one.case_id: views[one.case_id].headline for one in found}
     best = {case_id: None if score is None else score.bounds[1] for case_id, score in heads.items()}
     return tuple(_with_errors(one, first[one.dataset, one.target], metric, best[one.case_id]) for one in found)
-
-
-def _by_clean_case(run: RunView) -> dict[str, list[CaseView]]:
-    found: dict[str, list[CaseView]] = {}
-    for view in run.cases:
-        if view.case.shift is not None:
-            found.setdefault(view.case.shift.of, []).append(view)
-    return found
 
 
 def _robustness(clean: CaseView, shifted: Sequence[CaseView], metric: Metric, *, seed: int) -> Robustness:

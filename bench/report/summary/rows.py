@@ -9,9 +9,9 @@ from pydantic import AliasChoices, Field, JsonValue
 
 from bench.records import Interference, ProfileResult, PromptKind, Recipe, Record, Score
 from bench.records.throughput import Loads
+from bench.report.summary.audit import Verdict
 from bench.report.summary.latency import LatencySummary, Timing
 from bench.report.summary.training_progress import TrainingProgress
-from bench.report.summary.verdict import Verdict
 
 
 class ScoreCell(Record):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from statistics import mean
+from statistics import correlation, mean
 
 from pydantic import JsonValue
 
@@ -139,9 +139,11 @@ def importance_of(tune: Tune, complete: Sequence[TrialView]) -> dict[str, float]
     found = {}
     for field, searched in tune.space.items():
         params = [one.trial.params[field] for one in complete]
-        found[field] = (
-            _correlation_ratio(params, ranks) if searched.choices else _correlation(_ranks(params), ranks) ** 2
-        )
+        if searched.choices:
+            found[field] = _correlation_ratio(params, ranks)
+        else:
+            varied = len(set(params)) > 1 and len(set(ranks)) > 1
+            found[field] = correlation(_ranks(params), ranks) ** 2 if varied else 0.0
     return found
 
 
@@ -150,13 +152,6 @@ def _ranks(values: Sequence[float]) -> list[float]:
     order = sorted(values)
     shared = {value: order.index(value) + (order.count(value) + 1) / 2 for value in set(values)}
     return [shared[value] for value in values]
-
-
-def _correlation(a: Sequence[float], b: Sequence[float]) -> float:
-    mean_a, mean_b = mean(a), mean(b)
-    shared = sum((x - mean_a) * (y - mean_b) for x, y in zip(a, b, strict=True))
-    spread = (sum((x - mean_a) ** 2 for x in a) * sum((y - mean_b) ** 2 for y in b)) ** 0.5
-    return shared / spread if spread else 0.0
 
 
 def _correlation_ratio(groups: Sequence[float], values: Sequence[float]) -> float:

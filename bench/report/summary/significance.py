@@ -20,6 +20,7 @@ from bench.metric import Metric, load_metric
 from bench.records import Record
 from bench.records.store.statistics import load_statistics
 from bench.records.store.views import CaseView, RunView
+from bench.report.summary import grouped
 from bench.report.summary.compare import check_same_images, observed_of
 from bench.report.summary.seeds import seed_groups
 from bench.report.summary.training_progress import training_doubts
@@ -224,8 +225,4 @@ def is_scored(view: CaseView) -> bool:
 
 def scored_by_dataset(run: RunView) -> dict[str, list[CaseView]]:
     """Return the cases that have a headline and what it was computed from, by data set, in the order of the plan."""
-    found: dict[str, list[CaseView]] = {}
-    for view in run.cases:
-        if is_scored(view):
-            found.setdefault(view.case.dataset.label, []).append(view)
-    return found
+    return grouped((view.case.dataset.label, view) for view in run.cases if is_scored(view))

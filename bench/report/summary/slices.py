@@ -7,6 +7,7 @@ set where it is on this machine (image size, group), and from the columns of a t
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from bench.data.labels.dataset import open_labelled
 from bench.errors import BenchError, in_one_line
-from bench.metric import CONFUSION, ImageMetric, Metric, Observed
+from bench.metric import CONFUSION, ImageMetric, Metric
 from bench.records import Record, background_class
 from bench.records.store.statistics import Statistics
 from bench.report.summary.columns import Columns
@@ -148,7 +149,7 @@ class _OfDataset:
     def __init__(self, first: CaseImages, columns: Columns, notes: Sequence[str]) -> None:
         self.image_ids = first.image_ids
         self._groups, found = groups_of(first, columns)
-        self._notes = [*found, *notes]
+        self._notes = (*found, *notes)
         self._named = [
             (group.by, name, chosen)
             for group in self._groups
@@ -179,7 +180,7 @@ class _OfDataset:
             )
             for place, (by, name, _) in enumerate(self._named)
         )
-        return SliceTable(dataset=label, slices=slices, worst=tuple(self._worst), notes=tuple(self._notes))
+        return SliceTable(dataset=label, slices=slices, worst=tuple(self._worst), notes=self._notes)
 
     def _worst_of(
         self, case: CaseImages, metric: ImageMetric, values: Sequence[float | None], seed: int
@@ -195,12 +196,11 @@ class _OfDataset:
             return None
         value, place = min(ranked) if metric.higher_is_better else max(ranked)
         by, name, members = self._named[place]
-        chosen = of_images(case.statistics, metric.statistic, members)
-        together = [
-            group for group, one in zip(case.statistics.groups, members, strict=bool(case.statistics.groups)) if one
-        ]
-        with left_out_together(together):
-            score = metric.score(chosen, case.view.task.classes, seed=seed)
+        chosen = case.statistics.of_images(
+            [image_id for image_id, one in zip(case.image_ids, members, strict=True) if one]
+        )
+        with left_out_together(chosen.groups):
+            score = metric.score(chosen.arrays[metric.statistic], case.view.task.classes, seed=seed)
         return WorstSlice(
             case_id=case.case_id,
             by=by,
@@ -218,23 +218,10 @@ def _values(case: CaseImages, metric: ImageMetric, groups: Sequence[Groups]) -> 
     """The headline over every group, those of one thing after those of another."""
     observed = case.statistics.arrays.get(metric.statistic)
     every = [group.members for group in groups]
-    if observed is None or not every:
-        return np.full(sum(len(members) for members in every), np.nan)
-    try:
-        return metric.of_groups(observed, case.view.task.classes, np.concatenate(every))
-    except BenchError:  # statistics of another version: the scores beside them say so
-        return np.full(sum(len(members) for members in every), np.nan)
-
-
-def of_images(statistics: Statistics, name: str, chosen: NDArray[np.bool_]) -> Observed:
-    """Return a statistic of some of the images, (N,) of them marked, as if there were no others."""
-    array = statistics.arrays[name]
-    if name not in statistics.tables:
-        return array[chosen]
-    numbers = array[:, 0].astype(np.int64)
-    rows = array[chosen[numbers]].copy()
-    rows[:, 0] = (np.cumsum(chosen) - 1)[rows[:, 0].astype(np.int64)]
-    return rows
+    if observed is not None and every:
+        with suppress(BenchError):  # statistics of another version: the scores beside them say so
+            return metric.of_groups(observed, case.view.task.classes, np.concatenate(every))
+    return np.full(sum(len(members) for members in every), np.nan)
 
 
 # --------------------------------------------------------------------------- what images have in common
@@ -253,11 +240,10 @@ def groups_of(case: CaseImages, columns: Columns) -> tuple[list[Groups], list[st
         known = sum(value != "" for value in values)
         if known < len(values):
             notes.append(f"column {name!r} has no value for {len(values) - known} of {len(values)} images")
-        group = _by_value(name, values)
-        if group is None:
+        groups = _by_value(name, values)
+        found += groups
+        if not groups:
             notes.append(f"column {name!r} has {len(set(values))} different values, which are too many for slices")
-        else:
-            found.append(group)
     return [group for group in found if len(group.names)], notes
 
 
@@ -310,29 +296,27 @@ def _by_dataset(case: CaseImages) -> list[Groups]:
         pixels = np.array([size.height * size.width for size in sizes], dtype=np.float64)
         found += _thirds("image size", np.sqrt(pixels), lambda value: f"{value:.0f}² px")
     elif len(set(sizes)) > 1:
-        group = _by_value("image size", [f"{size.height} × {size.width}" for size in sizes])
-        found += [group] if group is not None else []
+        found += _by_value("image size", [f"{size.height} × {size.width}" for size in sizes])
     of_group = getattr(dataset, "group", None)
     if of_group is not None:
         names = [str(of_group(image_id)) for image_id in case.image_ids]
         if names != list(case.image_ids) and 1 < len(set(names)) <= MOST_VALUES:
-            group = _by_value("group", names)
-            found += [group] if group is not None else []
+            found += _by_value("group", names)
     return found
 
 
-def _by_value(by: str, values: Sequence[str]) -> Groups | None:
-    """One group per value, thirds where there are many numbers; None for many values that are none."""
+def _by_value(by: str, values: Sequence[str]) -> list[Groups]:
+    """One group per value, thirds where there are many numbers; nothing of many values that are none."""
     different = sorted({value for value in values if value != ""})
     if len(different) > MOST_VALUES:
         try:
             numbers = np.array([float(value) if value else np.nan for value in values])
         except ValueError:
-            return None
-        return next(iter(_thirds(by, numbers, lambda value: f"{value:.4g}")), None)
+            return []
+        return _thirds(by, numbers, lambda value: f"{value:.4g}")
     array = np.array(values, dtype=object)
     members = np.array([array == value for value in different], dtype=np.bool_).reshape(len(different), len(values))
-    return Groups(by, tuple(different), members)
+    return [Groups(by, tuple(different), members)]
 
 
 def _thirds(by: str, values: NDArray[np.float64], written: Callable[[float], str]) -> list[Groups]:

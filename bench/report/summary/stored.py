@@ -23,7 +23,7 @@ from bench.records.damage import content_of
 from bench.records.names import harness_root
 from bench.records.store import layout
 from bench.records.store.files import file_state, write_atomically
-from bench.records.store.views import CaseView, JobView, RunView
+from bench.records.store.views import CaseView, RunView
 from bench.report.summary.columns import Columns
 from bench.report.summary.summarise import RunSummary, summarise
 
@@ -109,16 +109,13 @@ def _code(run: RunView) -> JsonValue:
 
 
 def _of_case(view: CaseView) -> JsonValue:
-    jobs: list[JsonValue] = [_of_job(job) for job in view.jobs]
+    jobs: list[JsonValue] = [
+        [str(job.folder), job.damage, [_state(job.folder / name) for name in FILES]] for job in view.jobs
+    ]
     scores = None if view.scores is None else view.scores.model_dump_json()
     statistics = None if view.statistics is None else _state(view.statistics)
     damages: list[JsonValue] = [[d.kind, d.replicate, d.file, d.reason] for d in view.damages]
     return [view.case.id, jobs, scores, statistics, damages]
-
-
-def _of_job(job: JobView) -> JsonValue:
-    states: list[JsonValue] = [_state(job.folder / name) for name in FILES]
-    return [str(job.folder), job.damage, states]
 
 
 def _place(spec: DatasetSpec) -> JsonValue:

@@ -17,13 +17,13 @@ from pydantic import JsonValue
 
 from bench.errors import StoreError
 from bench.metric import load_metric
-from bench.records import Case, Cost, Interference, JobFacts, Measurement, Record, Status
+from bench.records import Case, Cost, Interference, Job, JobFacts, Measurement, Record, Status
 from bench.records.store import layout
 from bench.records.store.invocation import rerun_command
 from bench.records.store.samples import Samples
 from bench.records.store.statistics import load_statistics
 from bench.records.store.views import AcceptedCode, CaseView, Damage, JobView, RunView
-from bench.report.summary.audit import AuditResult, audit_predictions
+from bench.report.summary.audit import AuditResult, audit_predictions, judge
 from bench.report.summary.columns import Columns, planned_columns
 from bench.report.summary.comparisons import comparisons, with_front
 from bench.report.summary.folds import FoldGroup, summarise_folds
@@ -40,7 +40,6 @@ from bench.report.summary.significance import LeftOutScores, Pair, PairFamily, a
 from bench.report.summary.slices import SliceTable, SliceTables
 from bench.report.summary.sweeps import Sweep, summarise_sweeps
 from bench.report.summary.training_progress import progress_of_case, training_doubts
-from bench.report.summary.verdict import judge
 
 DAMAGED = "damaged"
 """Status of a job or file that was changed, cut off or removed after it was written; its numbers are not used."""
@@ -134,6 +133,11 @@ class RunSummary(Record):
     def label_of(self, row: Row) -> str:
         """Return the model, with its data set and target where rows differ in them."""
         return " · ".join(self.columns_of(row).values())
+
+    @cached_property
+    def headings(self) -> dict[str, str]:
+        """Name of a metric -> its heading in the tables, of those that are scored."""
+        return {cell.score.metric: cell.label for row in self.rows for cell in row.scores}
 
     @cached_property
     def unit(self) -> str:
@@ -370,35 +374,21 @@ def _interference(jobs: Sequence[JobView]) -> tuple[Interference, ...]:
 
 
 def _failures(run: RunView) -> Iterator[Failure]:
-    for damage in run.damages:
-        yield _damaged(run, damage)
+    """Yield jobs that failed, and files that cannot be used: nothing goes missing in silence."""
+
+    def failure(of: Job | Damage, **told: str) -> Failure:
+        command = rerun_command(run, of.case_id, of.kind)
+        return Failure(case_id=of.case_id, kind=of.kind, replicate=of.replicate, command=command, **told)
+
+    def damaged(damages: Sequence[Damage]) -> Iterator[Failure]:
+        for one in damages:
+            yield failure(one, status=DAMAGED, reason=f"{one.file}: {one.reason}", log="")
+
+    yield from damaged(run.damages)
     for view in run.cases:
-        yield from (_failure(run, view, job) for job in view.failures)
-        yield from (_damaged(run, damage) for damage in view.damages)
-
-
-def _failure(run: RunView, view: CaseView, job: JobView) -> Failure:
-    status = DAMAGED if job.damage is not None or job.outcome is None else job.outcome.status.value
-    reason = job.damage or (job.outcome.reason if job.outcome is not None else None) or ""
-    return Failure(
-        case_id=view.case.id,
-        kind=job.job.kind,
-        replicate=job.job.replicate,
-        status=status,
-        reason=reason,
-        log=str(Path("jobs") / job.folder.name / layout.WORKER_LOG),
-        command=rerun_command(run, view.case.id, job.job.kind),
-    )
-
-
-def _damaged(run: RunView, damage: Damage) -> Failure:
-    """A file that cannot be used, as a row: nothing goes missing in silence."""
-    return Failure(
-        case_id=damage.case_id,
-        kind=damage.kind,
-        replicate=damage.replicate,
-        status=DAMAGED,
-        reason=f"{damage.file}: {damage.reason}",
-        log="",
-        command=rerun_command(run, damage.case_id, damage.kind),
-    )
+        for job in view.failures:
+            status = DAMAGED if job.damage is not None or job.outcome is None else job.outcome.status.value
+            reason = job.damage or (job.outcome.reason if job.outcome is not None else None) or ""
+            log = str(Path("jobs") / job.folder.name / layout.WORKER_LOG)
+            yield failure(job.job, status=status, reason=reason, log=log)
+        yield from damaged(view.damages)

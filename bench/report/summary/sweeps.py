@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from bench.records import Case, Recipe, Record, as_json_dict, digest
 from bench.records.store.views import CaseView, RunView
+from bench.report.summary import grouped
 from bench.report.summary.folds import fold_of
 from bench.suite.recipes import short_names
 
@@ -70,11 +71,8 @@ class Sweep(Record):
 
 def summarise_sweeps(run: RunView, *, higher_is_better: bool) -> tuple[Sweep, ...]:
     """Return the sweeps of a run, those of which nothing is scored yet included."""
-    groups: dict[str, list[CaseView]] = {}
-    for view in run.cases:
-        if (key := _apart_from_what_varies(view.case)) is not None:
-            groups.setdefault(key, []).append(view)
-    found = (_sweep(views, higher_is_better=higher_is_better) for views in groups.values())
+    groups = grouped((_apart_from_what_varies(view.case), view) for view in run.cases)
+    found = (_sweep(views, higher_is_better=higher_is_better) for key, views in groups.items() if key is not None)
     return tuple(sweep for sweep in found if sweep is not None)
 
 
@@ -109,9 +107,10 @@ def _sweep(views: Sequence[CaseView], *, higher_is_better: bool) -> Sweep | None
     if not varied:
         return None
     places = {name: {digest(value): n for n, value in enumerate(values[name])} for name in varied}
-    of_point: dict[tuple[int, ...], list[CaseView]] = {}
-    for view, recipe in zip(views, recipes, strict=True):
-        of_point.setdefault(tuple(places[name][digest(recipe[name])] for name in varied), []).append(view)
+    of_point = grouped(
+        (tuple(places[name][digest(recipe[name])] for name in varied), view)
+        for view, recipe in zip(views, recipes, strict=True)
+    )
     points = [_point(levels, found) for levels, found in of_point.items()]
     sign = 1 if higher_is_better else -1
     known = [(sign * point.mean, -n) for n, point in enumerate(points) if point.mean is not None]

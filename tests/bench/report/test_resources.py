@@ -10,8 +10,8 @@ from bench.records.store.files import write_record
 from bench.records.store.runs import read_run
 from bench.report import csv, json, markdown, terminal
 from bench.report.resources import resources_measured, resources_notes, resources_table
+from bench.report.summary.audit import Verdict
 from bench.report.summary.summarise import RunSummary, summarise
-from bench.report.summary.verdict import Verdict
 
 MIB = 1 << 20
 NO_GPU = Missing("the device is the processor")
@@ -85,8 +85,8 @@ def test_what_no_row_has_is_no_column_but_a_reason_under_the_table(finished):
     summary = with_profiles(
         finished, profile(energy=Missing("no counter here")), profile(energy=Missing("no counter here"))
     )
-    assert "device MiB" not in resources_table(summary)
-    assert "J/image" not in resources_table(summary)
+    assert "device MiB" not in resources_table(summary).columns
+    assert "J/image" not in resources_table(summary).columns
     assert resources_notes(summary) == [
         "Not available: energy: no counter here.",
         "Not available: torch peak allocated, torch peak reserved, device used delta: the device is the processor.",

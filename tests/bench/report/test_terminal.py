@@ -31,7 +31,7 @@ def test_nothing_is_wider_than_the_terminal_but_commands(summary, monkeypatch, w
 def test_every_number_stands_in_one_of_the_parts_under_its_model(summary, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     text = terminal.render(summary)
-    words = terminal._table(terminal.tables.results_table(summary)).split()
+    words = terminal._fitted(terminal.tables.results_table(summary), None).split()
     assert not [word for word in words if word.strip("-") and word not in text]
     heads = [line for line in text.splitlines() if line.startswith("model ")]
     assert len(heads) > 1
@@ -40,6 +40,6 @@ def test_every_number_stands_in_one_of_the_parts_under_its_model(summary, monkey
 def test_a_table_that_fits_or_goes_to_a_file_stays_whole(summary, monkeypatch):
     monkeypatch.delenv("COLUMNS", raising=False)
     whole = terminal.render(summary)
-    assert terminal._table(terminal.tables.results_table(summary)) in whole
+    assert terminal._fitted(terminal.tables.results_table(summary), None) in whole
     monkeypatch.setenv("COLUMNS", "400")
     assert terminal.render(summary) == whole

@@ -14,7 +14,7 @@ from bench.records.store import layout
 from bench.records.store.runs import read_run
 from bench.report import markdown, render, write_report
 from bench.report.html import text_of, write_html
-from bench.report.html.overview import model_lines
+from bench.report.html.sections import model_lines
 from bench.report.summary.seeds import AcrossSeeds, SeedGroup
 from bench.report.summary.summarise import summarise
 from bench.report.tables import results_table

@@ -7,7 +7,7 @@ import numpy as np
 from bench.records import ClassSpec, Target
 from bench.records.store.training_log import LoggedStep, LoggedValidation, TrainingLog
 from bench.report.draw.contact_sheet import Tile
-from bench.report.loggers._view import curve_points, overlay, parameters_of
+from bench.report.loggers._write import curve_points, overlay, parameters_of
 from tests.bench.builders import make_case, make_model, make_recipe
 
 

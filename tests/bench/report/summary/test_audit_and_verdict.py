@@ -10,8 +10,7 @@ import pytest
 from bench.errors import StoreError
 from bench.records import Flag, JobFacts
 from bench.records.predictions import Instances, Panoptic, PromptedMasks, Segment, SemanticMap, save_prediction
-from bench.report.summary.audit import AuditResult, audit_predictions
-from bench.report.summary.verdict import judge
+from bench.report.summary.audit import AuditResult, audit_predictions, judge
 
 
 def store(folder, predictions):
@@ -124,6 +123,18 @@ def test_objects_of_a_gpu_may_differ_as_roundings_do_and_those_of_a_processor_no
     assert on_gpu.ok is ok
     assert on_gpu.equal_pixels < 1 or timed == {"shifted": 2e-6}
     assert audited(tmp_path / "cpu", *pair, "instance").ok is False
+
+
+@pytest.mark.parametrize(("scored", "timed", "equal"), [(0, 0, 20 / 40), (0, 1, 20 / 60), (1, 0, 20 / 60)])
+def test_an_image_without_objects_is_compared_like_any_other(tmp_path, scored, timed, equal):
+    def found(count):
+        return Instances(np.ones((count, 4, 5), bool), np.ones(count, np.int64), np.ones(count), np.zeros(count, bool))
+
+    # A further image that differs has all of them compared.
+    images = {"i0": found(1), "i1": found(scored)}, {"i0": found(2), "i1": found(timed)}
+    result = audited(tmp_path, *images, kind="instance", device="cuda")
+    # i0: one of two full masks matches, 20 of 40 pixels; i1: none of the 20 pixels of the only object, if there is one.
+    assert result.equal_pixels == pytest.approx(equal)
 
 
 def test_a_panoptic_map_of_a_gpu_may_number_its_segments_otherwise_and_lose_a_pixel(tmp_path):
