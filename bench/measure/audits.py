@@ -127,7 +127,7 @@ def cached_answers(
         faster, slower = max(ratio, of_fastest) < CACHE_BAND[0], min(ratio, of_fastest) > CACHE_BAND[1]
         return ratio if (faster or slower) and not _overlap(same, new) else None
 
-    suspected = not CACHE_BAND[0] <= np.median(ratios) <= CACHE_BAND[1] if ratios else look() is not None
+    suspected = suspicious(ratios) if ratios else look() is not None
     ratio = look() if suspected else None
     if ratio is None:
         return None
@@ -136,6 +136,11 @@ def cached_answers(
         seen=f"a repeated image takes {ratio:.2f} times as long as a new one",
         advice="if the model caches answers, switch that off",
     )
+
+
+def suspicious(ratios: Sequence[float]) -> bool:
+    """Return whether images that were seen and the same, changed, take times apart, by the ratios of some of them."""
+    return not CACHE_BAND[0] <= np.median(ratios) <= CACHE_BAND[1]
 
 
 def with_changed_pixel(image: RgbImage, salt: int) -> RgbImage:

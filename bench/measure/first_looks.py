@@ -10,7 +10,7 @@ import time
 from random import SystemRandom
 
 from bench.adapter import Adapter
-from bench.measure.audits import gap_s, with_changed_pixel
+from bench.measure.audits import gap_s, suspicious, with_changed_pixel
 from bench.measure.phases import during
 from bench.measure.rows import Rows
 from bench.measure.stages import Clock, end_to_end, staged
@@ -19,7 +19,10 @@ from bench.records.predictions import RgbImage
 from bench.records.store.samples import STAGED
 
 GAPS, CHANGED = (3, 1), (7, 3)
-"""Passes with idle gaps, and passes of changed images: in the first process of a case, and in each of the others."""
+"""Passes with idle gaps, and passes of changed images: in the first process of a case, and in each of the others.
+
+Three changed images that arouse a suspicion are made as many as in the first process, before a second look is taken.
+"""
 SHARE = 1 / 2
 """Probability of a pass of each kind at the edge of a block; those that are left are made after the sampling."""
 
@@ -50,10 +53,10 @@ class FirstLooks:
             self._with_changed_pixels(rows)
 
     def rest(self, rows: Rows) -> None:
-        """Make the passes that are left."""
+        """Make the passes that are left, and further ones where what they tell is in doubt."""
         for _ in range(self._gaps - len(self.gaps)):
             self._with_gaps(rows)
-        for _ in range(self._changed - len(self.ratios)):
+        while len(self.ratios) < self._changed or (len(self.ratios) < CHANGED[0] and suspicious(self.ratios)):
             self._with_changed_pixels(rows)
 
     @during("audit")

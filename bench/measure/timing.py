@@ -112,11 +112,12 @@ class _Session:
         self._flags: list[Flag] = []
         self._invalid: list[Flag] = []
         self._witness = Witness(self._images.ids, self._m.audit_fraction, self._images.checked)
-        self._never_seen = UnseenImages(adapter, self._images.arrays, job.target.batch_size, clock)
+        first, batch_size = job.replicate == 0, job.target.batch_size
+        self._never_seen = UnseenImages(adapter, self._images.arrays, batch_size, clock, first=first)
         others = sorted(set(source.ids) - set(self._images.ids)) if self._m.audit_fraction else []
         forms = {work(image) for image in self._images.arrays}
         self._held_back = HeldBack(adapter, source, others, job, clock, lambda image: work(image) in forms)
-        self._first_looks = FirstLooks(adapter, self._images, clock, first=job.replicate == 0)
+        self._first_looks = FirstLooks(adapter, self._images, clock, first=first)
         self._rounds = Rounds(self._images.batches)
         self._watched_from: tuple[int, Edge] | None = None
         self._hooks = Hooks(job.cpu_affinity)

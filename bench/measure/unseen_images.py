@@ -25,7 +25,10 @@ from bench.records.prompts import PromptedImage
 SHARE = 1 / 16
 """Samples of images never seen, as a share of the end-to-end samples."""
 LEAST, FEWEST = 12, 6
-"""Fewest samples of images never seen, and fewest of slow models; missing ones are taken after the sampling."""
+"""Fewest samples of images never seen: in the first process of a case, and in the others and of slow models.
+
+Missing ones are taken after the sampling.
+"""
 ALIKE, MOST_PIXELS = 0.97, 4096
 """Share of equal labels from which a label map is one that is known, and labels that are kept of each."""
 LITTLE = 0.01
@@ -39,8 +42,14 @@ SUSPICIOUS, REFUSED = 0.7, 0.5
 class UnseenImages:
     """Times images never seen, and holds them against the timed ones."""
 
-    def __init__(self, adapter: Adapter, images: Sequence[RgbImage], batch_size: int, clock: Clock) -> None:
-        """Take the images that are timed; those of the first one's shape, and number of prompts, are used."""
+    def __init__(
+        self, adapter: Adapter, images: Sequence[RgbImage], batch_size: int, clock: Clock, *, first: bool = True
+    ) -> None:
+        """Take the images that are timed; those of the first one's shape, and number of prompts, are used.
+
+        `first` is the process of replicate 0.
+        """
+        self._least = LEAST if first else FEWEST
         self._adapter, self._clock, self._batch_size = adapter, clock, batch_size
         self._alike = [image for image in images if work(image) == work(images[0])]
         self.positions = frozenset(i for i, image in enumerate(images) if work(image) == work(images[0]))
@@ -63,7 +72,7 @@ class UnseenImages:
     def enough(self) -> None:
         """Time as many more as a verdict takes."""
         start = self._clock()
-        while len(self._total_ns) < (LEAST if self._clock() - start < LONG_NS else FEWEST):
+        while len(self._total_ns) < (self._least if self._clock() - start < LONG_NS else FEWEST):
             self._time()
 
     @during("audit")

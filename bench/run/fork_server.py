@@ -24,6 +24,7 @@ import selectors
 import socket
 import sys
 import threading
+import weakref
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -133,6 +134,7 @@ def _work(connection: socket.socket, request: dict[str, Any]) -> int:
     os.setsid()
     _write_to(request["log"])
     _say(connection, {"pid": os.getpid()})
+    leave_ends_to_parent()
     _draw_anew()
     with contextlib.suppress(OSError, ValueError):  # Memory is then some lower, and nothing else differs.
         map_file_pages_of(os.getppid())
@@ -159,6 +161,14 @@ def leave(code: int) -> NoReturn:
     sys.stderr.flush()
     ctypes.CDLL(None).fflush(None)
     os._exit(code)
+
+
+def leave_ends_to_parent() -> None:
+    """Forget what shall be done at the end of objects of the process that this one was forked from.
+
+    Their owner does it: here it would remove temporary folders that others use, and take 0.04 s of each job.
+    """
+    weakref.finalize._registry.clear()  # type: ignore[attr-defined]
 
 
 def map_file_pages_of(parent: int) -> None:

@@ -184,6 +184,15 @@ def test_first_looks_are_taken_between_blocks_and_those_that_are_left_at_the_end
         assert looks.ratios == [1.0] * changed_pixels
 
 
+def test_changed_images_that_arouse_a_suspicion_are_made_as_many_as_in_the_first_process():
+    adapter = ScriptedAdapter(ScriptedClock(), (0, 1000, 0))
+    job = make_job(kind="time", model=make_model(), measurement=SCRIPTED)
+    looks = FirstLooks(adapter, TimedImages(Noise(), job, SCRIPTED, adapter.clock), adapter.clock, first=False)
+    looks.ratios += [0.5, 0.5]
+    looks.rest(Rows(clock=[END_TO_END], total_ns=[1000], stage_ns=[(0, 0, 0)], image_index=[2]))
+    assert looks.ratios == [0.5, 0.5, 1.0, 1.0, 1.0]  # the median of five is in order
+
+
 def test_a_model_that_remembers_its_answers_is_flagged_and_invalid():
     timed = time_fake("cached", changed(BRIEF, min_samples=6))
     assert "cached_or_content_dependent" in names(timed.flags)

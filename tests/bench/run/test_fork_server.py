@@ -156,6 +156,17 @@ def test_a_forked_worker_leaves_after_its_threads_and_does_what_was_registered_f
     assert (ended.returncode, ended.stdout.split(), ended.stderr) == (3, ["buffered", "thread", "registered"], "")
 
 
+def test_a_forked_worker_cleans_up_what_is_its_own_and_nothing_of_its_parents():
+    program = (
+        "import os, tempfile; from bench.run.fork_server import leave, leave_ends_to_parent;"
+        "folder = tempfile.TemporaryDirectory(); pid = os.fork();\n"
+        "if pid == 0: leave_ends_to_parent(); own = tempfile.TemporaryDirectory(); print(own.name); leave(0)\n"
+        "os.waitpid(pid, 0); print(os.path.isdir(folder.name))"
+    )
+    own, parents_is_there = subprocess.check_output([sys.executable, "-c", program], text=True).split()
+    assert (Path(own).exists(), parents_is_there) == (False, "True")
+
+
 def test_every_forked_job_is_a_process_and_a_session_of_its_own_with_its_own_log(tmp_path, run, servers):
     suite = write_suite(tmp_path, ["fake/noisy", perfect()])
     ran = run_suite(suite, run, run.path.parent, workers=servers)
