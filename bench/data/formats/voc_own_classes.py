@@ -245,8 +245,11 @@ def objects_of(
         class_id = int(counts.argmax())
         if not counts.any() or (class_id == 0 if things is None else class_id not in things):
             told = number if things is None else f"of colour {(number >> 16, number >> 8 & 255, number & 255)}"
-            where = f"object {told} lies on background or border in SegmentationClass"
-            raise DatasetError(f"{file}: {where}. Restore both from their source.", kind="labels")
+            raise DatasetError(
+                f"{file}: object {told} lies on background or border in SegmentationClass. Restore both from their "
+                "source.",
+                kind="labels",
+            )
         masks.append(mask)
         class_ids.append(class_id)
     return stacked(masks, class_ids, [False] * len(masks), Size(*labels.shape))
