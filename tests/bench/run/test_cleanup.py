@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -40,15 +41,25 @@ def cache(tmp_path, monkeypatch) -> Path:
     return tmp_path / "cache" / "segbench"
 
 
-@pytest.fixture
-def run(tmp_path) -> RunFolder:
-    """A run with a finished training that left a checkpoint."""
-    suite = write_suite(tmp_path, ["fake/trains"], recipe={"budget": {"steps": 3}, "device": "cpu", "threads": 1})
-    run = RunFolder(tmp_path / "results" / "suite" / "2025-01-01T00-00-00")
+@pytest.fixture(scope="module")
+def made(tmp_path_factory) -> Path:
+    """Results with a run of a finished training, which each test takes a copy of."""
+    folder = tmp_path_factory.mktemp("made")
+    suite = write_suite(folder, ["fake/trains"], recipe={"budget": {"steps": 3}, "device": "cpu", "threads": 1})
+    run = RunFolder(folder / "results" / "suite" / "2025-01-01T00-00-00")
     run.path.mkdir(parents=True)
-    write_record(run.path / "plan.json", prepare(suite, Interpreters()).plan)
-    assert not run_suite(suite, run, tmp_path / "results", kinds=("train", "predict")).summary.failed
-    return run
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+        write_record(run.path / "plan.json", prepare(suite, Interpreters()).plan)
+        assert not run_suite(suite, run, folder / "results", kinds=("train", "predict")).summary.failed
+    return folder / "results"
+
+
+@pytest.fixture
+def run(made, tmp_path) -> RunFolder:
+    """A run with a finished training that left a checkpoint."""
+    shutil.copytree(made, tmp_path / "results")
+    return RunFolder(tmp_path / "results" / "suite" / "2025-01-01T00-00-00")
 
 
 def found(results: Path, **ages: float) -> list[Path]:
