@@ -12,8 +12,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.metrics._object_surfaces import ObjectDistanceMetric
-from bench.metrics._surface_metrics import SurfaceMetric
+from bench.metrics._surface_metrics import ObjectDistanceMetric, SurfaceMetric
 from bench.metrics._surfaces import Distances
 
 GREATEST, LARGER_95, POOLED_95, POOLED_MEAN, MEAN_OF_MEANS = range(5)

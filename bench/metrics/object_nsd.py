@@ -19,7 +19,7 @@ Source:
     As `nsd`.
 """
 
-from bench.metrics._object_surfaces import ObjectToleranceMetric
+from bench.metrics._surface_metrics import ObjectToleranceMetric
 from bench.metrics.nsd import share_within
 
 _TOLD = (

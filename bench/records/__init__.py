@@ -24,6 +24,7 @@ from bench.records.case import Corruption as Corruption
 from bench.records.case import DatasetSpec as DatasetSpec
 from bench.records.case import InferenceAugmentation as InferenceAugmentation
 from bench.records.case import Kept as Kept
+from bench.records.case import Labels as Labels
 from bench.records.case import ModelSpec as ModelSpec
 from bench.records.case import Precision as Precision
 from bench.records.case import PromptKind as PromptKind
@@ -33,6 +34,7 @@ from bench.records.case import SlidingWindow as SlidingWindow
 from bench.records.case import Target as Target
 from bench.records.case import TaskKind as TaskKind
 from bench.records.case import TaskSpec as TaskSpec
+from bench.records.case import Unmapped as Unmapped
 from bench.records.case import background_class as background_class
 from bench.records.flag import Flag as Flag
 from bench.records.job import Interference as Interference
@@ -40,12 +42,6 @@ from bench.records.job import Job as Job
 from bench.records.job import JobFacts as JobFacts
 from bench.records.job import Outcome as Outcome
 from bench.records.job import Status as Status
-from bench.records.labels import Labels as Labels
-from bench.records.labels import Unmapped as Unmapped
-from bench.records.passes import Cost as Cost
-from bench.records.passes import Profile as Profile
-from bench.records.passes import Scenario as Scenario
-from bench.records.passes import Throughput as Throughput
 from bench.records.profile import DeviceBusy as DeviceBusy
 from bench.records.profile import EnergyUse as EnergyUse
 from bench.records.profile import MemoryUse as MemoryUse
@@ -54,8 +50,12 @@ from bench.records.profile import Operations as Operations
 from bench.records.profile import ProfileResult as ProfileResult
 from bench.records.profile import explained as explained
 from bench.records.protocol import QUICK as QUICK
+from bench.records.protocol import Cost as Cost
 from bench.records.protocol import JobKind as JobKind
 from bench.records.protocol import Measurement as Measurement
+from bench.records.protocol import Profile as Profile
+from bench.records.protocol import Scenario as Scenario
+from bench.records.protocol import Throughput as Throughput
 from bench.records.protocol import Timeouts as Timeouts
 from bench.records.provenance import Provenance as Provenance
 from bench.records.recipe import Augmentation as Augmentation

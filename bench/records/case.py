@@ -9,9 +9,7 @@ from typing import Any, Literal
 from pydantic import Field, JsonValue, field_validator, model_validator
 
 from bench.records.base import Record, Size, SparseRecord, held_once
-from bench.records.labels import Labels, Unmapped
-from bench.records.passes import Profile, Throughput
-from bench.records.protocol import Measurement, Timeouts
+from bench.records.protocol import Measurement, Profile, Throughput, Timeouts
 from bench.records.recipe import Recipe
 
 TaskKind = Literal["semantic", "instance", "panoptic", "prompted"]
@@ -25,6 +23,9 @@ PromptKind = Literal["point", "box", "centre"]
 """Prompt for an object: the point farthest from its border, its box, or the centre of its box.
 
 The rules are in `bench/records/prompts.py`."""
+
+Unmapped = Literal["error", "ignore", "background"]
+"""This is what becomes of classes that only the model or only the suite has: refused, no class, or background."""
 
 
 class ClassSpec(SparseRecord):
@@ -110,6 +111,45 @@ class ModelSpec(Record):
     trained_on: str | tuple[str, ...] | None = None
     synonyms: dict[str, str] = {}
     unmapped: Unmapped = "error"
+
+
+class Labels(Record):
+    """Hold what a suite makes of a data set's classes; all names are the data set's, but those that `merge` makes.
+
+    Attributes:
+        classes: Classes to keep, in this order.
+        merge: New class -> the classes that become it.
+        drop: Classes whose pixels are not scored.
+        rest: Treatment of classes that are named nowhere: refused, not scored, background, or kept.
+        things, stuff: New classes that are countable, or not, where their members disagree.
+    """
+
+    classes: tuple[str, ...] | None = Field(default=None, description="Keep these classes, in this order.")
+    merge: dict[str, tuple[str, ...]] = Field(default={}, description="New class: the classes that become it.")
+    drop: tuple[str, ...] = Field(default=(), description="Classes whose pixels are not scored.")
+    rest: Literal["error", "ignore", "background", "keep"] = Field(
+        default="error", description="Classes named nowhere: not scored, background, kept, or an error."
+    )
+    things: tuple[str, ...] = Field(default=(), description="Merged classes that are countable.")
+    stuff: tuple[str, ...] = Field(default=(), description="Merged classes that are not countable.")
+
+    @field_validator("drop", "classes", "things", "stuff", mode="before")
+    @classmethod
+    def _names_in_a_list(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            hint = f"; did you mean rest: {value}" if value in ("ignore", "background", "keep", "error") else ""
+            raise ValueError(f"expected a list of class names, such as [road, car], not {value!r}{hint}")
+        return tuple(value) if isinstance(value, list) else value
+
+    @field_validator("merge", mode="before")
+    @classmethod
+    def _members_in_lists(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        for name, members in value.items():
+            if not isinstance(members, list | tuple):
+                raise ValueError(f"{name}: expected a list of class names, such as [car, truck], not {members!r}")
+        return {name: tuple(members) for name, members in value.items()}
 
 
 class Corruption(Record):

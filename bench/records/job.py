@@ -10,8 +10,7 @@ from pydantic import JsonValue, field_validator
 from bench.records.base import RECORDS_VERSION, Record, SparseRecord, held_once
 from bench.records.case import DatasetSpec, Kept, ModelSpec, Target, TaskSpec
 from bench.records.flag import Flag
-from bench.records.passes import Profile, Throughput
-from bench.records.protocol import JobKind, Measurement
+from bench.records.protocol import JobKind, Measurement, Profile, Throughput
 from bench.records.provenance import Provenance
 from bench.records.recipe import Recipe
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from bench.records.base import RECORDS_VERSION, Record
-from bench.records.passes import Scenario
+from bench.records.protocol import Scenario
 
 Ended = Literal["measured", "oom_device", "oom_host", "unsupported"]
 """This says how a measurement under load ended; running out of memory is a result."""

@@ -9,7 +9,7 @@ import pytest
 
 from bench.dataset import Place
 from bench.errors import BenchError, ShapeError
-from bench.metrics import _object_surfaces, object_hd95
+from bench.metrics import _surface_metrics, object_hd95
 from bench.metrics._confusion import confusion_counts
 from bench.metrics._matching import as_instances
 from bench.metrics._semantic import as_label_maps
@@ -100,7 +100,7 @@ def test_surfaces_of_matched_objects_without_pixels(monkeypatch):
         scores=np.ones(1),
         crowd=np.zeros(1, bool),
     )
-    monkeypatch.setattr(_object_surfaces, "_matches", lambda *_: (np.zeros(1, np.int64), np.zeros(1, bool)))
+    monkeypatch.setattr(_surface_metrics, "_matches", lambda *_: (np.zeros(1, np.int64), np.zeros(1, bool)))
     with pytest.raises(ShapeError, match="two matched objects have no pixels"):
         object_hd95.METRIC.observe(empty, empty, (ClassSpec(name="a", colour=(0, 0, 0), is_thing=True),))
 
