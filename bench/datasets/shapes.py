@@ -35,6 +35,8 @@ MIN_SIDE = 16
 MOST = 1_000_000
 """Most images of a split."""
 SPLITS = ("train", "val", "test")
+KEPT_PIXELS = 2_000_000
+"""Pixels of the scenes that a process keeps, at 8 bytes each: every case of a run is scored on the same ones."""
 NAMES = ("sky", "ground", "water", "disc", "square", "triangle", "ring", "cross", "dumbbell", "hexagon")
 
 
@@ -56,8 +58,9 @@ class Options(Record):
     test: int = Field(default=200, ge=1, le=MOST)
 
 
+@lru_cache(maxsize=2)
 def open_dataset(options: Options) -> Shapes:
-    """Return the data set; draws nothing yet."""
+    """Return the data set, the same one for the same options; draws nothing yet."""
     if min(options.size) < MIN_SIDE:
         raise DatasetError(
             f"shapes: size {tuple(options.size)} is too small to draw in; use at least {MIN_SIDE} pixels a side"
@@ -79,8 +82,9 @@ class Shapes:
     def __init__(self, options: Options) -> None:
         """Keep the options; scenes are drawn when asked for."""
         self._options = options
-        # `image` and `target` of one id are usually asked for one after the other.
-        self._scene = lru_cache(maxsize=2)(self._drawn)
+        height, width = options.size
+        # At least `image` and `target` of one id are asked for one after the other.
+        self._scene = lru_cache(maxsize=max(2, KEPT_PIXELS // (height * width)))(self._drawn)
 
     def splits(self) -> tuple[str, ...]:
         """`train`, `val`, `test`."""
