@@ -40,6 +40,10 @@ class TextTable:
         place = self.columns.index(column)
         return [row[place] for row in self.rows]
 
+    def __contains__(self, column: object) -> bool:
+        """Return whether there is such a column."""
+        return column in self.columns
+
     def records(self) -> list[dict[str, str]]:
         """Return each row as its cells by their headings."""
         return [dict(zip(self.columns, row, strict=True)) for row in self.rows]

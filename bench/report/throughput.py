@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from bench.records import Scenario
 from bench.records.throughput import Loads, Offline, Rate, Served, Streamed, Sweep, SweepPoint
 from bench.report.draw.numbers import MISSING, count, fixed, mebibytes, percent, significant, with_interval
-from bench.report.summary.runtimes import KEPT_SCORE, TOLERANCE, RuntimeComparison
+from bench.report.summary.comparisons import KEPT_SCORE, TOLERANCE, RuntimeComparison
 from bench.report.text_table import TextTable
 
 if TYPE_CHECKING:

@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 from bench.metric import load_metric
 from bench.report.facts import Facts
-from bench.report.html.chosen_images import LISTED
-from bench.report.html.gallery import CONFUSED, EXTRA, MISSED, Gallery
+from bench.report.html.gallery import CONFUSED, EXTRA, LISTED, MISSED, Gallery
 from bench.report.summary.per_image import CaseImages, by_dataset, disagreement, largest
 
 MOST_VALUES = 200_000

@@ -1,4 +1,9 @@
-"""Compares the models of a run: the Pareto front of score and latency, and each model against the best."""
+"""Compares the cases of a run: the Pareto front of score and latency, models with the best, runtimes with eager.
+
+Two exports of one network differ by rounding, which can only move pixels whose two highest logits nearly tie. More
+changed pixels than that mean that another network runs: a layer exported in another way, other arithmetic, other
+pre-processing.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.metric import load_metric
+from bench.records import Case, Record
 from bench.records.store.views import CaseView, RunView
 from bench.report.summary import grouped
 from bench.report.summary.compare import LatencyRatio, latency_ratio
 from bench.report.summary.latency import TimedCase, end_to_end_draws
 from bench.report.summary.rows import Comparison, Row, value_of
 from bench.report.summary.significance import Pair
+from bench.score.changed_pixels import changed_pixels
 from bench.score.stats.holm import holm, interval_levels
 from bench.score.stats.intervals import DRAWS
 from bench.score.stats.jackknife import joint_draws
@@ -126,3 +133,119 @@ def _of_ratio(ratio: LatencyRatio, p_holm: float | None) -> dict[str, object]:
         "slower_p_holm": p_holm,
         "slower_significant": None if p_holm is None else p_holm < LEVEL,
     }
+
+
+TOLERANCE = 0.001
+"""Share of changed pixels up to which an export counts as the same network, in fp32."""
+
+KEPT_SCORE = 0.99
+"""Share of the eager score that must remain in any arithmetic: the usual accuracy target of MLPerf Inference."""
+
+
+class RuntimeComparison(Record):
+    """A case against the one that differs from it in the runtime alone, which is eager; for int8, which is not had
+    eagerly, that one is in fp32.
+
+    Attributes:
+        case_id, eager_id: Ids of the two cases.
+        runtime: Runtime of the case `case_id`.
+        pixels: Pixels compared, over all images; 0 where predictions of either are missing.
+        changed: Share of them with another class; None without pixels.
+        worst_image, worst_changed: The image with the largest share, if any pixel differs.
+        same_pixels: True if `changed` is within `TOLERANCE`; None without pixels and in other arithmetic than fp32,
+            for which no tolerance of pixels is set.
+        score_change: Headline score minus that of the eager case; None without either.
+        kept_score: True if `KEPT_SCORE` of the eager score remains; None without either.
+        exported_bytes, export_s: Size of the exported model, and how long building it with its export took; None for
+            runtimes that export nothing.
+        latency_ratio, latency_low, latency_high: End-to-end median over the eager one's, with a 95 %
+            interval; None until both are timed.
+    """
+
+    case_id: str
+    eager_id: str
+    runtime: str
+    pixels: int = 0
+    changed: float | None = None
+    worst_image: str | None = None
+    worst_changed: float | None = None
+    same_pixels: bool | None = None
+    score_change: float | None = None
+    kept_score: bool | None = None
+    exported_bytes: int | None = None
+    export_s: float | None = None
+    latency_ratio: float | None = None
+    latency_low: float | None = None
+    latency_high: float | None = None
+
+    @property
+    def parity(self) -> bool | None:
+        """Return whether it is the same network as far as can be told; None where nothing could be compared."""
+        told = [one for one in (self.same_pixels, self.kept_score) if one is not None]
+        return all(told) if told else None
+
+
+def compare_runtimes(run: RunView, timed: Mapping[str, TimedCase]) -> tuple[RuntimeComparison, ...]:
+    """Compare every case with its eager twin, in the order of the run.
+
+    Args:
+        run: The run, with the scores that are current.
+        timed: Timing of each case, by case id; may be empty.
+    """
+    eager = {_but_for_runtime(view.case): view for view in run.cases if _is_reference(view.case)}
+    found = []
+    for view in run.cases:
+        twin = eager.get(_but_for_runtime(view.case))
+        if view.case.target.runtime != "eager" and twin is not None:
+            found.append(_against_twin(run, view, twin, timed))
+    return tuple(found)
+
+
+def _is_reference(case: Case) -> bool:
+    return case.target.runtime == "eager" and case.target.precision != "int8"
+
+
+def _but_for_runtime(case: Case) -> str:
+    """A text that is equal for twins."""
+    precision = "fp32" if case.target.precision == "int8" else case.target.precision
+    target = case.target.model_copy(update={"runtime": "eager", "precision": precision})
+    return case.model_copy(update={"id": "", "target": target}).to_json()
+
+
+def _against_twin(run: RunView, view: CaseView, eager: CaseView, timed: Mapping[str, TimedCase]) -> RuntimeComparison:
+    comparison = RuntimeComparison(case_id=view.case.id, eager_id=eager.case.id, runtime=view.case.target.runtime)
+    jobs = [job for job in (view.predict, eager.predict) if job is not None and job.ok]
+    changes = changed_pixels(*jobs) if len(jobs) == 2 else {}
+    update: dict[str, object] = {**_scores(run, view, eager), **_export(view)}
+    if changes:
+        pixels, changed = (sum(counts[i] for counts in changes.values()) for i in (0, 1))
+        worst = max(changes, key=lambda image_id: changes[image_id][1] / changes[image_id][0])
+        share = changed / pixels
+        update |= {"pixels": pixels, "changed": share}
+        if view.case.target.precision == "fp32":
+            update["same_pixels"] = share <= TOLERANCE
+        if changed:
+            update |= {"worst_image": worst, "worst_changed": changes[worst][1] / changes[worst][0]}
+    processes = [timed[one.case.id].processes for one in (view, eager) if one.case.id in timed]
+    if len(processes) == 2 and all(processes):
+        ratio = latency_ratio(*processes)
+        update |= {"latency_ratio": ratio.ratio, "latency_low": ratio.low, "latency_high": ratio.high}
+    return comparison.model_copy(update=update)
+
+
+def _scores(run: RunView, view: CaseView, eager: CaseView) -> dict[str, object]:
+    """Fields that compare the headline scores; none without both."""
+    own, twin = (None if one.headline is None else one.headline.value for one in (view, eager))
+    if own is None or twin is None:
+        return {}
+    higher_is_better = load_metric(run.plan.metrics[0]).higher_is_better
+    kept = own >= KEPT_SCORE * twin if higher_is_better else KEPT_SCORE * own <= twin
+    return {"score_change": own - twin, "kept_score": kept}
+
+
+def _export(view: CaseView) -> dict[str, object]:
+    """Fields of what was exported; none where nothing was."""
+    if view.export is None or view.export.outcome is None or not view.export.ok:
+        return {}
+    facts = view.export.outcome.facts
+    return {"exported_bytes": facts.exported_bytes, "export_s": facts.export_s}

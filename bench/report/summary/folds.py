@@ -97,6 +97,11 @@ def fold_of(case: Case) -> int | None:
     return fold if is_fold and isinstance(fold, int) else None
 
 
+def dataset_without_fold(case: Case) -> str:
+    """Return the data set's label without the ` fold N` that tells its folds apart."""
+    return case.dataset.label.removesuffix(f" fold {fold_of(case)}")
+
+
 def summarise_folds(run: RunView) -> tuple[FoldGroup, ...]:
     """Summarise every model whose folds are scored, at least two of them."""
     scored = (view for view in run.cases if view.scores is not None and view.statistics is not None)
@@ -169,7 +174,7 @@ def _groups(parts: Sequence[Statistics]) -> tuple[str, ...]:
 def _without_fold(case: Case) -> str:
     fields = as_json_dict(case)
     del fields["id"], fields["dataset"]["options"]["fold"]
-    fields["dataset"]["label"] = case.dataset.label.removesuffix(f" fold {fold_of(case)}")
+    fields["dataset"]["label"] = dataset_without_fold(case)
     return digest(fields)
 
 
@@ -182,7 +187,7 @@ def _summarised(views: Sequence[CaseView], seed: int) -> FoldGroup:
     classes = views[0].task.classes
     return FoldGroup(
         model=first.model.label,
-        dataset=first.dataset.label.removesuffix(f" fold {fold_of(first)}"),
+        dataset=dataset_without_fold(first),
         target=first.id.rpartition("@")[2],
         folds=numbers,
         of=of,

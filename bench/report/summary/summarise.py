@@ -25,7 +25,7 @@ from bench.records.store.statistics import load_statistics
 from bench.records.store.views import AcceptedCode, CaseView, Damage, JobView, RunView
 from bench.report.summary.audit import AuditResult, audit_predictions, judge
 from bench.report.summary.columns import Columns, planned_columns
-from bench.report.summary.comparisons import comparisons, with_front
+from bench.report.summary.comparisons import RuntimeComparison, compare_runtimes, comparisons, with_front
 from bench.report.summary.folds import FoldGroup, summarise_folds
 from bench.report.summary.latency import TimedCase, summarise_latency
 from bench.report.summary.origins import Origin, jobs_by_origin, origins_of, unlike_score_code
@@ -33,7 +33,6 @@ from bench.report.summary.per_image import images_of_case, median_latencies
 from bench.report.summary.probability_curves import ProbabilityCurves, probability_curves
 from bench.report.summary.robustness import Robustness, robustness
 from bench.report.summary.rows import Comparison, Row, ScoreCell
-from bench.report.summary.runtimes import RuntimeComparison, compare_runtimes
 from bench.report.summary.searches import SearchSummary, summarise_searches
 from bench.report.summary.seeds import SeedGroup, SeedPair, seed_pairs, summarise_seeds
 from bench.report.summary.significance import LeftOutScores, Pair, PairFamily, all_pairs
@@ -165,7 +164,9 @@ def usable_cases(run: RunView, chosen: Collection[str] | None = None) -> RunView
 
 def usable_case(run: RunView, view: CaseView) -> CaseView:
     """Return a case without scores of other metrics than the plan's, and with what cannot be read marked."""
-    return _without_damaged_passes(run, _with_current_scores(view, run.plan.metrics))
+    if view.scores is not None and [score.metric for score in view.scores.scores] != list(run.plan.metrics):
+        view = replace(view, scores=None, statistics=None)  # the suite has changed since they were taken
+    return _without_damaged_passes(run, view)
 
 
 def summarise(run: RunView, columns: Mapping[str, Columns] | None = None) -> RunSummary:
@@ -252,13 +253,6 @@ def _case_by_case(run: RunView, origins: Mapping[str, Origin], columns: Mapping[
         timed[view.case.id] = TimedCase.of(samples)
         views.append(view)
     return _Gathered(replace(run, cases=tuple(views)), rows, timed, left_out.found, slices.tables())
-
-
-def _with_current_scores(view: CaseView, metrics: Sequence[str]) -> CaseView:
-    """The case without scores of other metrics than the plan's: the suite has changed since they were taken."""
-    if view.scores is None or [score.metric for score in view.scores.scores] == list(metrics):
-        return view
-    return replace(view, scores=None, statistics=None)
 
 
 def _without_damaged_passes(run: RunView, view: CaseView) -> CaseView:

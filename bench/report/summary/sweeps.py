@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from bench.records import Case, Recipe, Record, as_json_dict, digest
 from bench.records.store.views import CaseView, RunView
 from bench.report.summary import grouped
-from bench.report.summary.folds import fold_of
+from bench.report.summary.folds import dataset_without_fold
 from bench.suite.recipes import short_names
 
 FIELD = re.compile(rf" ({'|'.join(Recipe.model_fields)})=")
@@ -86,17 +86,12 @@ def _apart_from_what_varies(case: Case) -> str | None:
         fields["recipe"].pop(name, None)
     fields["model"]["label"] = _base_label(case)
     fields["dataset"]["options"].pop("fold", None)
-    fields["dataset"]["label"] = _base_dataset(case)
+    fields["dataset"]["label"] = dataset_without_fold(case)
     return digest(fields)
 
 
 def _base_label(case: Case) -> str:
     return FIELD.split(case.model.label, maxsplit=1)[0]
-
-
-def _base_dataset(case: Case) -> str:
-    fold = fold_of(case)
-    return case.dataset.label if fold is None else case.dataset.label.removesuffix(f" fold {fold}")
 
 
 def _sweep(views: Sequence[CaseView], *, higher_is_better: bool) -> Sweep | None:
@@ -117,7 +112,7 @@ def _sweep(views: Sequence[CaseView], *, higher_is_better: bool) -> Sweep | None
     case = views[0].case
     return Sweep(
         model=_base_label(case),
-        dataset=_base_dataset(case),
+        dataset=dataset_without_fold(case),
         target=case.id.rpartition("@")[2],
         fields=tuple(varied),
         levels=tuple(tuple(short_names(values[name])) for name in varied),

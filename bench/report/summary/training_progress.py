@@ -79,6 +79,8 @@ def progress_of(
         return None
     validated_by, scores = log.validated_by, _scores(log)
     final = scores[-1][1] if scores else None
+    if best_step is None and scores:  # of equal ones the first, whose weights are the ones stored
+        best_step = max(scores, key=lambda one: (one[1], -one[0].step))[0].step
     return TrainingProgress(
         steps=last.step,
         images=last.images,
@@ -87,7 +89,7 @@ def progress_of(
         at_shares=tuple(_at(share, log, budget, ended=ended) for share in SHARES),
         final=final,
         nearly_s=next((v.train_s for v, score in scores if final is not None and score >= NEARLY * final), None),
-        best_step=best_step if best_step is not None else _best_step(scores),
+        best_step=best_step,
     )
 
 
@@ -95,11 +97,6 @@ def _scores(log: TrainingLog) -> list[tuple[LoggedValidation, float]]:
     """Validations with a score that is a number; all are of one kind."""
     values = [(v, v.values.get(log.validated_by or "")) for v in log.validations]
     return [(v, score) for v, score in values if score is not None and math.isfinite(score)]
-
-
-def _best_step(scores: list[tuple[LoggedValidation, float]]) -> int | None:
-    """Return the best validation, of equal ones the first, whose weights are the ones stored."""
-    return max(scores, key=lambda one: (one[1], -one[0].step))[0].step if scores else None
 
 
 def _at(share: float, log: TrainingLog, budget: Budget | None, *, ended: bool) -> float | None:

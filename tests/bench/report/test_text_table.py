@@ -10,7 +10,7 @@ ROWS = [{"a": "1", "b": "–"}, {"a": "–", "c": "3", "b": "–"}]
 def test_headings_come_in_the_order_in_which_rows_bring_them():
     table = TextTable(ROWS)
     assert (table.columns, table.rows) == (["a", "b", "c"], [["1", "–", "–"], ["–", "–", "3"]])
-    assert (table["c"], len(table)) == (["–", "3"], 2)
+    assert ("c" in table, "d" in table, table["c"], len(table)) == (True, False, ["–", "3"], 2)
     assert TextTable(ROWS, missing="").rows[0] == ["1", "–", ""]
     assert TextTable(table.records()).rows == table.rows
 

@@ -12,11 +12,10 @@ import numpy as np
 import pytest
 
 from bench.records.png import read_png
-from bench.report.draw.accuracy_latency import AccuracyPoint, accuracy_latency
+from bench.report.draw.accuracy_latency import AccuracyPoint, Anchor, Box, accuracy_latency, place
 from bench.report.draw.contact_sheet import contact_sheet
 from bench.report.draw.figure import STYLE, draw
 from bench.report.draw.stage_times import StageBar, stage_times
-from bench.report.draw.text_places import Anchor, Box, place
 from bench.report.draw.training_curves import (
     BudgetPoint,
     Curve,

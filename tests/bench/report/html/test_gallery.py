@@ -9,8 +9,17 @@ from bench.records import ClassSpec
 from bench.records.store.runs import read_run
 from bench.report.draw.contact_sheet import Tile
 from bench.report.facts import facts_of
-from bench.report.html.chosen_images import chosen_images, further_images
-from bench.report.html.gallery import CONFUSED, EXTRA, MISSED, SIDE, error_map, small, small_tile
+from bench.report.html.gallery import (
+    CONFUSED,
+    EXTRA,
+    MISSED,
+    SIDE,
+    chosen_images,
+    error_map,
+    further_images,
+    small,
+    small_tile,
+)
 from bench.report.summary.summarise import summarise
 
 WITH_BACKGROUND = tuple(ClassSpec(name=name, colour=(1, 2, 3)) for name in ("background", "disc", "ring"))
