@@ -1,11 +1,9 @@
 """Options of a model config of a .tflite file, without a runtime."""
 
-from adapters._torch.runtimes.file_options import EXPORTS, FileOptions, abilities_of_file, usage_errors
-from bench.records import ModelSpec
-from bench.records.abilities import Abilities
+from functools import partial
 
-__all__ = ["EXPORTS", "FileOptions", "abilities", "usage_errors"]
+from adapters._torch.runtimes.file_options import EXPORTS, abilities_of_file, usage_errors
 
+__all__ = ["EXPORTS", "abilities", "usage_errors"]
 
-def abilities(model: ModelSpec) -> Abilities:
-    return abilities_of_file(model, runtimes=("eager",), no_other_runtime="a .tflite file is run by LiteRT alone")
+abilities = partial(abilities_of_file, runtimes=("eager",), no_other_runtime="a .tflite file is run by LiteRT alone")

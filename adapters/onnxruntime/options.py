@@ -1,16 +1,14 @@
 """Options of a model config of an ONNX file, without a runtime."""
 
-from adapters._torch.runtimes.file_options import EXPORTS, FileOptions, abilities_of_file, usage_errors
-from bench.records import ModelSpec
-from bench.records.abilities import Abilities
+from functools import partial
 
-__all__ = ["EXPORTS", "FileOptions", "abilities", "usage_errors"]
+from adapters._torch.runtimes.file_options import EXPORTS, abilities_of_file, usage_errors
 
+__all__ = ["EXPORTS", "abilities", "usage_errors"]
 
-def abilities(model: ModelSpec) -> Abilities:
-    return abilities_of_file(
-        model,
-        runtimes=("eager", "onnxruntime", "openvino"),
-        no_other_runtime="an ONNX file is what these runtimes take",
-        precisions={"openvino": ("fp32", "bf16", "fp16")},
-    )
+abilities = partial(
+    abilities_of_file,
+    runtimes=("eager", "onnxruntime", "openvino"),
+    no_other_runtime="an ONNX file is what these runtimes take",
+    precisions={"openvino": ("fp32", "bf16", "fp16")},
+)

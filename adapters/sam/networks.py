@@ -101,7 +101,9 @@ def make_network(model: ModelSpec, weights: Path | None) -> SamNetwork:
     wanted = _settings(options)
     try:
         config = _config(family, wanted, model.label)
-        module = _random(config) if weights is None else _pretrained(family, wanted, weights, model.label)
+        module: nn.Module = (
+            _KINDS[family][1](config) if weights is None else _pretrained(family, wanted, weights, model.label)
+        )
     except _CANNOT_BE_BUILT as error:
         if not options.overrides:
             raise
@@ -149,21 +151,25 @@ def _hiera_settings(size: Hiera, side: int) -> dict[str, Any]:
     return {"backbone": backbone, "backbone_channel_list": widths[::-1], "backbone_feature_sizes": levels}
 
 
+_KINDS: dict[Family, tuple[Any, ...]] = {
+    "sam": (SamConfig, SamModel, SamVisionConfig, SamPromptEncoderConfig, SamMaskDecoderConfig),
+    "sam2": (Sam2Config, Sam2Model, Sam2VisionConfig, Sam2PromptEncoderConfig, Sam2MaskDecoderConfig),
+}
+"""Family -> classes of its configuration, its network, and the configurations of its parts."""
+
+_PARTS = ("vision", "prompt_encoder", "mask_decoder")
+
+
 def _config(family: Family, settings: Mapping[str, dict[str, Any]], label: str) -> PretrainedConfig:
-    vision, prompts, decoder = (settings[part] for part in ("vision", "prompt_encoder", "mask_decoder"))
-    if family == "sam":
-        return SamConfig(
-            vision_config=_part(SamVisionConfig, vision, label),
-            prompt_encoder_config=_part(SamPromptEncoderConfig, prompts, label),
-            mask_decoder_config=_part(SamMaskDecoderConfig, decoder, label),
-        )
-    backbone = _part(Sam2HieraDetConfig, vision["backbone"], label)
-    rest = {key: value for key, value in vision.items() if key != "backbone"}
-    return Sam2Config(
-        vision_config=_part(Sam2VisionConfig, {**rest, "backbone_config": backbone}, label),
-        prompt_encoder_config=_part(Sam2PromptEncoderConfig, prompts, label),
-        mask_decoder_config=_part(Sam2MaskDecoderConfig, decoder, label),
+    whole, _, *kinds = _KINDS[family]
+    vision = dict(settings["vision"])
+    if family == "sam2":
+        vision["backbone_config"] = _part(Sam2HieraDetConfig, vision.pop("backbone"), label)
+    parts = {**settings, "vision": vision}
+    config: PretrainedConfig = whole(
+        **{f"{part}_config": _part(kind, parts[part], label) for part, kind in zip(_PARTS, kinds, strict=True)}
     )
+    return config
 
 
 def _part(kind: type[PretrainedConfig], settings: Mapping[str, Any], label: str) -> PretrainedConfig:
@@ -177,21 +183,13 @@ def _part(kind: type[PretrainedConfig], settings: Mapping[str, Any], label: str)
     return kind(**settings)
 
 
-def _random(config: PretrainedConfig) -> nn.Module:
-    if isinstance(config, SamConfig):
-        return SamModel(config)
-    assert isinstance(config, Sam2Config)
-    return Sam2Model(config)
-
-
 def _pretrained(family: Family, wanted: Mapping[str, dict[str, Any]], folder: Path, label: str) -> nn.Module:
     """Load a folder, which must hold exactly the network that the model config names."""
     _check_files(folder, label)
     try:
-        config = (SamConfig if family == "sam" else Sam2Config).from_pretrained(folder, local_files_only=True)
+        config = _KINDS[family][0].from_pretrained(folder, local_files_only=True)
         _check_same(config, wanted, folder, label)
-        # With `output_loading_info` it is a pair, which its hints do not know.
-        found: Any = (SamModel if family == "sam" else Sam2Model).from_pretrained(
+        module, info = _KINDS[family][1].from_pretrained(
             folder,
             config=config,
             use_safetensors=True,
@@ -204,7 +202,6 @@ def _pretrained(family: Family, wanted: Mapping[str, dict[str, Any]], folder: Pa
             f"{label}: the weights in {folder} cannot be loaded ({in_one_line(error, 160)}); give a folder with "
             "config.json and model.safetensors, as save_pretrained writes it"
         ) from None
-    module, info = found
     missing = sorted(info["missing_keys"])
     if missing:
         raise BenchError(
@@ -227,15 +224,10 @@ def _check_files(folder: Path, label: str) -> None:
 
 
 def _check_same(config: PretrainedConfig, wanted: Mapping[str, dict[str, Any]], folder: Path, label: str) -> None:
-    parts = {
-        "vision": config.vision_config,
-        "prompt_encoder": config.prompt_encoder_config,
-        "mask_decoder": config.mask_decoder_config,
-    }
     for path, value in _leaves(wanted):
         if path[-1] == "initializer_range":
             continue
-        given: Any = parts[path[0]]
+        given: Any = getattr(config, f"{path[0]}_config")
         for key in path[1:]:
             given = getattr(given, "backbone_config" if key == "backbone" else key, None)
         if _plain(given) != _plain(value):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -129,21 +128,6 @@ RECALLS = np.linspace(0, 1, 101)
 """This says where COCO reads the precision."""
 
 
-@dataclass(frozen=True)
-class Matched:
-    """The predictions of one class in one image, against its ground truth.
-
-    Attributes:
-        scores: float64, (N,).
-        right: True for each detection that has a ground truth of its own, bool, (N,).
-        ground_truths: Number of ground truth.
-    """
-
-    scores: NDArray[np.float64]
-    right: NDArray[np.bool_]
-    ground_truths: int
-
-
 def mask_ap50(ground_truths: Sequence[Instances], found: Sequence[Instances]) -> float | None:
     """Return COCO's average precision of masks at IoU 0.5, 0-1; None if nothing is to be found.
 
@@ -155,15 +139,17 @@ def mask_ap50(ground_truths: Sequence[Instances], found: Sequence[Instances]) ->
     classes = {int(c) for ground_truth in ground_truths for c in ground_truth.class_ids[~ground_truth.crowd]}
     if not classes:
         return None
-    precisions = [
-        _average_precision([_match(t, f, class_id) for t, f in zip(ground_truths, found, strict=True)])
-        for class_id in sorted(classes)
-    ]
-    return float(np.mean(precisions))
+    return float(np.mean([_average_precision(ground_truths, found, class_id) for class_id in sorted(classes)]))
 
 
-def _match(ground_truth: Instances, found: Instances, class_id: int) -> Matched:
-    """Give each prediction, surest first, the free ground truth it overlaps most, if that is by at least `IOU`."""
+def _match(
+    ground_truth: Instances, found: Instances, class_id: int
+) -> tuple[NDArray[np.float64], NDArray[np.bool_], int]:
+    """Give each prediction, surest first, the free ground truth it overlaps most, if that is by at least `IOU`.
+
+    Returns:
+        Scores, float64, (N,); which have a ground truth of their own, bool, (N,); the number of ground truths.
+    """
     ours = found.class_ids == class_id
     order = np.argsort(-found.scores[ours], kind="stable")
     masks = found.masks[ours][order]
@@ -175,7 +161,7 @@ def _match(ground_truth: Instances, found: Instances, class_id: int) -> Matched:
         if len(candidates) and candidates.max() >= IOU:
             free[candidates.argmax()] = False
             right[index] = True
-    return Matched(found.scores[ours][order], right, len(targets))
+    return found.scores[ours][order], right, len(targets)
 
 
 def _ious(masks: NDArray[np.bool_], targets: NDArray[np.bool_]) -> NDArray[np.float64]:
@@ -189,10 +175,12 @@ def _ious(masks: NDArray[np.bool_], targets: NDArray[np.bool_]) -> NDArray[np.fl
     return ious
 
 
-def _average_precision(matched: Sequence[Matched]) -> float:
-    order = np.argsort(-np.concatenate([m.scores for m in matched]), kind="stable")
-    right = np.concatenate([m.right for m in matched])[order].cumsum()
-    recall = right / sum(m.ground_truths for m in matched)
+def _average_precision(ground_truths: Sequence[Instances], found: Sequence[Instances], class_id: int) -> float:
+    matched = [_match(t, f, class_id) for t, f in zip(ground_truths, found, strict=True)]
+    scores, matches, counts = zip(*matched, strict=True)
+    order = np.argsort(-np.concatenate(scores), kind="stable")
+    right = np.concatenate(matches)[order].cumsum()
+    recall = right / sum(counts)
     precision = right / np.arange(1, len(right) + 1)
     # The best precision at this recall or any higher one; 0 beyond the highest recall.
     best = np.append(np.maximum.accumulate(precision[::-1])[::-1], 0.0)
