@@ -71,7 +71,7 @@ beside: install
 
 # Said when it has ended, so that its dots are not among those of the others.
 openvino: install
-	@said=$$($(PYTEST) -m "openvino $(QUICK)" $(call MARKED,openvino) 2>&1); ended=$$?; echo "OpenVINO: $$said"; exit $$ended
+	@said=$$($(PYTEST) -m "openvino $(QUICK)" $(call MARKED,openvino) 2>&1); ended=$$?; printf "OpenVINO: %s\n" "$$said"; exit $$ended
 
 # On a machine with a GPU: what only it can tell. One line of JSON per step of each test, with what it measured, goes to
 # gpu.jsonl.

@@ -118,6 +118,7 @@ def assert_equal(one, other):
         assert [(s.id, s.class_id) for s in one.segments] == [(s.id, s.class_id) for s in other.segments]
 
 
+@pytest.mark.few(7)
 @pytest.mark.parametrize(
     ("model_config", "options", "task"),
     [

@@ -32,7 +32,7 @@ def built(name, channels, **target):
     return adapter
 
 
-@pytest.mark.few(5)
+@pytest.mark.few(3)
 @pytest.mark.parametrize("name", OPTIONS)
 @pytest.mark.parametrize("channels", [1, 4, 6])
 def test_every_channel_reaches_the_network(name, channels):

@@ -54,7 +54,7 @@ def untrained(name):
     return resolve_model(name, options=options).model_copy(update={"weights": None, "trained_on": None})
 
 
-@pytest.mark.few(24)
+@pytest.mark.few(14)
 @pytest.mark.parametrize("name", [*parameters()])
 def test_a_shipped_model_can_be_built_and_answers_an_image(name):
     model = untrained(name)

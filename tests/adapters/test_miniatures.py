@@ -197,6 +197,7 @@ MODEL_CONFIGS = {"semantic": "unet/transposed", "instance": "unet/components_ins
 predictions."""
 
 
+@pytest.mark.few(8)
 @pytest.mark.parametrize(("name", "kind"), kinds_of_ground_truth(), ids=lambda part: part.replace(" ", "_"))
 def test_the_ground_truth_of_a_miniature_scores_1_in_every_form_it_has(name, kind, data, tmp_path):
     plan, metrics = planned(name, MODEL_CONFIGS[kind], {"base_width": 4}, data, tmp_path)

@@ -134,7 +134,7 @@ def labels_of_classified_masks(mask, **said):
     return found.labels
 
 
-@pytest.mark.few(5)
+@pytest.mark.few(3)
 @pytest.mark.parametrize("fit", FITS)
 @pytest.mark.parametrize("size", SIZES)
 def test_classified_masks_come_back_from_every_fit(size, fit):

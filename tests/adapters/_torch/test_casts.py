@@ -73,6 +73,7 @@ def tensors_of(value):
         yield from tensors_of(vars(value))
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize(("model_config", "options", "task"), [model_config_parameters(*one) for one in MODELS.items()])
 def test_weights_cast_before_answer_as_weights_cast_in_every_pass(model_config, options, task, monkeypatch):
     kind, wanted = TASKS[resolve_model(model_config).task], {"precision": "bf16", "image_size": Size(64, 64)}

@@ -82,6 +82,7 @@ def make_seeded(model_config):
         return make_network(spec(model_config), None).module.eval()
 
 
+@pytest.mark.few(9)
 @MODEL_CONFIGS
 @KINDS
 @pytest.mark.parametrize("size", [Size(24, 32), Size(48, 33), Size(64, 64)])

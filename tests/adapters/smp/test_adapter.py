@@ -23,6 +23,7 @@ def config(**options):
     return ModelSpec(name="smp/test", label="smp/test", adapter="smp", task="semantic", description="", options=options)
 
 
+@pytest.mark.few(6)
 @pytest.mark.parametrize("decoder", sorted(set(DECODERS) - {"dpt"}))
 def test_every_decoder_labels_images_of_odd_and_tiny_sizes(decoder):
     adapter = Adapter()

@@ -64,6 +64,7 @@ def test_parameters_are_those_of_the_papers(model_config, labels, millions):
     assert sum(p.numel() for p in network.parameters()) / 1e6 == pytest.approx(millions, abs=1)
 
 
+@pytest.mark.few(5)
 @pytest.mark.parametrize("architecture", ["mask2former", "maskformer", "eomt"])  # oneformer needs a tokenizer
 @pytest.mark.parametrize("kind", sorted(TASKS))
 def test_weights_and_configuration_of_a_local_folder_are_taken(architecture, kind, tmp_path):

@@ -104,6 +104,7 @@ def test_its_own_figures_are_reported_with_what_the_export_lost(trained):
     assert reported["export_instances"] == 48  # two a scene
 
 
+@pytest.mark.few(1)
 @KINDS
 def test_the_framework_is_called_with_the_recipe_and_without_its_augmentation(tmp_path, kind):
     plan = recipe(2, optimizer="sgd", momentum=0.8, weight_decay=0.01, flip=False, seed=5)

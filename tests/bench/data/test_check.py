@@ -42,7 +42,7 @@ def findings(capsys, choice, *more):
     return code, found
 
 
-@pytest.mark.few(6)
+@pytest.mark.few(4)
 @pytest.mark.parametrize("form", export_names())
 def test_nothing_is_wrong_with_a_miniature_of_any_format(form, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)

@@ -28,7 +28,7 @@ def elsewhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
-@pytest.mark.few(6)
+@pytest.mark.few(4)
 @pytest.mark.parametrize("form", export_names())
 def test_the_loss_of_every_format_is_told_and_what_is_written_opens_as_told(form, capsys):
     code, out, _ = bench_data(capsys, "export", *WORDS, "--as", form, "--out", "there")

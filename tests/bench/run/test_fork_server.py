@@ -265,6 +265,7 @@ def test_what_comes_next_is_imported_beside_a_prediction_where_its_interpreter_i
     assert trains in servers._servers.values()
 
 
+@pytest.mark.slow
 def test_a_forked_worker_over_its_limit_is_ended_and_the_next_job_runs(tmp_path, servers):
     end = started(servers, predict_job(tmp_path, "fake/hangs"), tmp_path / "job", timeout_s=1.0)
     assert (end.timed_out, end.signal) == (True, "SIGTERM")

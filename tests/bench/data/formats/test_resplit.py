@@ -128,6 +128,7 @@ def test_without_groups_stratified_shares_are_exact():
     assert Counter(splits[:20]) == {"train": 15, "test": 5}
 
 
+@pytest.mark.few(5)
 @pytest.mark.parametrize("form", ["folder", "voc", "supervisely", "yolo", "carvana", "pets", "cityscapes", "ade20k"])
 def test_every_format_on_disk_takes_folds(tmp_path, form):
     exported = importlib.import_module(f"bench.data.exports.{form}").export(scenes(), tmp_path / form)

@@ -85,6 +85,7 @@ def label_boxes(figure):
     return [mpl.text.Text.get_window_extent(text, renderer) for text in figure.axes[0].texts]
 
 
+@pytest.mark.few(3)
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("models", [*(pytest.param(n, marks=pytest.mark.slow) for n in (1, 2)), 12])
 @pytest.mark.parametrize("name", DRAW)
