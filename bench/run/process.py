@@ -82,7 +82,11 @@ def run_worker(
             with stopper.holds(process.pid), time_limit(process.pid, timeout_s) as over:
                 return_code = process.wait()
         except BaseException:
-            _end_group(process)
+            signal_group(process.pid, signal.SIGTERM)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(timeout=PATIENCE_S)
+            signal_group(process.pid, signal.SIGKILL)
+            process.wait()
             raise
         finally:
             # Children the worker left behind must not outlive its job.
@@ -167,14 +171,6 @@ def time_limit(group: int, timeout_s: float) -> Iterator[threading.Event]:
     finally:
         for timer in timers:
             timer.cancel()
-
-
-def _end_group(process: subprocess.Popen[bytes]) -> None:
-    signal_group(process.pid, signal.SIGTERM)
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(timeout=2.0)
-    signal_group(process.pid, signal.SIGKILL)
-    process.wait()
 
 
 def signal_group(group: int, number: signal.Signals) -> None:

@@ -10,10 +10,9 @@ import contextlib
 import os
 import shutil
 import time
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Protocol
 
 from bench.errors import BenchError
 from bench.measure.phases import PHASES, Covered, during
@@ -67,26 +66,13 @@ class Summary:
     counted_s: dict[str, float] = field(default_factory=dict)
 
 
-class Work(Protocol):
-    """Hold what is to be carried out: a suite that was prepared, or cases of an earlier run once more."""
-
-    @property
-    def cases(self) -> tuple[CasePlan, ...]:
-        """Return the plans in the order in which they run."""
-        ...
-
-    @property
-    def interpreters(self) -> Interpreters:
-        """Return which Python runs which adapter."""
-        ...
-
-
 class Runner:
     """Carries out one plan in one run folder."""
 
     def __init__(
         self,
-        prepared: Work,
+        cases: Sequence[CasePlan],
+        interpreters: Interpreters,
         run: RunFolder,
         results: Path,
         console_for: Callable[[int], RunConsole],
@@ -96,7 +82,8 @@ class Runner:
         """Take a plan; nothing runs before one of its jobs is asked for.
 
         Args:
-            prepared: The plan.
+            cases: The plans, in the order in which they run.
+            interpreters: Pythons that run the adapters.
             run: Folder of the run, which gets its jobs' files.
             results: Folder in which finished trainings of other runs are looked for.
             console_for: Makes the console, given the number of jobs to do.
@@ -106,22 +93,22 @@ class Runner:
         Raises:
             BenchError: If the executor has no place for one of them.
         """
-        self._prepared = prepared
+        self.cases, self._interpreters = tuple(cases), interpreters
         self._run = run
         self._results = results
         self._wanted = wanted
         self._folders = JobFolders(run)
         self._done: dict[str, JobState] = {}
-        self._plan_of = {plan.case.id: plan for plan in prepared.cases}
-        jobs = [job for plan in prepared.cases for job in plan.jobs]
+        self._plan_of = {plan.case.id: plan for plan in cases}
+        jobs = [job for plan in cases for job in plan.jobs]
         asked = {job.key: job for job in jobs if wanted(job)}
         pending = [job for job in asked.values() if self._state(job).name != "done"]
         self._executor = executor
-        self._executor.expect(pending, prepared.interpreters.python)
+        self._executor.expect(pending, interpreters.python)
         self._pending = pending
         self._console = console_for(len(pending))
         self._settling = Settling(run)
-        self._scorer = Scorer(executor, len(prepared.cases), self._console.note)
+        self._scorer = Scorer(executor, len(cases), self._console.note)
         self._skipped = len(asked) - len(pending)
         self._carried_out = 0
         self._failed: dict[str, None] = {}
@@ -143,11 +130,6 @@ class Runner:
         self._console.close()
         self._scorer.close()
         self._executor.close()
-
-    @property
-    def cases(self) -> tuple[CasePlan, ...]:
-        """The cases, in the order in which they run."""
-        return self._prepared.cases
 
     def carry_out(self, work: Iterable[Steps]) -> None:
         """Do some work in its order, and as much of it at once as the executor has places for.
@@ -279,7 +261,7 @@ class Runner:
         withdraw_facts(self._run, folder)
         self._folders.add(folder)
         complete = job.model_copy(update={"weights": weights, "weights_sha256": self._weights_sha256(plan, job)})
-        python = self._prepared.interpreters.python(job.model.adapter)
+        python = self._interpreters.python(job.model.adapter)
         return Task(complete, folder.resolve(), python, plan.case.timeouts.of(job.kind))
 
     def _go_on(self, steps: Steps) -> None:

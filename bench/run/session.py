@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 from bench.measure.phases import during
 from bench.records import Job
@@ -24,27 +23,7 @@ from bench.score.runs import Scoring, scoring_of
 from bench.suite.jobs import CasePlan, timing_order
 
 
-class Recorder(Protocol):
-    """Hold what a run writes beside the folders of its jobs."""
-
-    def write_plan(self) -> None:
-        """Write what is about to be run, and where."""
-        ...
-
-    def score(self, case: CasePlan, predictions: Path) -> Scoring | None:
-        """Return what is to be computed of a case, None where nothing is; raises `BenchError` if it cannot be."""
-        ...
-
-    def log(self, case: CasePlan) -> None:
-        """Copy a scored case to the experiment trackers."""
-        ...
-
-    def report(self) -> None:
-        """Write the report of what has been run so far."""
-        ...
-
-
-def run_cases(runner: Runner, recorder: Recorder) -> Summary:
+def run_cases(runner: Runner, recorder: RunRecorder) -> Summary:
     """Run what is not done yet: this is a run, from its first file to its last.
 
     A job that fails is a row of the report and never stops the run; only Ctrl-C does, and the next run resumes there.
@@ -64,7 +43,7 @@ def run_cases(runner: Runner, recorder: Recorder) -> Summary:
     return runner.summary()
 
 
-def _scored(runner: Runner, recorder: Recorder, case: CasePlan) -> Steps:
+def _scored(runner: Runner, recorder: RunRecorder, case: CasePlan) -> Steps:
     """Train, export and predict a case, and score it at once."""
     for step in (runner.train, runner.export, runner.predict):
         if not (yield from step(case)):

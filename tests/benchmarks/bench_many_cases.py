@@ -158,7 +158,10 @@ def measured(cases: int, nodes: int, profile: str | None) -> dict[str, float]:
         cluster = SimulatedNodes(nodes)
 
         def carry_out() -> Any:
-            return run_cases(Runner(prepared, run, results, lambda _: quiet, lambda _: True, cluster), recorder)
+            return run_cases(
+                Runner(prepared.cases, prepared.interpreters, run, results, lambda _: quiet, lambda _: True, cluster),
+                recorder,
+            )
 
         began = time.monotonic()
         summary = clocked("run", carry_out)

@@ -209,7 +209,7 @@ def _done(
         found = search(prepared, run, results, console_for=console_for, wanted=wanted, executor=executor)
         prepared, wanted, failed = with_measured_before(found.prepared, run), found.wanted, found.failed
         recorder = replace(recorder, plan=prepared.plan)
-    runner = Runner(prepared, run, results, console_for=console_for, wanted=wanted, executor=executor)
+    runner = Runner(prepared.cases, prepared.interpreters, run, results, console_for, wanted, executor)
     summary = run_cases(runner, recorder)
     return replace(summary, failed=(*failed, *summary.failed)), recorder.view()
 

@@ -16,9 +16,9 @@ from typing import Any
 from bench.data.exports._classes import box_of, objects_of, renamed, rows_of
 from bench.data.exports._writing import Names, Written, exporter, items, write_png, write_text
 from bench.data.exports.coco import panoptic_row, segmentation
+from bench.data.formats.rasters import text_of_run_lengths
 from bench.dataset import Dataset, GroundTruth
 from bench.records import IGNORE_LABEL
-from bench.run.predict.worker.outputs import compressed
 
 LOSS = ("instances alone say nothing about stuff and void; the maps do",)
 XYWH_ABS = 1
@@ -62,7 +62,7 @@ def _annotations(ground_truth: GroundTruth, source: Dataset) -> list[dict[str, A
     for mask, class_id, crowd in rows_of(objects):
         drawn: Any = segmentation(mask, crowd=crowd)
         if isinstance(drawn, dict):
-            drawn = {"size": drawn["size"], "counts": compressed(drawn["counts"])}
+            drawn = {"size": drawn["size"], "counts": text_of_run_lengths(drawn["counts"])}
         annotations.append(
             {
                 "bbox": box_of(mask),

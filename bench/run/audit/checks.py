@@ -59,30 +59,20 @@ def audit_run(run: RunFolder, results: Path, tell: Tell = lambda _: None) -> lis
         BenchError: If it has no plan to read.
     """
     view = read_run(run, results)
-    checks: list[tuple[str, Callable[[], Finding]]] = [
-        ("files against the manifest", lambda: _manifest(run)),
-        ("files that can be used", lambda: _damages(view)),
-        ("predictions against their hashes", lambda: _predictions(view)),
-        ("timed against scored predictions", lambda: _timed(view)),
-        ("weights against their hashes", lambda: _weights(view)),
-        ("scores from predictions", lambda: _scores(view)),
-        ("report from facts", lambda: _report(view)),
-    ]
     findings = []
-    for name, check in checks:
+    for name, check in CHECKS.items():
         tell(name)
-        finding = check()
-        finding.name = name
-        findings.append(finding)
+        findings.append(Finding(name))
+        check(view, findings[-1])
     return findings
 
 
-def _manifest(run: RunFolder) -> Finding:
+def _manifest(view: RunView, found: Finding) -> None:
     """Check every fact against its hash, the manifest against its own chain, and every outcome for an entry."""
-    found = Finding("")
+    run = view.folder
     if not run.manifest.is_file():
         found.differences.append("there is no manifest.jsonl: nothing was recorded to compare with")
-        return found
+        return
     damage = manifest_damage(run)
     found.differences += [f"{layout.MANIFEST}: {damage}"] if damage else []
     for name in fact_states(run):
@@ -95,21 +85,18 @@ def _manifest(run: RunFolder) -> Finding:
     for outcome in sorted(run.jobs.glob(f"*/{layout.OUTCOME}")):
         if recorded_sha256(run, outcome) is None:
             found.differences.append(f"{outcome.relative_to(run.path).as_posix()} has no hash in the manifest")
-    return found
 
 
-def _damages(view: RunView) -> Finding:
-    found = Finding("", sum(len(case.jobs) for case in view.cases))
+def _damages(view: RunView, found: Finding) -> None:
+    found.compared = sum(len(case.jobs) for case in view.cases)
     for case in view.cases:
         found.differences += [f"{_of(case, job)}: {job.damage}" for job in case.jobs if job.damage is not None]
     damages = [*view.damages, *(damage for case in view.cases for damage in case.damages)]
     found.differences += [f"{damage.file}: {damage.reason}" for damage in damages]
-    return found
 
 
-def _predictions(view: RunView) -> Finding:
+def _predictions(view: RunView, found: Finding) -> None:
     """Check every stored prediction, those of timings too, against the index that the worker wrote."""
-    found = Finding("")
     for case, job in _ended_well(view):
         name = {"predict": layout.PREDICTIONS, "time": layout.AUDIT}.get(job.job.kind)
         if name is None:
@@ -126,12 +113,10 @@ def _predictions(view: RunView) -> Finding:
                 load_verified(case.case.model.task, folder, image_id, index)
             except BenchError as error:
                 found.differences.append(f"{_of(case, job)}: {error}")
-    return found
 
 
-def _timed(view: RunView) -> Finding:
+def _timed(view: RunView, found: Finding) -> None:
     """Hold what was timed against what was scored: bit for bit on a processor, within `EQUAL_PIXELS` on a device."""
-    found = Finding("")
     for case, job in _ended_well(view):
         if job.job.kind != "time" or case.predict is None or not case.predict.ok:
             continue
@@ -152,12 +137,10 @@ def _timed(view: RunView) -> Finding:
                 found.differences.append(f"{told}; on a processor two processes compute the same")
             else:
                 found.tolerated.append(f"{told}; at least {100 * EQUAL_PIXELS:g} % are asked for on a device")
-    return found
 
 
-def _weights(view: RunView) -> Finding:
+def _weights(view: RunView, found: Finding) -> None:
     """Check that each training left its weights, and that every other job ran these."""
-    found = Finding("")
     for case, job in _ended_well(view):
         assert job.outcome is not None
         facts = job.outcome.facts
@@ -173,12 +156,10 @@ def _weights(view: RunView) -> Finding:
             found.compared += 1
             if job.job.weights_sha256 != expected:
                 found.differences.append(f"{_of(case, job)}: it ran other weights than those it was planned with")
-    return found
 
 
-def _scores(view: RunView) -> Finding:
+def _scores(view: RunView, found: Finding) -> None:
     """Compute scores and statistics once more from the predictions and the ground truth, and compare."""
-    found = Finding("")
     fingerprints = Fingerprints()
     for case in view.cases:
         stored = read_scores(view.folder, case.case.id)
@@ -189,7 +170,6 @@ def _scores(view: RunView) -> Finding:
             found.differences += [f"{case.case.id}: {line}" for line in _scored_again(view, case, stored, fingerprints)]
         except BenchError as error:
             found.differences.append(f"{case.case.id}: cannot be scored again: {error}")
-    return found
 
 
 def _scored_again(view: RunView, case: CaseView, stored: StoredScores, fingerprints: Fingerprints) -> Iterator[str]:
@@ -235,9 +215,8 @@ def _unequal_statistics(stored: Statistics, again: Statistics) -> Iterator[str]:
             yield f"statistics {name!r} differ"
 
 
-def _report(view: RunView) -> Finding:
+def _report(view: RunView, found: Finding) -> None:
     """Make the report, tables and pictures once more from the facts, and compare with those that lie in the run."""
-    found = Finding("")
     with tempfile.TemporaryDirectory(prefix="bench-audit-") as folder:
         for file in write_report(view, Path(folder), anew=True):
             name = file.relative_to(folder).as_posix()
@@ -247,7 +226,18 @@ def _report(view: RunView) -> Finding:
                 found.differences.append(f"{name} is missing; make it anew with: bench score RUN")
             elif published.read_bytes() != file.read_bytes():
                 found.differences.append(f"{name} does not follow from the facts{_first_change(published, file)}")
-    return found
+
+
+CHECKS: dict[str, Callable[[RunView, Finding], None]] = {
+    "files against the manifest": _manifest,
+    "files that can be used": _damages,
+    "predictions against their hashes": _predictions,
+    "timed against scored predictions": _timed,
+    "weights against their hashes": _weights,
+    "scores from predictions": _scores,
+    "report from facts": _report,
+}
+"""Name of each check -> what adds its differences to a finding, in order."""
 
 
 def _first_change(published: Path, derived: Path) -> str:

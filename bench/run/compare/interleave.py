@@ -8,7 +8,7 @@ order. It is made with the code that is installed now: what is compared is model
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from bench.errors import BenchError
@@ -27,14 +27,6 @@ from bench.run.session import RunRecorder, run_cases
 from bench.suite.jobs import CasePlan
 
 SUITE = "interleaved"
-
-
-@dataclass(frozen=True)
-class _Work:
-    """The work of a comparison: the cases of all sides."""
-
-    cases: tuple[CasePlan, ...]
-    interpreters: Interpreters
 
 
 def timed_again(
@@ -81,9 +73,9 @@ def timed_again(
     planned = tuple(one for _, one in cases)
     record = first.plan.model_copy(update={"suite": folder.suite, "cases": planned, "planned_at": utc_now()})
     recorder = RunRecorder(folder, results, record, None, interpreters)
-    work = _Work(tuple(plan for plan, _ in cases), interpreters)
     with locked(folder):
-        run_cases(Runner(work, folder, folder.path, console_for, lambda _: True, executor), recorder)
+        plans = [plan for plan, _ in cases]
+        run_cases(Runner(plans, interpreters, folder, folder.path, console_for, lambda _: True, executor), recorder)
         made = recorder.view()
     return [_side_of(made, number, side) for number, side in enumerate(sides)]
 

@@ -7,7 +7,6 @@ these are compared by name with those of the models all the same.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -21,7 +20,7 @@ from bench.dataset import Dataset, dataset_names, groups_of, option_names
 from bench.errors import DatasetError, SuiteError
 from bench.measure.devices import Machine, this_machine
 from bench.metric import load_metric, metric_error
-from bench.records import IGNORE_LABEL, Case, DatasetSpec, TaskKind
+from bench.records import IGNORE_LABEL, DatasetSpec, TaskKind
 from bench.records.base import first_fault
 from bench.report.summary.columns import read_columns
 from bench.run.planning.checking import Checking
@@ -37,25 +36,10 @@ from bench.suite.model_configs import is_fetched, model_config_files, weights_na
 from bench.suite.schema import Suite
 
 
-@dataclass(frozen=True)
-class CheckedSuite:
-    """A suite that can be planned.
-
-    Attributes:
-        cases: Cases in the order of the suite.
-        datasets: Opened data sets by label; the splits that are used have been listed.
-        notes: Sentences on what is to be known of their files, and on what will not be done as it is asked for.
-        data_notes: Label of a data set -> sentences on what was inferred, converted or passed over in it.
-    """
-
-    cases: tuple[Case, ...]
-    datasets: dict[str, Dataset]
-    notes: tuple[str, ...] = ()
-    data_notes: dict[str, tuple[str, ...]] = field(default_factory=dict)
-
-
-def checked(suite: Suite, source: Path, machine: Machine | None = None) -> CheckedSuite:
+def checked(suite: Suite, source: Path, machine: Machine | None = None) -> Checking:
     """Expand a suite, open its data sets, compare classes, look for weights.
+
+    The splits of its data sets that are used have been listed then.
 
     Args:
         suite: Suite as loaded.
@@ -92,12 +76,8 @@ def checked(suite: Suite, source: Path, machine: Machine | None = None) -> Check
             f"models, {len(suite.metrics)} metrics, {len(check.cases)} cases."
         )
     usage_errors.tell()
-    return CheckedSuite(
-        check.cases,
-        check.opened,
-        (*check.notes, *ability_notes, *kept_notes, *shift_notes),
-        {k: v for k, v in check.data_notes.items() if v},
-    )
+    check.notes += [*ability_notes, *kept_notes, *shift_notes]
+    return check
 
 
 def _open_all(check: Checking) -> None:
@@ -117,7 +97,8 @@ def _open_all(check: Checking) -> None:
                 seen = sampled(dataset, splits)
                 notes = (*_reading_notes(dataset, splits), *check_notes(dataset, splits, check.source), *seen.notes)
                 told = (*notes, *_notes_of_made(dataset, splits))
-                check.data_notes[spec.label] = tuple(note.rstrip(".") for note in dict.fromkeys(told))
+                if told:
+                    check.data_notes[spec.label] = tuple(note.rstrip(".") for note in dict.fromkeys(told))
                 check.notes += [f"{spec.label}: {note}" for note in notes]
                 for fault in seen.faults:
                     check.wrong_data(spec.label, fault)

@@ -28,9 +28,8 @@ class Checking:
         opened: Opened data sets by label.
         unopened: Data sets without files, but with their classes, by label.
         absent: Missing thing -> labels of the data sets that miss it.
-        notes: Sentences on what of the opened ones is left out or converted, and on which were never checked
-            completely.
-        data_notes: All that is to be known of its reading, by label of the data set.
+        notes: Sentences on what is to be known of their files, and on what will not be done as it is asked for.
+        data_notes: Label of a data set -> sentences on what was inferred, converted or passed over in it.
     """
 
     suite: Suite

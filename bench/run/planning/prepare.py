@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 from pydantic import ValidationError
 
@@ -108,17 +109,17 @@ def prepare(source: Path, interpreters: Interpreters, machine: Machine | None = 
     planner = _Planner(interpreters, Fingerprints(), machine, suite.seed)
 
     def plan_case(case: Case) -> CasePlan:
-        return planner.plan(case, found.datasets[case.dataset.label], found.datasets[case.made_for.label])
+        return planner.plan(case, found.opened[case.dataset.label], found.opened[case.made_for.label])
 
     plans = tuple(map(plan_case, found.cases))
-    classes = {label: dataset.classes for label, dataset in found.datasets.items()}
+    classes = {label: dataset.classes for label, dataset in found.opened.items()}
     return Prepared(
         source,
         suite,
         plans,
         interpreters,
         classes,
-        found.notes,
+        tuple(found.notes),
         found.data_notes,
         searches=searches_of(suite, found.cases),
         plan_case=plan_case,
@@ -158,16 +159,8 @@ def pinned_cores(threads: int | None, among: tuple[int, ...] | None = None) -> t
     return cores[-threads:] if threads is not None and threads < len(cores) else among
 
 
-@dataclass(frozen=True)
-class _Installed:
-    """An adapter as it is here.
-
-    Attributes:
-        code: Its code, as a part of a key.
-        versions: Package -> version.
-        exports: Whether runtimes run an export of its models.
-        root: Folder above its own, where the worker must find it.
-    """
+class _Installed(NamedTuple):
+    """An adapter as it is here: its code, packages, whether its models are exported, and the folder above its own."""
 
     code: str
     versions: dict[str, str]

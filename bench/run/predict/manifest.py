@@ -51,7 +51,7 @@ class Manifest:
         document = _read(self._file)
         self.rows: dict[str, dict[str, Any]] = {row["source"]: row for row in document.get("images", [])}
         theirs = document.get("made_by")
-        self._merge(out / WORK / JOURNAL)
+        self.settle()
         if theirs is not None and theirs != identity:
             if self.own_files() and not overwrite:
                 different = sorted(
@@ -113,9 +113,7 @@ class Manifest:
 
     def settle(self) -> None:
         """Take over what the worker's journal says."""
-        self._merge(self._out / WORK / JOURNAL)
-
-    def _merge(self, journal: Path) -> None:
+        journal = self._out / WORK / JOURNAL
         if not journal.is_file():
             return
         for line in journal.read_text(encoding="utf-8", errors="replace").splitlines():

@@ -9,7 +9,7 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import unquote
@@ -75,7 +75,7 @@ def store_at(url: str) -> Store:
     if scheme == "file":
         if not rest.startswith("/"):
             raise BenchError(f"{url}: expected an absolute path, such as file:///data/results")
-        return Folder(url, Path(unquote(rest)))
+        return _Folder(url, Path(unquote(rest)))
     if scheme == "memory":
         raise BenchError(f"{url}: what is in memory is gone with its process; expected s3://, gs:// or file://")
     if scheme not in PACKAGES:
@@ -83,7 +83,7 @@ def store_at(url: str) -> Store:
     bucket = rest.strip("/").partition("/")[0]
     if not bucket:
         raise BenchError(f"{url}: expected the name of a bucket, such as {scheme}://bucket/prefix")
-    return Bucket(url, scheme, rest.strip("/"))
+    return _Bucket(url, scheme, rest.strip("/"))
 
 
 def split_url(url: str) -> tuple[str, str]:
@@ -94,26 +94,21 @@ def split_url(url: str) -> tuple[str, str]:
     return above, name
 
 
-class Folder:
-    """A folder, as of a shared file system."""
+class _Folder:
+    """A folder, as of a shared file system; it is made when something is put there."""
 
     def __init__(self, url: str, root: Path) -> None:
-        """Take the folder; it is made when something is put there."""
         self.url, self._root = url.rstrip("/"), root
 
     def read(self, name: str) -> bytes | None:
-        """Return the content of a file."""
-        try:
+        with suppress(FileNotFoundError):
             return (self._root / name).read_bytes()
-        except FileNotFoundError:
-            return None
+        return None
 
     def write(self, name: str, content: bytes) -> None:
-        """Replace a file in one step."""
         write_atomically(self._root / name, content)
 
     def create(self, name: str, content: bytes) -> bool:
-        """Link a finished file to a name that nobody has."""
         path = self._root / name
         unfinished = path.with_name(f".{path.name}.{os.getpid()}.new")
         write_atomically(unfinished, content)
@@ -126,38 +121,31 @@ class Folder:
         return True
 
     def put(self, file: Path, name: str) -> None:
-        """Copy a file, and name it when it is whole."""
         with whole_file(self._root / name) as temporary:
             shutil.copyfile(file, temporary)
 
     def get(self, name: str, file: Path) -> bool:
-        """Copy a file."""
-        try:
+        with suppress(FileNotFoundError):
             shutil.copyfile(self._root / name, file)
-        except FileNotFoundError:
-            return False
-        return True
+            return True
+        return False
 
     def size(self, name: str) -> int | None:
-        """Return the bytes of a file."""
         path = self._root / name
         return path.stat().st_size if path.is_file() else None
 
     def names(self, under: str) -> list[str]:
-        """Return files below a folder."""
         found = (self._root / under).rglob("*")
         return sorted(path.relative_to(self._root).as_posix() for path in found if path.is_file())
 
     def remove(self, name: str) -> None:
-        """Remove a file."""
         (self._root / name).unlink(missing_ok=True)
 
 
-class Bucket:
-    """A bucket of an object store, through fsspec."""
+class _Bucket:
+    """A bucket of an object store, through fsspec; raises `BenchError` if its package is not installed."""
 
     def __init__(self, url: str, scheme: str, root: str) -> None:
-        """Load the store's package; raises `BenchError` if it is not installed."""
         package = PACKAGES[scheme]
         try:
             import fsspec
@@ -172,20 +160,15 @@ class Bucket:
         self.url, self._root = url.rstrip("/"), root
 
     def read(self, name: str) -> bytes | None:
-        """Return an object."""
-        with self._asked("read", name):
-            try:
-                return bytes(self._fs.cat_file(self._at(name)))
-            except FileNotFoundError:
-                return None
+        with self._asked("read", name), suppress(FileNotFoundError):
+            return bytes(self._fs.cat_file(self._at(name)))
+        return None
 
     def write(self, name: str, content: bytes) -> None:
-        """Put an object."""
         with self._asked("written", name):
             self._fs.pipe_file(self._at(name), content)
 
     def create(self, name: str, content: bytes) -> bool:
-        """Put an object by a request that the store refuses where one of this name is there."""
         with self._asked("written", name):
             try:
                 self._fs.pipe_file(self._at(name), content, mode="create")
@@ -198,44 +181,29 @@ class Bucket:
         return True
 
     def put(self, file: Path, name: str) -> None:
-        """Put a file, in parts where it is large."""
         with self._asked("written", name):
             self._fs.put_file(str(file), self._at(name))
 
     def get(self, name: str, file: Path) -> bool:
-        """Write an object to a file."""
-        with self._asked("read", name):
-            try:
-                self._fs.get_file(self._at(name), str(file))
-            except FileNotFoundError:
-                return False
-        return True
+        with self._asked("read", name), suppress(FileNotFoundError):
+            self._fs.get_file(self._at(name), str(file))
+            return True
+        return False
 
     def size(self, name: str) -> int | None:
-        """Return the bytes of an object."""
-        with self._asked("read", name):
-            try:
-                found = self._fs.info(self._at(name))
-                return None if found.get("type") == "directory" else int(found["size"])
-            except FileNotFoundError:
-                return None
+        with self._asked("read", name), suppress(FileNotFoundError):
+            found = self._fs.info(self._at(name))
+            return None if found.get("type") == "directory" else int(found["size"])
+        return None
 
     def names(self, under: str) -> list[str]:
-        """Return objects under a name."""
-        with self._asked("listed", under):
-            try:
-                found = self._fs.find(self._at(under))
-            except FileNotFoundError:
-                return []
-        return sorted(name.removeprefix(f"{self._root}/") for name in found)
+        with self._asked("listed", under), suppress(FileNotFoundError):
+            return sorted(name.removeprefix(f"{self._root}/") for name in self._fs.find(self._at(under)))
+        return []
 
     def remove(self, name: str) -> None:
-        """Remove an object."""
-        with self._asked("removed", name):
-            try:
-                self._fs.rm_file(self._at(name))
-            except FileNotFoundError:
-                return
+        with self._asked("removed", name), suppress(FileNotFoundError):
+            self._fs.rm_file(self._at(name))
 
     def _at(self, name: str) -> str:
         return f"{self._root}/{name}"

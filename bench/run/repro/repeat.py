@@ -83,11 +83,6 @@ class Repetition:
     differences: tuple[Difference, ...]
     interpreters: Interpreters
 
-    @property
-    def cases(self) -> tuple[CasePlan, ...]:
-        """The plans of the cases that can be run."""
-        return tuple(one.plan for one in self.again)
-
 
 def chosen_cases(record: RunView, wanted: str | None) -> tuple[CaseView, ...]:
     """Return the cases with this id or model label (`*` and `?` allowed), or all; raises `BenchError` if there is
@@ -205,7 +200,9 @@ def repeat(
     recorder = RunRecorder(run, results, plan, content, repetition.interpreters, flags=tuple(flags))
     with locked(run):
         # Trainings of other runs are not looked for: whoever retrains wants a training.
-        run_cases(Runner(repetition, run, run.path, console_for, lambda _: True, executor), recorder)
+        plans = [one.plan for one in repetition.again]
+        runner = Runner(plans, repetition.interpreters, run, run.path, console_for, lambda _: True, executor)
+        run_cases(runner, recorder)
         return recorder.view()
 
 

@@ -26,7 +26,6 @@ from bench.records.store.studies import (
     write_study,
 )
 from bench.run.console import ForwardingConsole, RunConsole
-from bench.run.environments.interpreters import Interpreters
 from bench.run.executor import Executor
 from bench.run.expected import Expectation, duration
 from bench.run.planning.prepare import Prepared
@@ -146,14 +145,6 @@ def _digest(prepared: Prepared, planned: PlannedSearch) -> str:
     return digest([planned.metric, plan.train.key if plan.train else "", plan.predict.key, method])
 
 
-@dataclass(frozen=True)
-class _Trials:
-    """The plan of a search as the runner takes it: its cases become known one by one."""
-
-    interpreters: Interpreters
-    cases: tuple[CasePlan, ...] = ()
-
-
 class _TrialConsole(ForwardingConsole):
     """Tells of the jobs of the trials."""
 
@@ -174,8 +165,7 @@ def _carry_out(
     searches = [_Search(prepared, planned, run, trials) for planned in ahead]
     console = _TrialConsole(console_for(sum(one.expected for one in searches)))
     executor.expect(job for one in searches for job in one.jobs_ahead())
-    work = _Trials(prepared.interpreters)
-    with Runner(work, run, results, lambda _: console, lambda _: True, trials) as runner:
+    with Runner((), prepared.interpreters, run, results, lambda _: console, lambda _: True, trials) as runner:
         for one in searches:
             one.begin(runner, console)
         runner.carry_out(_Coming(searches))

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from bench.data.formats.rasters import text_of_run_lengths
 from bench.data.formats.tint import mixed, palette_of, rims
 from bench.errors import BenchError
 from bench.records import ClassSpec, background_class
@@ -118,32 +119,10 @@ def _coco_rows(instances: Instances, name: str, classes: tuple[ClassSpec, ...]) 
             "score": float(score),
             "bbox": list(cv2.boundingRect(mask.view(np.uint8))),
             "area": int(cv2.countNonZero(mask.view(np.uint8))),
-            "segmentation": {"size": list(mask.shape), "counts": compressed(run_lengths(mask))},
+            "segmentation": {"size": list(mask.shape), "counts": text_of_run_lengths(run_lengths(mask))},
         }
         for mask, class_id, score in zip(instances.masks, instances.class_ids, instances.scores, strict=True)
     ]
-
-
-def compressed(counts: list[int]) -> str:
-    """Return COCO run lengths as the text that pycocotools reads.
-
-    From the fourth on, a length is its difference to the one two before; numbers are cut into five
-    bits from the lowest, with a sixth that says whether more follow, and 48 makes them characters.
-    Source: `rleToString` of `common/maskApi.c`, cocodataset/cocoapi.
-
-    >>> compressed([1, 3]), compressed([0, 40, 2, 7])
-    ('13', '0X12oN')
-    """
-    text = []
-    for index, count in enumerate(counts):
-        number = count - counts[index - 2] if index > 2 else count
-        more = True
-        while more:
-            bits = number & 31
-            number >>= 5
-            more = number != (-1 if bits & 16 else 0)
-            text.append(chr((bits | 32 if more else bits) + 48))
-    return "".join(text)
 
 
 def overlay(

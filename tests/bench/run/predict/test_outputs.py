@@ -6,10 +6,11 @@ import cv2
 import numpy as np
 import pytest
 
+from bench.data.formats.rasters import text_of_run_lengths
 from bench.records import ClassSpec
 from bench.records.mask_runs import run_lengths
 from bench.records.predictions import Instances, Panoptic, Segment, SemanticMap
-from bench.run.predict.worker.outputs import compressed, overlay
+from bench.run.predict.worker.outputs import overlay
 
 CLASSES = (
     ClassSpec(name="background", colour=(0, 0, 0)),
@@ -22,7 +23,10 @@ def test_compressed_run_lengths_are_those_of_pycocotools(seed):
     masks = pytest.importorskip("pycocotools.mask")
     rng = np.random.default_rng(seed)
     mask = cv2.resize(rng.random((6, 7)), (70, 600), interpolation=cv2.INTER_NEAREST) > 0.5
-    assert compressed(run_lengths(mask)).encode() == masks.encode(np.asfortranarray(mask.astype(np.uint8)))["counts"]
+    assert (
+        text_of_run_lengths(run_lengths(mask)).encode()
+        == masks.encode(np.asfortranarray(mask.astype(np.uint8)))["counts"]
+    )
 
 
 def test_an_overlay_tints_classes_and_leaves_the_background_as_it_is():
