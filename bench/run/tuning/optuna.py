@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from bench.errors import BenchError
 from bench.records import Searched, Tune
 from bench.records.store.studies import Study
-from bench.run.tuning.engine import Params
+from bench.run.tuning.engine import Params, Proposal
 from bench.suite.tuning import is_whole_number
 
 if TYPE_CHECKING:
@@ -40,40 +40,29 @@ class OptunaEngine:
             sampler=sampler_of(study.tune, drawn=len(given)),
             pruner=_pruner(study.tune),
         )
-        self._distributions = distributions_of(study.tune)
+        self._tune, self._distributions = study.tune, distributions_of(study.tune)
         # Higher validations are always better, whatever the direction of the objective.
         self._sign = 1.0 if study.higher_is_better else -1.0
         for params in given:
             self._study.enqueue_trial(params)
 
-    def ask(self) -> OptunaAsked:
+    def ask(self) -> Proposal:
         """Return the next recipe."""
-        return OptunaAsked(self._study, self._study.ask(self._distributions), self._sign)
+        return _Proposal(self._tune, self._study, self._study.ask(self._distributions), self._sign)
 
 
-class OptunaAsked:
-    """A recipe that Optuna proposes."""
-
-    def __init__(self, study: optuna.Study, trial: optuna.Trial, sign: float) -> None:
-        """Keep Optuna's trial; `sign` is −1 where a lower objective is better."""
+class _Proposal(Proposal):
+    def __init__(self, tune: Tune, study: optuna.Study, trial: optuna.Trial, sign: float) -> None:
+        super().__init__(tune, dict(trial.params))
         self._study, self._trial, self._sign = study, trial, sign
 
-    @property
-    def params(self) -> Params:
-        """Return what the sampler chose."""
-        return dict(self._trial.params)
-
-    def report(self, number: int, value: float) -> None:
-        """Take note of a validation, numbered from 0."""
+    def _take(self, number: int, value: float) -> None:
         self._trial.report(self._sign * value, number)
 
-    @property
-    def is_hopeless(self) -> bool:
-        """Return whether the pruner ends it."""
+    def _falls_behind(self) -> bool:
         return bool(self._trial.should_prune())
 
     def tell(self, value: float | None) -> None:
-        """Take note of its objective."""
         from optuna.trial import TrialState
 
         if value is not None:

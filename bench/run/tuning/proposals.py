@@ -8,11 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pydantic import JsonValue
-
-from bench.records import Searched, Tune
+from bench.records import Tune
 from bench.records.store.studies import Study, TrialView
-from bench.run.tuning.engine import Asked, Engine, MakeEngine, Params
+from bench.run.tuning.engine import Engine, Params, Proposal
 
 
 def engine_of(study: Study, given: Sequence[Params] = ()) -> Engine:
@@ -46,10 +44,9 @@ class Proposals:
     only the further ones are proposed.
     """
 
-    def __init__(self, study: Study, make: MakeEngine = engine_of) -> None:
+    def __init__(self, study: Study) -> None:
         """Begin without a trial."""
-        self._of, self._make = study, make
-        self._engine = make(study)
+        self._of, self._engine = study, engine_of(study)
         self.differs = False
 
     def take_up(self, trials: Sequence[TrialView]) -> dict[int, Proposal]:
@@ -60,20 +57,20 @@ class Proposals:
         unfinished = self._replayed(trials)
         if unfinished is None:
             self.differs = True
-            self._engine = self._make(self._of, [view.trial.params for view in trials])
+            self._engine = engine_of(self._of, [view.trial.params for view in trials])
             unfinished = self._replayed(trials, compare=False)
         assert unfinished is not None
         return unfinished
 
     def next(self) -> Proposal:
         """Return the next recipe."""
-        return Proposal(self._engine.ask(), self._of.tune)
+        return self._engine.ask()
 
     def learn(self, proposal: Proposal, view: TrialView) -> None:
         """Take note of how a trial ended; its validations were reported as they came."""
         for number, value in list(enumerate(view.validations))[proposal.reported :]:
             proposal.report(number, value)
-        proposal.asked.tell(view.value if view.state == "complete" else None)
+        proposal.tell(view.value if view.state == "complete" else None)
 
     def _replayed(self, trials: Sequence[TrialView], *, compare: bool = True) -> dict[int, Proposal] | None:
         """Ask for all trials again, in order; returns those that are not over, None where others are proposed."""
@@ -96,40 +93,3 @@ class Proposals:
                 if value is not None:
                     _ = proposal.is_hopeless  # Hyperband divides its resources when it is first asked
             self.learn(proposal, view)
-
-
-class Proposal:
-    """A recipe that is tried."""
-
-    def __init__(self, asked: Asked, tune: Tune) -> None:
-        """Keep what the engine said."""
-        self.asked, self._tune = asked, tune
-        self.reported = 0
-
-    @property
-    def params(self) -> Params:
-        """Return what the sampler chose, as it is written down."""
-        return self.asked.params
-
-    @property
-    def values(self) -> dict[str, JsonValue]:
-        """Field of the recipe -> its value."""
-        return {field: value_of(self._tune.space[field], param) for field, param in self.params.items()}
-
-    def report(self, number: int, value: float | None) -> None:
-        """Take note of a validation, numbered from 0; one that was reported is that of a training which goes on."""
-        if number < self.reported:
-            return
-        self.reported = max(self.reported, number + 1)
-        if value is not None:
-            self.asked.report(number, value)
-
-    @property
-    def is_hopeless(self) -> bool:
-        """Return whether the pruner ends it after the validations reported so far."""
-        return self._tune.pruner != "none" and self.asked.is_hopeless
-
-
-def value_of(searched: Searched, param: float) -> JsonValue:
-    """Return the value of a field for what the sampler said."""
-    return searched.choices[int(param)] if searched.choices is not None else param

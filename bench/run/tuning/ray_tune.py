@@ -16,7 +16,7 @@ import numpy as np
 from bench.errors import BenchError
 from bench.records import Tune
 from bench.records.store.studies import Study
-from bench.run.tuning.engine import Params
+from bench.run.tuning.engine import Params, Proposal
 from bench.run.tuning.optuna import distributions_of, sampler_of
 
 OBJECTIVE, VALIDATION, STEP = "objective", "validation", "training_iteration"
@@ -45,7 +45,7 @@ class RayTuneEngine:
         """Make both; the first recipes are those given."""
         from ray.tune.search.optuna import OptunaSearch
 
-        self._seed = study.tune.seed
+        self._tune = study.tune
         self._searcher = OptunaSearch(
             space=distributions_of(study.tune),
             metric=OBJECTIVE,
@@ -57,7 +57,7 @@ class RayTuneEngine:
         self._asked = 0
         self._lock = threading.Lock()  # trainings are judged by a thread each
 
-    def ask(self) -> RayTuneAsked:
+    def ask(self) -> Proposal:
         """Return the next recipe."""
         name = f"{self._asked:05d}"
         self._asked += 1
@@ -65,37 +65,33 @@ class RayTuneEngine:
             params: Params = dict(self._searcher.suggest(name) or {})
             trial = _Trial(name)
             before = np.random.get_state()
-            np.random.seed(self._seed + self._asked)  # Hyperband draws a bracket: a search made again draws the same
+            # Hyperband draws a bracket: a search made again draws the same.
+            np.random.seed(self._tune.seed + self._asked)
             self._scheduler.on_trial_add(_Nothing(), trial)
             np.random.set_state(before)
-        return RayTuneAsked(self._searcher, self._scheduler, self._lock, trial, params)
+        return _Proposal(self._tune, params, self._searcher, self._scheduler, self._lock, trial)
 
 
-class RayTuneAsked:
-    """A recipe that Ray Tune proposes."""
-
-    def __init__(self, searcher: Any, scheduler: Any, lock: threading.Lock, trial: _Trial, params: Params) -> None:
-        """Keep who is told of it."""
+class _Proposal(Proposal):
+    def __init__(
+        self, tune: Tune, params: Params, searcher: Any, scheduler: Any, lock: threading.Lock, trial: _Trial
+    ) -> None:
+        super().__init__(tune, params)
         self._searcher, self._scheduler, self._lock, self._trial = searcher, scheduler, lock, trial
-        self._params = params
         self._last: dict[str, float] | None = None
-        self.is_hopeless = False
+        self._behind = False
 
-    @property
-    def params(self) -> Params:
-        """Return what the sampler chose."""
-        return self._params
-
-    def report(self, number: int, value: float) -> None:
-        """Take note of a validation, numbered from 0; the scheduler says at once whether the training goes on."""
-        if self.is_hopeless:
+    def _take(self, number: int, value: float) -> None:
+        if self._behind:
             return
         self._last = {VALIDATION: value, STEP: number + 1}
         with self._lock:
-            self.is_hopeless = self._scheduler.on_trial_result(_Nothing(), self._trial, self._last) == "STOP"
+            self._behind = self._scheduler.on_trial_result(_Nothing(), self._trial, self._last) == "STOP"
+
+    def _falls_behind(self) -> bool:
+        return self._behind
 
     def tell(self, value: float | None) -> None:
-        """Take note of its objective."""
         with self._lock:
             self._searcher.on_trial_complete(self._trial.trial_id, None if value is None else {OBJECTIVE: value})
             if self._last is not None:

@@ -30,7 +30,8 @@ from bench.run.executor import Executor
 from bench.run.expected import Expectation, duration
 from bench.run.planning.prepare import Prepared
 from bench.run.runner import Runner, Steps, Wanted
-from bench.run.tuning.proposals import Proposal, Proposals, versions_of
+from bench.run.tuning.engine import Proposal
+from bench.run.tuning.proposals import Proposals, versions_of
 from bench.run.tuning.pruning import TrialExecutor
 from bench.score.runs import Scoring, scoring_of
 from bench.suite.jobs import CasePlan

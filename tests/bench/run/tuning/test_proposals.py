@@ -12,8 +12,9 @@ pytest.importorskip("optuna", reason="needs optuna: pip install 'segbench[tune]'
 
 from bench.records import Searched, Tune
 from bench.records.store.studies import Study, Trial, TrialView
+from bench.run.tuning.engine import value_of
 from bench.run.tuning.optuna import optuna_version
-from bench.run.tuning.proposals import Proposals, value_of
+from bench.run.tuning.proposals import Proposals
 
 SPACE = {
     "learning_rate": Searched(low=1e-4, high=1e-1, log=True),
