@@ -55,13 +55,7 @@ class Removable:
 
 
 def removable(results: Path, policy: Policy, now: float | None = None) -> list[Removable]:
-    """Return what may go by a policy, in the order of kinds and paths; removes nothing.
-
-    Args:
-        results: Folder of all results.
-        policy: The ages.
-        now: Seconds since 1970; the time of the call if left out.
-    """
+    """Return what may go by a policy `now`, seconds since 1970, in the order of kinds and paths; removes nothing."""
     at = time.time() if now is None else now
     jobs = [job for run in runs(results) for job in _jobs(run)]
     old_runs = [] if policy.run_days is None else _runs(results, jobs, at - policy.run_days * DAY_S)

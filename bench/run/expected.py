@@ -59,13 +59,7 @@ class Expectation:
     """
 
     def __init__(self, jobs: Iterable[Job], results: Path, at_once: Callable[[Job], int] = lambda _: 1) -> None:
-        """Look at the runs that are there.
-
-        Args:
-            jobs: Jobs that are left to do.
-            results: Folder of all results.
-            at_once: Function that returns how many jobs of a kind are done at the same time.
-        """
+        """Look at the runs that are there; `at_once` says how many jobs of a kind are done at the same time."""
         self._at_once = at_once
         self._left = {job.key: job for job in jobs}
         self._past: dict[str, float] = {}

@@ -107,14 +107,11 @@ def _end_left_behind(left: LeftBehind) -> bool:
 
 
 def end_orphans(results: Path) -> list[int]:
-    """End processes that a `bench` left behind which has ended; returns their numbers.
+    """End processes that a `bench` of a results folder left behind which has ended; returns their numbers.
 
     Workers, and whatever they start, carry the identity of their `bench` and its results folder in their environment.
     A process whose environment cannot be read, of another results folder, or of another namespace of processes, is
     left alone.
-
-    Args:
-        results: The folder whose runs are meant.
     """
     own = str(results.resolve())
     ended = []

@@ -18,17 +18,10 @@ LOG_LINES = 12
 
 
 def settle(folder: Path, end: ProcessEnd, *, started_at: str, timeout_s: float, left: JobView | None = None) -> Outcome:
-    """Return the outcome of a job whose worker has ended, and make sure it is on disk.
+    """Return the outcome of a job whose worker has ended, and make sure it is on disk; times are UTC, ISO 8601.
 
     A worker that could write `outcome.json` has said how it ended; its record is completed with
     the wall time of the whole process. Anything else is told from the process's end.
-
-    Args:
-        folder: Folder of the job.
-        end: The end of its process.
-        started_at: Time at which it began; UTC, ISO 8601.
-        timeout_s: Its limit.
-        left: The files that it left, if they were read already.
     """
     view = left or read_job(folder)
     told = view.outcome if view is not None else None  # one that cannot be read is none
@@ -44,14 +37,7 @@ def settle(folder: Path, end: ProcessEnd, *, started_at: str, timeout_s: float, 
 
 
 def settle_lost(job: Job, folder: Path, lost: str, *, started_at: str) -> Outcome:
-    """Return the outcome of a job whose node went away each time it was tried, and make sure it is on disk.
-
-    Args:
-        job: The job; written where its last node did not come to it.
-        folder: Folder of the job.
-        lost: Reason for the last loss of its node.
-        started_at: Time at which it was last begun; UTC, ISO 8601.
-    """
+    """Return the outcome of a job whose node went away each time, and make sure it is on disk; times are UTC."""
     reason = f"{lost}; it was tried on other nodes, too. The next run tries it again."
     if not (folder / layout.JOB).is_file():
         write_record(folder / layout.JOB, job)

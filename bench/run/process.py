@@ -97,11 +97,7 @@ def run_worker(
 def process_end(return_code: int, *, timed_out: bool, started: float, oom_before: int | None) -> ProcessEnd:
     """Describe the end of a process from its return code, which is minus the signal where one ended it.
 
-    Args:
-        return_code: Return code as `subprocess` has it.
-        timed_out: True if it was over its limit.
-        started: Monotonic clock at its start, seconds.
-        oom_before: `kernel_oom_kills()` at its start.
+    `started` is the monotonic clock at its start, seconds, `oom_before` what `kernel_oom_kills` said then.
     """
     oom_after = kernel_oom_kills()
     return ProcessEnd(

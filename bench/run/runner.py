@@ -177,10 +177,7 @@ class Runner:
     ) -> None:
         """Score a predicted case and log it; one that cannot be scored has failed, and the next one is tried.
 
-        Args:
-            plan: The case.
-            score: Returns what is to be computed of it; None where its scores are there.
-            log: Copies a scored case to the experiment trackers.
+        `score` returns what is to be computed of it, None where its scores are there; `log` copies it to the trackers.
         """
         predicted = self._state(plan.predict).view
         assert predicted is not None

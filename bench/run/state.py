@@ -35,13 +35,9 @@ class JobState:
 
 
 def job_state(job: Job, run: RunFolder | None, results: Path, folders: JobFolders | None = None) -> JobState:
-    """Tell the state of a job in a run.
+    """Tell the state of a job as it is planned in a run; None means that there is none yet.
 
-    Args:
-        job: The job as it is planned.
-        run: The run; None means that there is none yet.
-        results: Folder of all results.
-        folders: Folders of the run, from whoever holds its lock; looked for if left out.
+    Whoever holds the run's lock gives its folders; they are looked for if left out.
     """
     view = find_job(run, job.kind, job.key, folders) if run is not None else None
     damage = _damage(view)

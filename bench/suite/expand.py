@@ -38,11 +38,8 @@ from bench.suite.tuning import TUNED
 def expand(suite: Suite, *, auto_device: str, source: Path, lines: SuiteLines | None = None) -> tuple[Case, ...]:
     """Return the cases of a suite.
 
-    Args:
-        suite: The suite as loaded.
-        auto_device: Device that `device: auto` means on this machine, `cpu` or `cuda`.
-        source: The suite's file, for messages and for resolving relative weight paths.
-        lines: Lines of the suite's file, for messages.
+    `auto_device` is what `device: auto` means on this machine, `cpu` or `cuda`. Relative paths begin at the folder of
+    the suite's file, `source`.
 
     Raises:
         SuiteError: If a name is unknown, a label is used twice, or no case is left.

@@ -77,12 +77,9 @@ class SuiteLines:
 
 
 def name_errors(key: str, entries: Iterable[object], lines: SuiteLines) -> list[str]:
-    """Return a sentence for each name in a list of a suite that nothing here bears, as far as entries have names.
+    """Return a sentence for each name of a list (`models`, `datasets`, `metrics`) that nothing here bears.
 
-    Args:
-        key: `models`, `datasets` or `metrics`.
-        entries: Names, or what holds them, as written or as loaded.
-        lines: Places in the suite's file.
+    Entries are as written or as loaded; what has no name is passed over.
     """
     error_of = metric_error if key == "metrics" else _unknown_in(key)
     names = [one.get("name") if isinstance(one, dict) else getattr(one, "name", one) for one in entries]

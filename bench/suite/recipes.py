@@ -19,12 +19,8 @@ def recipes_of(
 ) -> list[tuple[ModelSpec, Recipe | None]]:
     """Return a model once for each recipe it is trained by, told apart by labels that name what varies.
 
-    Args:
-        suite: Suite whose recipe holds for every model that has no weights.
-        entry: Entry of this model in the suite; fields of its recipe take the place of the suite's.
-        model: The model, resolved.
-        auto_device: The device that `auto` means here.
-        where: Place in the suite, for messages.
+    The suite's recipe holds for every model that has no weights; fields of the model's own take its place. `where`
+    begins messages.
 
     Returns:
         The model alone with None where it is not trained.

@@ -114,13 +114,7 @@ def seed_of_trials(suite: Suite) -> int:
 
 
 def trial_case(search: PlannedSearch, number: int, values: Mapping[str, JsonValue]) -> Case:
-    """Return the case of a trial.
-
-    Args:
-        search: The search.
-        number: Number of the trial, counted from 0.
-        values: Field of the recipe -> its value.
-    """
+    """Return the case of a trial, numbered from 0, with the values of some fields of its recipe."""
     assert search.case.recipe is not None
     label = f"{search.case.model.label} trial {number + 1}"
     return search.case.model_copy(

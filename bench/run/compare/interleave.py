@@ -38,15 +38,7 @@ def timed_again(
     executor: Executor,
     replicates: int | None = None,
 ) -> list[Side]:
-    """Predict and time all cases of all sides in one new run.
-
-    Args:
-        sides: None of them a baseline file, which has no model.
-        results: Folder of all results.
-        interpreters: Pythons that run the adapters.
-        console_for: Makes the console, given the number of jobs to do.
-        executor: Carries the jobs out.
-        replicates: Processes a case; None = as in its run.
+    """Predict and time all cases of all sides in one new run, each in `replicates` processes, or as many as in its run.
 
     Returns:
         The sides with their new samples, under their names.

@@ -206,11 +206,7 @@ def with_choices_of_suite(
 ) -> Interpreters:
     """Follow the suite's `environments`, as far as no flag says otherwise.
 
-    Args:
-        interpreters: Interpreters by the flags.
-        choices: Choices of the suite.
-        used: Adapters of its cases; an environment that no case uses need not be there.
-        source: The suite's file, for messages.
+    An environment that no adapter in use needs may be missing.
 
     Raises:
         SuiteError: If a choice names no adapter, or an environment is not ready.

@@ -82,10 +82,7 @@ def inventory(python: Path) -> Inventory:
 def asked(python: Path, module: str, *arguments: str, question: str = "") -> dict[str, Any] | None:
     """Return what a module of ours answers in another interpreter, JSON in its last line; None where it has no answer.
 
-    Args:
-        python: The interpreter.
-        module: Module that is run, with the arguments.
-        question: Its standard input.
+    It gets the arguments, and the question as its standard input.
     """
     environment = {**os.environ, "PYTHONPATH": python_path()}
     command = [str(python), "-m", module, *arguments]

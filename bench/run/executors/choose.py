@@ -21,11 +21,7 @@ ENGINES = ("local", "ray", "slurm")
 
 
 def this_machine_only(*, fresh: bool) -> Executor:
-    """Return what does one job after the other on this machine.
-
-    Args:
-        fresh: True if each job gets an interpreter, instead of a fork of a parent that has imported its framework.
-    """
+    """Return what does one job after the other here, each in a `fresh` interpreter or by a parent that has imported."""
     return LocalExecutor(partial(_workers, fresh))
 
 

@@ -37,14 +37,9 @@ from bench.suite.schema import Suite
 
 
 def checked(suite: Suite, source: Path, machine: Machine | None = None) -> Checking:
-    """Expand a suite, open its data sets, compare classes, look for weights.
+    """Expand a suite, open its data sets, compare classes, look for weights, for a machine (this one if left out).
 
     The splits of its data sets that are used have been listed then.
-
-    Args:
-        suite: Suite as loaded.
-        source: Its file.
-        machine: The machine that will run it; this one if left out.
 
     Raises:
         SuiteError: With a paragraph for each thing that is wrong.

@@ -64,12 +64,9 @@ def refuse_changed_code(job: Job) -> None:
 
 @contextmanager
 def code_accepted_as(revision: str | None) -> Iterator[AcceptedCode | None]:
-    """Have keys and scores made with the code of a revision in place of the present one.
+    """Have keys and scores made with the code of a git revision in place of the present one, which None takes.
 
     What was done with that code then counts as done, and what is done now as done with it.
-
-    Args:
-        revision: Revision of the harness's git checkout; None = the present code.
 
     Raises:
         BenchError: If there is no such revision.

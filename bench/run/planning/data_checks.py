@@ -55,9 +55,7 @@ class Sampled:
 def sampled(dataset: Dataset, splits: Sequence[str]) -> Sampled:
     """Read a few images of each split, spread over it, with their ground truth, and tell what is wrong.
 
-    Args:
-        dataset: Opened data set; one that is made is not read.
-        splits: Splits that are used, the one that is trained on first.
+    A data set that is made is not read. The split that is trained on comes first.
     """
     if on_disk(dataset) is None:
         return Sampled()
@@ -228,11 +226,7 @@ class Remembered(Record):
 def remember(dataset: Dataset, split: str, *, wrong: Sequence[str], absent: Sequence[str] = ()) -> None:
     """Note that a split was checked completely now, and what was wrong; where that cannot be noted, do not.
 
-    Args:
-        dataset: Opened data set.
-        split: Split that was checked.
-        wrong: A sentence for each thing that was wrong with it.
-        absent: A sentence for each set of classes that it lacks.
+    `wrong` has a sentence for each thing that was wrong, `absent` one for each set of classes that it lacks.
     """
     files = on_disk(dataset)
     if files is None:

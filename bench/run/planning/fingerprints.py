@@ -33,14 +33,7 @@ class Fingerprints:
         self._code: dict[str, dict[JobKind, str]] = {}
 
     def of(self, dataset: Dataset, label: str, split: str, max_images: int | None) -> str:
-        """Return the fingerprint of a split.
-
-        Args:
-            dataset: Opened.
-            label: Its name in the suite.
-            split: One of its splits.
-            max_images: Only the first n images are used; None = all.
-        """
+        """Return the fingerprint of a split of an opened data set called `label`, or of its first `max_images`."""
         if isinstance(dataset, CorruptedDataset):
             return corrupted_fingerprint(self.of(dataset.inner, label, split, max_images), dataset.corruption)
         key = label, split, max_images

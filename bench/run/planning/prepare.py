@@ -91,12 +91,7 @@ class Prepared:
 
 
 def prepare(source: Path, interpreters: Interpreters, machine: Machine | None = None) -> Prepared:
-    """Load, expand and plan a suite; reads indexes and hashes sources, runs nothing.
-
-    Args:
-        source: The suite's file.
-        interpreters: Pythons that run the adapters.
-        machine: The machine that it is planned for; this one if left out.
+    """Load, expand and plan a suite for a machine (this one if left out); hashes sources, runs nothing.
 
     Raises:
         BenchError: For anything the user can fix: the suite, a data set, an interpreter.

@@ -25,12 +25,7 @@ LISTED = 8
 
 
 def describe_weights(path: Path, interpreters: Interpreters, only: str | None = None) -> str:
-    """Return the answer of `bench weights info` as text.
-
-    Args:
-        path: File or folder.
-        interpreters: Pythons that run the adapters.
-        only: Name of an adapter whose model configs alone are tried; None for all.
+    """Return the answer of `bench weights info` as text; by the model configs of one adapter where `only` names it.
 
     Raises:
         BenchError: If it is no weight file that is known, is damaged, or cannot be read.
@@ -218,13 +213,7 @@ class _FileDescription:
 
 
 def _ports(path: Path, python: Path, *, finds_objects: bool) -> _FileDescription:
-    """Return what the runtime of a file says of its inputs, outputs and metadata, and what options follow from that.
-
-    Args:
-        path: The file.
-        python: Interpreter with its runtime.
-        finds_objects: True if its model config reads all outputs of a network that finds objects.
-    """
+    """Return what the runtime of a file says of its inputs, outputs and metadata, and what options follow from that."""
     answer = asked(python, OF_FILE, str(path.absolute()))
     if answer is None:
         return _FileDescription([f"  {python} could not read it; see: bench doctor"])

@@ -15,11 +15,7 @@ from bench.run.remote.stores import is_url, split_url, store_at
 
 
 def export_to(run: RunFolder, place: str) -> tuple[Contents, int]:
-    """Write a run as one file, at a path or a URL.
-
-    Args:
-        run: The run.
-        place: A new file, `.tar` or `.tar.gz`.
+    """Write a run as one new file, `.tar` or `.tar.gz`, at a path or a URL.
 
     Returns:
         The files that were written, and the bytes of the archive.

@@ -125,11 +125,8 @@ def results_folder(results: str) -> Path:
 def local_results(results: str, name: str | None, suite: str | None, tell: Tell) -> Path:
     """Return a folder with the results that a command reads: the one that was given, or of a URL the run it is about.
 
-    Args:
-        results: Folder or URL as given by `--results`.
-        name: Name of the run, None for the newest.
-        suite: Its suite, None for any.
-        tell: Gets a line for each object that is damaged.
+    That is the newest where the name of the run is None, of any suite where that is. `tell` gets a line for each object
+    that is damaged.
     """
     if not is_url(results):
         return Path(results)

@@ -89,15 +89,7 @@ class RepetitionVerdict(Record):
 
 
 def answer_for(old: CaseView, new: CaseView, tolerance: Tolerance, *, machine: str, retrained: bool) -> CaseAnswer:
-    """Compare a case of the record with its repetition.
-
-    Args:
-        old: The case as recorded.
-        new: The case as repeated.
-        tolerance: Tolerance that is allowed.
-        machine: Class of this machine.
-        retrained: True if the repetition was trained again.
-    """
+    """Compare a case of the record with its repetition on a class of machine; `retrained` if it was trained again."""
     failed = _failure(new)
     if failed is not None:
         return failed

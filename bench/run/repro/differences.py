@@ -72,14 +72,7 @@ def machine_differences(recorded: Mapping[str, Any], here: Mapping[str, Any]) ->
 def key_differences(
     view: CaseView, kind: str, recorded: Mapping[str, str], here: Mapping[str, str], *, but_for: Iterable[str] = ()
 ) -> list[Difference]:
-    """Compare what the keys of one job were made of, then and now.
-
-    Args:
-        view: The case.
-        kind: Kind of the job.
-        recorded, here: `Job.key_parts`.
-        but_for: Parts that need not be equal.
-    """
+    """Compare what the keys of one job were made of, then and now, except for the parts that need not be equal."""
     adapter, found = f"adapter {view.case.model.adapter}", []
     for part in sorted({*recorded, *here} - {*but_for}):
         old, new = recorded.get(part), here.get(part)

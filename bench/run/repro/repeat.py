@@ -102,14 +102,7 @@ def chosen_cases(record: RunView, wanted: str | None) -> tuple[CaseView, ...]:
 def recorded_interpreters(
     record: RunView, views: Sequence[CaseView], interpreters: Interpreters, rebuild: Sources | None, tell: Tell
 ) -> tuple[Interpreters, list[Difference]]:
-    """Find, or rebuild, the environments that the cases ran in; what a flag chose stays.
-
-    Args:
-        record: The run.
-        views: Its cases that matter.
-        interpreters: Interpreters as the flags say.
-        rebuild: Places that packages come from for environments that are not here; None = do not rebuild them.
-        tell: Gets progress.
+    """Find, or rebuild from these sources, the environments that the cases ran in; what a flag chose stays.
 
     Returns:
         The interpreters, and the environments that are not here.
@@ -146,12 +139,8 @@ def prepare_repetition(
 ) -> Repetition:
     """Plan cases of a run as they would run now, and compare them with the record; runs nothing.
 
-    Args:
-        record: The run.
-        views: Its cases to repeat.
-        interpreters: Pythons that run the adapters.
-        retrain: Train again, instead of taking the weights that the run left.
-        timing: Time again what was timed, where the machine is of the same class.
+    With `retrain` they are trained again, instead of taking the weights that the run left; with `timing` what was timed
+    is timed again, where the machine is of the same class.
     """
     fingerprints = Fingerprints()
     again: list[RepeatableCase] = []
@@ -180,15 +169,7 @@ def repeat(
     executor: Executor,
     flags: Sequence[str] = (),
 ) -> RunView:
-    """Run what can be run, in a run of its own; returns that run.
-
-    Args:
-        repetition: The repetition to run.
-        results: Folder of all results.
-        console_for: Makes the console, given the number of jobs to do.
-        executor: Carries the jobs out.
-        flags: The flags of the command line that the run keeps, see `invocation`.
-    """
+    """Run what can be run, in a run of its own, which keeps the flags of the command line; returns that run."""
     record = repetition.record
     run = new_run(results, f"{record.plan.suite.removesuffix(SUFFIX)}{SUFFIX}")
     planned = {one.planned.case.id: one.planned for one in repetition.again}

@@ -67,13 +67,8 @@ def search(
 ) -> Searched:
     """Carry out the searches of a suite as far as they are not done, and take the best recipes.
 
-    Args:
-        prepared: The suite; its plan is written.
-        run: Folder of the run, which gets the trials' files; the caller holds its lock.
-        results: Folder in which finished trainings of other runs are looked for.
-        console_for: Makes the console, given the number of jobs to do.
-        wanted: Jobs that were asked for; a search none of whose best models is to be trained is left as it is.
-        executor: Carries the jobs out; the caller closes it.
+    The plan of the suite is written; the caller holds the lock of the run, and closes the executor. Trainings are looked
+    for in all results. A search none of whose best models is wanted is left as it is.
 
     Raises:
         BenchError: If Optuna is not installed, or the record of a search is damaged.
