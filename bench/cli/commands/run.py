@@ -206,8 +206,10 @@ def _done(
     failed: tuple[str, ...] = ()
     if prepared.searches:
         recorder.write_plan()
-        found = search(prepared, run, results, console_for=console_for, wanted=wanted, executor=executor)
-        prepared, wanted, failed = with_measured_before(found.prepared, run), found.wanted, found.failed
+        found, wanted, failed = search(
+            prepared, run, results, console_for=console_for, wanted=wanted, executor=executor
+        )
+        prepared = with_measured_before(found, run)
         recorder = replace(recorder, plan=prepared.plan)
     runner = Runner(prepared.cases, prepared.interpreters, run, results, console_for, wanted, executor)
     summary = run_cases(runner, recorder)

@@ -8,7 +8,7 @@ under way, because all that is known of a trial stands in the run's files.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from bench.errors import BenchError
@@ -41,21 +41,6 @@ HOPELESS = 3
 """A search of which so many trials failed and none came to a score is given up: the next ones would fail, too."""
 
 
-@dataclass(frozen=True)
-class Searched:
-    """The results of the searches of a suite.
-
-    Attributes:
-        prepared: The suite with the best recipes in the place of the first ones.
-        wanted: Jobs that were asked for, without those of cases that have no best recipe.
-        failed: Ids of cases that were asked for and have no best recipe: no trial of their search came to a score.
-    """
-
-    prepared: Prepared
-    wanted: Wanted
-    failed: tuple[str, ...] = ()
-
-
 def search(
     prepared: Prepared,
     run: RunFolder,
@@ -64,11 +49,15 @@ def search(
     console_for: Callable[[int], RunConsole],
     wanted: Wanted,
     executor: Executor,
-) -> Searched:
+) -> tuple[Prepared, Wanted, tuple[str, ...]]:
     """Carry out the searches of a suite as far as they are not done, and take the best recipes.
 
-    The plan of the suite is written; the caller holds the lock of the run, and closes the executor. Trainings are looked
-    for in all results. A search none of whose best models is wanted is left as it is.
+    The plan of the suite is written; the caller holds the lock of the run, and closes the executor. Trainings are
+    looked for in all results. A search none of whose best models is wanted is left as it is.
+
+    Returns:
+        The suite with the best recipes in the place of the first ones; the jobs that were asked for, without those of
+        cases that have no best recipe; and ids of these, where no trial of their search came to a score.
 
     Raises:
         BenchError: If Optuna is not installed, or the record of a search is damaged.
@@ -79,7 +68,7 @@ def search(
     if ahead := [one for one in ahead if not _is_done(prepared, one, run)]:
         _carry_out(prepared, ahead, run, results, console_for, executor)
     found, without = with_best(prepared, run)
-    return Searched(found, lambda job: job.case_id not in without and wanted(job), tuple(sorted(without & asked)))
+    return found, lambda job: job.case_id not in without and wanted(job), tuple(sorted(without & asked))
 
 
 def with_best(prepared: Prepared, run: RunFolder | None) -> tuple[Prepared, frozenset[str]]:
