@@ -237,7 +237,6 @@ class ForwardingConsole(RunConsole):
     """Tells a run to another console; what inherits from it does more, or less."""
 
     def __init__(self, shown: RunConsole) -> None:
-        """Take the console that is shown."""
         self._shown = shown
 
     def expect(self, expectation: Expectation) -> None:
@@ -276,7 +275,6 @@ class CaseStates:
     """State how far each case of a run is."""
 
     def __init__(self, jobs: Iterable[Job]) -> None:
-        """Take the jobs that are to be done."""
         self._states: dict[str, dict[JobKind, list[str]]] = {}
         self._current: str | None = None
         for job in jobs:

@@ -21,7 +21,7 @@ from bench.run.environments.interpreters import Interpreters
 from bench.run.executor import Executor
 from bench.run.planning.fingerprints import Fingerprints
 from bench.run.planning.prepare import plan_again
-from bench.run.repro.repeat import stored_weights
+from bench.run.repro.repeat import with_stored_weights
 from bench.run.runner import Runner
 from bench.run.session import RunRecorder, run_cases
 from bench.suite.jobs import CasePlan
@@ -103,9 +103,9 @@ def _case(
     plan = plan_again(
         view.case.model_copy(update={"measurement": measurement}), interpreters, fingerprints, seed=run.plan.seed
     )
-    case = plan.case.model_copy(update={"id": f"{_mark(number)}{plan.case.id}"})
     if plan.train is not None:
-        case = case.model_copy(update={"model": case.model.model_copy(update={"weights": stored_weights(view)})})
+        plan, _ = with_stored_weights(plan, view)
+    case = plan.case.model_copy(update={"id": f"{_mark(number)}{plan.case.id}"})
 
     def own(job: Job) -> Job:
         key = digest({"side": number, "key": job.key, "case": as_json_dict(case.model)})
@@ -114,7 +114,6 @@ def _case(
     plan = replace(
         plan,
         case=case,
-        train=None,
         export=None if plan.export is None else own(plan.export),
         predict=own(plan.predict),
         times=tuple(map(own, plan.times)),

@@ -47,8 +47,8 @@ class Options:
 
     Attributes:
         sources: Places that packages come from.
-        python: True takes what the harness itself needs from the interpreter that runs `bench`.
-        share: Take what the harness itself needs from the interpreter that runs `bench`.
+        python: Interpreter to make it from: a path, or a version.
+        share: True takes what the harness itself needs from the interpreter that runs `bench`.
         lock: File to install exactly; None = the one beside the environment, or none.
         again: True makes it anew even if it is ready.
     """

@@ -72,7 +72,6 @@ class Uv:
     """Makes an environment, resolves requirements to a lock, and installs a lock."""
 
     def __init__(self, program: str) -> None:
-        """Take the program."""
         self._program = program
 
     @property

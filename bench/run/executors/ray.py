@@ -170,7 +170,6 @@ class _OnNodes(futures.Executor):
         self._flying: list[Any] = []
 
     def submit(self, function: Callable[..., T], /, *arguments: Any, **named: Any) -> futures.Future[T]:
-        """Call a function on some node."""
         task = (
             self._ray.remote(function)
             .options(num_cpus=1, name=getattr(function, "__name__", "helper"))
@@ -181,7 +180,6 @@ class _OnNodes(futures.Executor):
         return found
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: ARG002 - as in the contract
-        """Forget what was asked for."""
         if cancel_futures:
             for task in self._flying:
                 self._ray.cancel(task, force=True)

@@ -52,13 +52,9 @@ class Writing:
 
 @dataclass(frozen=True)
 class Predicted:
-    """Hold what came of it.
+    """Hold what came of it: all images that were named, and how many of them an earlier call had done.
 
-    Attributes:
-        items: All images that were named.
-        skipped: Number of images that an earlier call had done.
-        manifest: Manifest with what is known of each image.
-        outcome: Outcome of the worker; None where nothing was left to do.
+    There is no outcome of a worker where nothing was left to do.
     """
 
     items: list[Item]

@@ -35,7 +35,6 @@ class LoadedModel:
     """A built model with its weights; `load_model` makes it."""
 
     def __init__(self, adapter: Adapter, job: Job, predictor: Predictor) -> None:
-        """Take a built adapter with what it was built for."""
         self._adapter, self._job, self._predictor = adapter, job, predictor
 
     @property

@@ -201,12 +201,7 @@ ARCHITECTURES = {"data2vec-vision": "data2vec"}
 
 @dataclass(frozen=True)
 class _FileDescription:
-    """Hold what a runtime says of a file.
-
-    Attributes:
-        lines: Its inputs, outputs and metadata, and what follows from them.
-        options: Options of the model config that follow, as YAML between braces; empty where none do.
-    """
+    """Hold the lines on what a runtime says of a file, and the options of a model config that follow, as YAML."""
 
     lines: list[str]
     options: str = ""

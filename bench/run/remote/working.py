@@ -32,7 +32,6 @@ class Writer:
     """The right to write a run; checked before every change of its list of files."""
 
     def __init__(self, store: Store, suite: str, run: str, token: str) -> None:
-        """Keep what was created."""
         self._store, self._name, self._token = store, f"{RUNS}/{suite}/{run}/{WRITER}", token
 
     def require(self) -> None:
@@ -180,7 +179,9 @@ class RemoteResults:
         Raises:
             BenchError: If another writes it, or the store cannot be reached at the end.
         """
-        known = self._known if self._known is not None and (self._known.suite, self._known.run) == _names(run) else None
+        known = self._known
+        if known is not None and (known.suite, known.run) != (run.suite, run.name):
+            known = None
         with writing(self._store, run.suite, run.name) as writer:
             if contents_in(self._store, run.suite, run.name) != known:
                 raise BenchError(
@@ -233,10 +234,5 @@ class _UploadingConsole(ForwardingConsole):
         self._upload = upload
 
     def ended(self, job: Job, outcome: Outcome) -> None:
-        """Say how a job ended, and upload what it left."""
         super().ended(job, outcome)
         self._upload.attempt()
-
-
-def _names(run: RunFolder) -> tuple[str, str]:
-    return run.suite, run.name

@@ -48,14 +48,9 @@ SUFFIX = "-repro"
 
 @dataclass(frozen=True)
 class RepeatableCase:
-    """A case of the record that can be run again.
+    """A case of the record that can be run again: as recorded, as it would run now, and in the plan of the repetition.
 
-    Attributes:
-        view: The case as recorded.
-        plan: Plan as it would run now; trained cases without their training where stored weights are used.
-        planned: The case in the plan of the repetition.
-        weights: The weights that it takes, in words.
-        retrained: True if it is trained again.
+    Without its training where it takes `weights`, in words, that are stored.
     """
 
     view: CaseView
@@ -67,15 +62,7 @@ class RepeatableCase:
 
 @dataclass(frozen=True)
 class Repetition:
-    """Hold what can be repeated of a run, what cannot and why, and what is not as it was.
-
-    Attributes:
-        record: The run.
-        again: Its cases that can be run.
-        refused: Case id -> why it cannot be compared.
-        differences: Differences between the record and this machine.
-        interpreters: Pythons that run the adapters now.
-    """
+    """Hold what can be repeated of a run, what cannot (case id -> why), and what differs from this machine."""
 
     record: RunView
     again: tuple[RepeatableCase, ...]
@@ -190,19 +177,13 @@ def repeat(
 def _again(view: CaseView, plan: CasePlan, *, retrain: bool, timing: bool) -> RepeatableCase:
     """Return what runs of a case; raises `BenchError` if its weights are not there any more."""
     retrained = plan.train is not None and retrain
-    weights = "none" if view.case.model.weights is None else view.case.model.weights
-    case = plan.case
-    if retrained:
-        weights = "trained again"
-    elif plan.train is not None:
-        weights = stored_weights(view)
-        case = case.model_copy(update={"model": case.model.model_copy(update={"weights": weights})})
+    weights = "trained again" if retrained else view.case.model.weights or "none"
+    if plan.train is not None and not retrained:
+        plan, weights = with_stored_weights(plan, view)
     same_machine = machine_of(view) == machine_identity()
     timed = timing and same_machine and any(job.ok for job in view.times)
     plan = replace(
         plan,
-        case=case,
-        train=plan.train if retrained else None,
         times=plan.times if timed else (),
         profile=None,
         throughput=None,
@@ -227,7 +208,14 @@ def _of_keys(view: CaseView, plan: CasePlan, *, retrain: bool) -> list[Differenc
     return found
 
 
-def stored_weights(view: CaseView) -> str:
+def with_stored_weights(plan: CasePlan, view: CaseView) -> tuple[CasePlan, str]:
+    """Return the plan of a trained case without its training, and the weights that the run left, which it takes."""
+    weights = _stored_weights(view)
+    model = plan.case.model.model_copy(update={"weights": weights})
+    return replace(plan, case=plan.case.model_copy(update={"model": model}), train=None), weights
+
+
+def _stored_weights(view: CaseView) -> str:
     """Return absolute path of the weights that the run left; raises `BenchError` if they are not there any more."""
     facts = view.train.outcome.facts if view.train is not None and view.train.ok and view.train.outcome else None
     if view.train is None or facts is None or facts.weights_file is None:

@@ -21,7 +21,6 @@ class Proposal(ABC):
     """
 
     def __init__(self, tune: Tune, params: Params) -> None:
-        """Take what the sampler chose."""
         self._tune, self.params, self.reported = tune, params, 0
 
     @property

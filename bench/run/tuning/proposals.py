@@ -45,7 +45,6 @@ class Proposals:
     """
 
     def __init__(self, study: Study) -> None:
-        """Begin without a trial."""
         self._of, self._engine = study, engine_of(study)
         self.differs = False
 

@@ -33,7 +33,6 @@ class TrialExecutor:
     """
 
     def __init__(self, executor: Executor) -> None:
-        """Take the executor."""
         self._executor = executor
         self._judges: dict[str, Judge] = {}
         self._followed: dict[str, PruningWatcher] = {}
