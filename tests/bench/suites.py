@@ -112,7 +112,8 @@ def run_suite(
     listener, scores = Listener(), Scores(score)
     executor = executor or LocalExecutor(lambda _: workers or FreshInterpreters())
     prepared = prepare(suite, interpreters or Interpreters(), executor.machine)
-    runner = Runner(prepared, run, results, lambda _: listener, wanted_jobs(only, kinds, prepared.cases), executor)
+    wanted = wanted_jobs(only, kinds, prepared.cases)
+    runner = Runner(prepared.cases, prepared.interpreters, run, results, lambda _: listener, wanted, executor)
     return Ran(run_cases(runner, scores), listener, scores.scored)
 
 

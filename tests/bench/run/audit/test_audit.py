@@ -19,7 +19,7 @@ from bench.records.store.files import write_record
 from bench.records.store.manifest import record_facts
 from bench.records.store.runs import newest_run, read_run
 from bench.records.store.samples import Samples
-from bench.run.audit.checks import _timed
+from bench.run.audit.checks import Finding, _timed
 from bench.run.audit.seal import signer_of
 from tests.bench.suites import perfect, write_suite
 
@@ -202,7 +202,8 @@ def test_a_rounding_is_tolerated_on_a_device_and_said_and_on_a_processor_it_is_a
         for case in view.cases
         if case.case.model.name == "fake/perfect"
     ]
-    found = _timed(replace(view, cases=tuple(moved)))
+    found = Finding("timed")
+    _timed(replace(view, cases=tuple(moved)), found)
     assert (len(found.differences), len(found.tolerated)) == (differences, tolerated)
     told = (*found.differences, *found.tolerated)[0]
     assert "1 of " in told
