@@ -93,7 +93,7 @@ _NO_FOLDER = (
 def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line; images and a RUN may follow options, which argparse alone refuses."""
     top = parser()
-    options, further = top.parse_known_args(arguments)
+    options, further = top.parse_known_args([*map(_at_home, sys.argv[1:] if arguments is None else arguments)])
     if any(word.startswith("-") for word in further):
         top.error(f"unrecognized arguments: {' '.join(further)}")
     if "words" in options:
@@ -103,6 +103,14 @@ def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     elif further:
         top.error(f"unrecognized arguments: {' '.join(further)}")
     return options
+
+
+def _at_home(word: str) -> str:
+    """Return a word with `~` as the home folder where shells leave it: `--results=~/x`, `fake=~/venv/bin/python`."""
+    before, equals, path = word.partition("=~")
+    if equals:
+        return f"{before}={os.path.expanduser(f'~{path}')}"  # noqa: PTH111 - an unknown user stays as written
+    return os.path.expanduser(word)  # noqa: PTH111
 
 
 _OF_THE_MACHINE = {

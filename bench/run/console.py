@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -152,17 +152,15 @@ class Bars:
             TimeRemainingColumn(),
             console=console,
         )
-        bars = [progress.add_task("", total=None, head=one.head, detail=f"starting{_at(one)}") for one in shown]
+        bars = {
+            one.job.key: progress.add_task("", total=None, head=one.head, detail=f"starting{_at(one)}") for one in shown
+        }
         self._live = Live(Group(table, progress, *more), console=console, transient=True, refresh_per_second=2)
         self._live.start(refresh=True)
 
         def follow() -> None:
-            readers = [progress_of(one.job, one.folder) for one in shown]
-            while not self._done.wait(PROGRESS_INTERVAL_S):
-                for bar, one, reader in zip(bars, shown, readers, strict=True):
-                    share, detail = next(reader)
-                    if share is not None:
-                        progress.update(bar, total=1.0, completed=share, detail=f"{detail}{_at(one)}")
+            for one, share, detail in followed(shown, self._done, PROGRESS_INTERVAL_S):
+                progress.update(bars[one.job.key], total=1.0, completed=share, detail=f"{detail}{_at(one)}")
 
         self._thread = threading.Thread(target=follow, daemon=True)
         self._thread.start()
@@ -183,9 +181,15 @@ _NOTHING_SAID = (ValueError, LookupError, TypeError, AttributeError, ArithmeticE
 """These are raised by what a worker has written in the place of its progress; it is then as if it had said nothing."""
 
 
-def progress_of(job: Job, folder: Path) -> Iterator[tuple[float | None, str]]:
-    """Yield the share of a job that is done, None if not known, and a detail, each time it is asked."""
-    return _training_progress(folder) if job.kind == "train" else _predict_progress(folder)
+def followed(running: Sequence[Running], done: threading.Event, every_s: float) -> Iterator[tuple[Running, float, str]]:
+    """Yield the share of each job that is done, where that is known, and a detail, again and again until `done`."""
+    readers = [
+        _training_progress(one.folder) if one.job.kind == "train" else _predict_progress(one.folder) for one in running
+    ]
+    while not done.wait(every_s):
+        for one, (share, detail) in zip(running, map(next, readers), strict=True):
+            if share is not None:
+                yield one, share, detail
 
 
 def _training_progress(folder: Path) -> Iterator[tuple[float | None, str]]:

@@ -16,7 +16,7 @@ from typing import Any, TextIO
 from rich.console import Console
 
 from bench.records import Job, Outcome
-from bench.run.console import RunConsole, Running, progress_of
+from bench.run.console import RunConsole, Running, followed
 from bench.run.expected import Expectation
 
 INTERVAL_S = 2.0
@@ -57,13 +57,10 @@ class JsonConsole(RunConsole):
             self._thread.start()
 
     def _follow(self, running: tuple[Running, ...], done: threading.Event) -> None:
-        readers = [progress_of(one.job, one.folder) for one in running]
-        while not done.wait(INTERVAL_S):
-            for one, reader in zip(running, readers, strict=True):
-                share, detail = next(reader)
-                if share is not None and self._told.get(one.job.key) != detail:
-                    self._told[one.job.key] = detail
-                    self._say("progress", **self._which(one.job), share=round(share, 4), detail=detail)
+        for one, share, detail in followed(running, done, INTERVAL_S):
+            if self._told.get(one.job.key) != detail:
+                self._told[one.job.key] = detail
+                self._say("progress", **self._which(one.job), share=round(share, 4), detail=detail)
 
     def ended(self, job: Job, outcome: Outcome) -> None:
         """Say how a job ended and what is left."""

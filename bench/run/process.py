@@ -13,9 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.measure.devices import number_in
+from bench.records.compiled import give_back_freed_memory
 from bench.records.store.files import opened_to_append
 from bench.run.orphans import nobody_left_behind, start_ours
-from bench.run.worker.process import PARENT, process_identity
+from bench.run.worker.process import PARENT, do_here, process_identity
+from bench.run.worker.progress import STOPPED
 
 TERM_GRACE_S = 10.0
 """Seconds between TERM and KILL for a worker that is over its limit."""
@@ -178,3 +180,18 @@ def signal_group(group: int, number: signal.Signals) -> None:
 def kernel_oom_kills() -> int | None:
     """Return processes the kernel has killed for memory since boot (`oom_kill` of /proc/vmstat)."""
     return number_in(Path("/proc/vmstat"), "oom_kill")
+
+
+def read_here(folder: Path, stopper: WorkerStopper) -> ProcessEnd:
+    """Do the job of predictions in files in this process, which has read them before, to check the suite.
+
+    It runs no model and imports no framework, so that there is nothing to keep apart.
+    """
+    oom_before, started = kernel_oom_kills(), time.monotonic()
+    token = STOPPED.set(lambda: stopper.pulled)
+    try:
+        do_here(folder)
+    finally:
+        STOPPED.reset(token)
+    give_back_freed_memory()
+    return process_end(0, timed_out=False, started=started, oom_before=oom_before)

@@ -22,8 +22,7 @@ from bench.records.names import harness_root
 from bench.run.executor import PythonOf
 from bench.run.orphans import RESULTS, results_of
 from bench.run.planning.prepare import pinned_cores
-from bench.run.process import ProcessEnd, WorkerStopper, run_worker
-from bench.run.read_here import read_here
+from bench.run.process import ProcessEnd, WorkerStopper, read_here, run_worker
 from bench.run.worker.environment import inherited_environment
 from bench.run.worker_parent import Key, WorkerParent
 

@@ -61,7 +61,7 @@ def expand(suite: Suite, *, auto_device: str, source: Path, lines: SuiteLines | 
     usage_errors.tell()
     # What a model is trained by is the same wherever it runs.
     variants = cache(lambda index: _variants(suite, *models[index], auto_device, f"{source}: models[{index}].recipe"))
-    targets = list(dict.fromkeys(_device_resolved(t, auto_device) for entry in suite.targets for t in _targets(entry)))
+    targets = list(dict.fromkeys(t for entry in suite.targets for t in _targets(entry, auto_device)))
     count = len(datasets) * len(targets) * sum(len(variants(index)) for index in range(len(models)))
     if count > MOST_CASES:
         raise SuiteError(f"{source}: comes to {count} cases; at most {MOST_CASES} are allowed. Split it into suites.")
@@ -96,13 +96,24 @@ def expand(suite: Suite, *, auto_device: str, source: Path, lines: SuiteLines | 
 def _variants(
     suite: Suite, entry: ModelEntry, model: ModelSpec, auto_device: str, where: str
 ) -> list[tuple[ModelSpec, Recipe | None]]:
-    """Return a model by all of its prompts, recipes and seeds."""
-    return [
-        one
-        for prompted in _prompted(suite, model)
-        for varied in _searched(suite, recipes_of(suite, entry, prompted, auto_device, where=where))
-        for one in _seeded(suite, *varied)
-    ]
+    """Return a model by all of its prompts, recipes and seeds, told apart by their labels."""
+    found: list[tuple[ModelSpec, Recipe | None]] = []
+    for kind in suite.prompts or (None,):
+        prompted = model if kind is None else _called(model, f"{model.label} {kind}", prompt=kind)
+        for varied, recipe in recipes_of(suite, entry, prompted, auto_device, where=where):
+            if recipe is not None and suite.tune is not None:
+                varied = _called(varied, f"{varied.label}{TUNED}")
+            if recipe is None or not suite.seeds:
+                found.append((varied, recipe))
+                continue
+            for seed in suite.seeds:
+                seeded = _called(varied, f"{varied.label} seed {seed}")
+                found.append((seeded, recipe.model_copy(update={"seed": seed})))
+    return found
+
+
+def _called(model: ModelSpec, label: str, **changes: object) -> ModelSpec:
+    return model.model_copy(update={"label": label, **changes})
 
 
 def _kept(suite: Suite, model: ModelSpec) -> tuple[Kept, ...]:
@@ -290,42 +301,12 @@ def _as_seen(label: str) -> str:
     return unicodedata.normalize("NFC", "".join(sign for sign in label if unicodedata.category(sign) != "Cf"))
 
 
-def _targets(entry: TargetEntry) -> Iterator[Target]:
+def _targets(entry: TargetEntry, auto_device: str) -> Iterator[Target]:
     lists = {name: values for name, values in entry if isinstance(values, tuple)}
     others = {name: value for name, value in entry if name not in lists}
     for values in itertools.product(*lists.values()):
-        yield Target(**dict(zip(lists, values, strict=True)), **others)
-
-
-def _device_resolved(target: Target, auto_device: str) -> Target:
-    return target.model_copy(update={"device": auto_device}) if target.device == "auto" else target
-
-
-def _prompted(suite: Suite, model: ModelSpec) -> list[ModelSpec]:
-    """A model once per kind of prompt of the suite, told apart by their labels."""
-    if not suite.prompts:
-        return [model]
-    return [model.model_copy(update={"label": f"{model.label} {kind}", "prompt": kind}) for kind in suite.prompts]
-
-
-def _searched(suite: Suite, found: list[tuple[ModelSpec, Recipe | None]]) -> list[tuple[ModelSpec, Recipe | None]]:
-    """Models with their recipes, those that a search changes told apart by their labels."""
-    if suite.tune is None:
-        return found
-    return [
-        (model if recipe is None else model.model_copy(update={"label": f"{model.label}{TUNED}"}), recipe)
-        for model, recipe in found
-    ]
-
-
-def _seeded(suite: Suite, model: ModelSpec, recipe: Recipe | None) -> list[tuple[ModelSpec, Recipe | None]]:
-    """A model and its recipe once per seed of the suite, told apart by their labels."""
-    if recipe is None or not suite.seeds:
-        return [(model, recipe)]
-    return [
-        (model.model_copy(update={"label": f"{model.label} seed {seed}"}), recipe.model_copy(update={"seed": seed}))
-        for seed in suite.seeds
-    ]
+        target = Target(**dict(zip(lists, values, strict=True)), **others)
+        yield target.model_copy(update={"device": auto_device}) if target.device == "auto" else target
 
 
 def _wanted(suite: Suite, entry: ModelEntry, model: ModelSpec, dataset: DatasetSpec, target: Target) -> bool:

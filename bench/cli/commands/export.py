@@ -21,7 +21,7 @@ def execute(options: Namespace) -> int:
     from rich.filesize import decimal
 
     from bench.run.archive.tar import weights_elsewhere
-    from bench.run.remote.archives import export_to
+    from bench.run.remote.copies import export_to
     from bench.run.remote.stores import is_url
 
     run, results = opened_run(options)

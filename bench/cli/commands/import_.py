@@ -17,7 +17,7 @@ def add_arguments(parser: Parser) -> None:
 def execute(options: Namespace) -> int:
     """Verify the archive, and put its run below the results."""
     from bench.run.archive.tar import import_run
-    from bench.run.remote.archives import archive_at
+    from bench.run.remote.copies import archive_at
 
     with archive_at(options.file) as file:
         run, is_new = import_run(file, Path(options.results))

@@ -152,8 +152,10 @@ def last_of_manifest(run: RunFolder) -> str:
 
 
 def manifest_damage(run: RunFolder) -> str | None:
-    """Say which line of the manifest was changed after it was written; None if none was."""
+    """Say which line of the manifest was changed after it was written, or that it is missing; None if none was."""
     entries = _entries_of(run)
+    if not entries.lines and not _head_of(run).lines and (run.path / layout.ENVIRONMENTS).is_dir():
+        return "it is missing, and so is its head: nothing of this run can be verified"  # older runs had no such folder
     return entries.damage or _cut_off(run, entries.lines)
 
 

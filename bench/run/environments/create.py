@@ -33,7 +33,7 @@ from bench.run.environments.environment import (
     requirements_digest,
     worker_requirements,
 )
-from bench.run.environments.locks import comment, entries, lock_digest
+from bench.run.environments.interpreters import comment, entries, lock_digest
 from bench.run.environments.uv import Sources, Tell, Uv, find_uv
 
 SHARED = "bench_shared.pth"

@@ -24,8 +24,15 @@ from bench.adapter import adapter_folders
 from bench.errors import BenchError, SuiteError, did_you_mean
 from bench.records import Record, read_record
 from bench.records.names import harness_root
-from bench.run.environments.interpreters import Interpreters, name_in, normal_name, parse_choices, requirements
-from bench.run.environments.locks import lock_digest, pins
+from bench.run.environments.interpreters import (
+    Interpreters,
+    lock_digest,
+    name_in,
+    normal_name,
+    parse_choices,
+    pins,
+    requirements,
+)
 
 MARKER = "bench-environment.json"
 LOCK = "packages.lock"

@@ -24,8 +24,7 @@ from bench.records.store.invocation import KEY
 from bench.records.store.layout import RunFolder
 from bench.records.store.manifest import record_facts, recorded_sha256
 from bench.run.environments.environment import Environment
-from bench.run.environments.interpreters import Interpreters, Inventory, inventory
-from bench.run.environments.locks import lock_digest
+from bench.run.environments.interpreters import Interpreters, Inventory, inventory, lock_digest
 from bench.run.environments.sbom import bill_of_materials
 
 

@@ -16,8 +16,7 @@ from pathlib import Path
 from rich.console import Console
 
 from bench.errors import BenchError
-from bench.run.environments.interpreters import name_in, normal_name
-from bench.run.environments.locks import all_hashed, entries
+from bench.run.environments.interpreters import all_hashed, entries, name_in, normal_name
 
 Tell = Callable[[str], None]
 """Gets what is being done, a line at a time."""

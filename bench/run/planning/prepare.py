@@ -49,11 +49,11 @@ class Prepared:
         cases: Plans in the order of the suite.
         interpreters: Pythons that run the adapters.
         classes: Label space that is scored, by label of the data set.
+        plan_case: Plans a further case, of a search.
         notes: Sentences on what is to be known of the data sets' files.
         data_notes: Label of a data set -> sentences on what was inferred, converted or passed over in it.
         accepted_code: Code that stands in the keys in place of the present one.
         searches: Searches of recipes, whose best ones take the place of those in `cases`.
-        plan_case: Plans a further case, of a search.
     """
 
     source: Path
@@ -61,11 +61,11 @@ class Prepared:
     cases: tuple[CasePlan, ...]
     interpreters: Interpreters
     classes: dict[str, tuple[ClassSpec, ...]]
+    plan_case: Callable[[Case], CasePlan]
     notes: tuple[str, ...] = ()
     data_notes: dict[str, tuple[str, ...]] = field(default_factory=dict)
     accepted_code: AcceptedCode | None = None
     searches: tuple[PlannedSearch, ...] = ()
-    plan_case: Callable[[Case], CasePlan] | None = None
 
     @cached_property
     def plan(self) -> Plan:
@@ -114,10 +114,10 @@ def prepare(source: Path, interpreters: Interpreters, machine: Machine | None = 
         plans,
         interpreters,
         classes,
+        plan_case,
         tuple(found.notes),
         found.data_notes,
         searches=searches_of(suite, found.cases),
-        plan_case=plan_case,
     )
 
 

@@ -1,4 +1,4 @@
-"""A run in a store: its files as objects named by their content, and one list that says which of them it consists of.
+"""Runs in a store: as objects that are named by their content with a list of them, or as archives of one file each.
 
 ```
 objects/<2 digits>/<SHA-256>             the content of a file; put once, never changed, shared by all runs
@@ -7,14 +7,16 @@ runs/<suite>/<run>/writer.json           who writes the run now, see `working.py
 ```
 
 The list is replaced when everything it names is there and was read back, so that whoever reads it finds a whole run as
-it was after some job, whenever the writer was killed.
+it was after some job, whenever the writer was killed. Archives are written and read through a file of this machine,
+with the same verification.
 """
 
 from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 from pydantic import ValidationError
@@ -23,8 +25,8 @@ from bench.errors import BenchError
 from bench.records.store import layout
 from bench.records.store.files import content_sha256, sha256_of
 from bench.records.store.layout import RunFolder
-from bench.run.archive.tar import ArchivedFile, Contents
-from bench.run.remote.stores import Store
+from bench.run.archive.tar import ArchivedFile, Contents, export_run
+from bench.run.remote.stores import Store, is_url, split_url, store_at
 
 RUNS, CONTENTS = "runs", "contents.json"
 
@@ -198,3 +200,48 @@ def _require_same(store: Store, name: str, sha256: str) -> None:
         file = Path(folder) / "object"
         if not store.get(name, file) or content_sha256(file) != sha256:
             raise BenchError(f"{store.url}/{name} is not what was just put there; the same command tries again")
+
+
+def export_to(run: RunFolder, place: str) -> tuple[Contents, int]:
+    """Write a run as one new file, `.tar` or `.tar.gz`, at a path or a URL.
+
+    Returns:
+        The files that were written, and the bytes of the archive.
+
+    Raises:
+        BenchError: As `export_run`; if the store cannot be reached; if what comes back is not what was put.
+    """
+    if not is_url(place):
+        file = Path(place)
+        return export_run(run, file), file.stat().st_size
+    above, name = split_url(place)
+    store = store_at(above)
+    if store.size(name) is not None:
+        raise BenchError(f"{place} is there already, and nothing is overwritten; choose another name")
+    with tempfile.TemporaryDirectory(prefix="bench-export-") as folder:
+        file = Path(folder) / name
+        contents = export_run(run, file)
+        store.put(file, name)
+        back = Path(folder) / "back"
+        if not store.get(name, back) or content_sha256(back) != content_sha256(file):
+            store.remove(name)
+            raise BenchError(f"{place} is not what was just put there, and was removed; try again")
+        return contents, file.stat().st_size
+
+
+@contextmanager
+def archive_at(place: str) -> Iterator[Path]:
+    """Yield an archive as a file of this machine, fetched first where it lies behind a URL.
+
+    Raises:
+        BenchError: If it is not there, or the store cannot be reached.
+    """
+    if not is_url(place):
+        yield Path(place)
+        return
+    above, name = split_url(place)
+    with tempfile.TemporaryDirectory(prefix="bench-import-") as folder:
+        file = Path(folder) / name
+        if not store_at(above).get(name, file):
+            raise BenchError(f"there is no {place}; make one with: bench export RUN {place}")
+        yield file

@@ -31,8 +31,7 @@ from bench.run.environments.environment import (
     environments_folder,
     with_environment,
 )
-from bench.run.environments.interpreters import Interpreters
-from bench.run.environments.locks import lock_digest
+from bench.run.environments.interpreters import Interpreters, lock_digest
 from bench.run.environments.uv import Sources, Tell
 from bench.run.executor import Executor
 from bench.run.planning.fingerprints import Fingerprints

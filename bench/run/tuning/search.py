@@ -13,7 +13,7 @@ from pathlib import Path
 
 from bench.errors import BenchError
 from bench.metric import load_metric
-from bench.records import Case, Job, Tune, as_json_dict, digest
+from bench.records import Job, Tune, as_json_dict, digest
 from bench.records.store.layout import RunFolder
 from bench.records.store.studies import (
     Study,
@@ -81,7 +81,6 @@ def with_best(prepared: Prepared, run: RunFolder | None) -> tuple[Prepared, froz
         if best is None:
             without |= {case.id for case in planned.finals}
             continue
-        assert prepared.plan_case is not None
         for case in final_cases(planned, best.trial.values):
             plans[case.id] = prepared.plan_case(case)
     return replace(prepared, cases=tuple(plans.values())), frozenset(without)
@@ -121,7 +120,6 @@ def _is_hopeless(view: StudyView) -> bool:
 def _digest(prepared: Prepared, planned: PlannedSearch) -> str:
     """Return the digest of all that decides the trials of a search beside their budget."""
     tune = prepared.suite.tune
-    assert prepared.plan_case is not None
     assert tune is not None
     plan = prepared.plan_case(planned.case)
     method = {name: value for name, value in as_json_dict(tune).items() if name not in ("trials", "hours", "at_once")}
@@ -206,7 +204,7 @@ class _Search:
 
     def jobs_ahead(self) -> list[Job]:
         """Return its trainings and predictions, roughly."""
-        probe = self._plan_trial(self._planned.case)
+        probe = self._prepared.plan_case(self._planned.case)
         jobs = [job for job in (probe.train, probe.predict) if job is not None]
         return jobs * max(0, (self._tune.trials or 2) - self._number_over())
 
@@ -290,14 +288,10 @@ class _Search:
         write_study(self._run, study)
         return study_view(self._run, study)
 
-    def _plan_trial(self, case: Case) -> CasePlan:
-        assert self._prepared.plan_case is not None
-        return self._prepared.plan_case(case)
-
     def _added(self, proposal: Proposal) -> Trial:
         """Write down what is tried next, before it is tried."""
         number = len(self._view.trials)
-        plan = self._plan_trial(require_recipe(self._planned, number, proposal.values))
+        plan = self._prepared.plan_case(require_recipe(self._planned, number, proposal.values))
         trial = Trial(
             number=number,
             params=proposal.params,
@@ -312,7 +306,7 @@ class _Search:
 
     def _steps(self, trial: Trial) -> Steps:
         """Train, predict and score a trial as far as that is not done."""
-        plan = self._plan_trial(trial.planned.case)
+        plan = self._prepared.plan_case(trial.planned.case)
         if plan.train is not None and self._tune.pruner != "none":
             self._executor.judge(plan.train, self._judge(self._in_flight[trial.number]))
         for step in (self._runner.train, self._runner.predict):

@@ -92,6 +92,20 @@ def test_without_a_run_there_is_a_command_to_make_one(capsys, command):
     assert "bench run suites/semantic.yaml" in refused(capsys, command)
 
 
+@pytest.mark.parametrize("words", [("--results=~/runs",), ("--results", "~/runs")])
+def test_the_home_folder_is_found_where_shells_leave_its_sign(capsys, tmp_path, monkeypatch, words):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert f"{tmp_path}/runs" in refused(capsys, "report", *words)
+
+
+def test_an_interpreter_in_the_home_folder_is_looked_for_there(capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    file = write_suite(tmp_path, [perfect()])
+    assert f"no interpreter at {tmp_path}/venv/python" in refused(
+        capsys, "check", file, "--python", "fake=~/venv/python"
+    )
+
+
 def test_an_interpreter_for_an_unknown_adapter_is_refused(capsys, tmp_path):
     suite = write_suite(tmp_path, [perfect()])
     assert "expected ADAPTER=PATH" in refused(capsys, "check", suite, "--python", "nobody=/usr/bin/python3")

@@ -116,7 +116,7 @@ def test_files_are_read_without_a_process_of_their_own(tmp_path, monkeypatch):
 
 def test_reading_files_stops_at_the_next_image_when_the_run_is_stopped(tmp_path, monkeypatch):
     write_maps(tmp_path / "maps")
-    monkeypatch.setattr("bench.run.read_here.do_here", lambda folder: write_progress(folder, 1, 4))
+    monkeypatch.setattr("bench.run.process.do_here", lambda folder: write_progress(folder, 1, 4))
     stopper = WorkerStopper()
     stopper.pull()
     job = SimpleNamespace(model=SimpleNamespace(adapter="predictions"))

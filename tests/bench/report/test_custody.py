@@ -70,6 +70,15 @@ def test_scores_that_an_older_version_wrote_are_still_read_and_never_as_those_of
     assert [row.headline is None for row in summary_of(finished).rows] == [False, True]
 
 
+def test_a_manifest_that_was_removed_with_its_head_is_said(finished):
+    (finished.run.path / layout.ENVIRONMENTS).mkdir()  # runs of before there were manifests have none
+    assert summary_of(finished).failures == ()
+    finished.run.manifest.unlink()
+    finished.run.manifest_head.unlink()
+    (failure,) = summary_of(finished).failures
+    assert (failure.status, "nothing of this run can be verified" in failure.reason) == ("damaged", True)
+
+
 def swap(synthetic, *names):
     """Copy predictions of the better model over those of the other."""
     source, target = (

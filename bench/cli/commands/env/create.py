@@ -27,7 +27,7 @@ def add_arguments(parser: Parser) -> None:
 def execute(options: Namespace) -> int:
     """Make it; its interpreter is the answer."""
     from bench.run.environments.create import Options, create
-    from bench.run.environments.locks import entries
+    from bench.run.environments.interpreters import entries
     from bench.run.environments.uv import telling
 
     environment = environment_of(options)

@@ -34,7 +34,7 @@ def execute(options: Namespace) -> int:
 
 def _row(environment: Environment) -> list[object]:
     from bench.run.environments.environment import condition
-    from bench.run.environments.locks import entries
+    from bench.run.environments.interpreters import entries
 
     found, made = condition(environment), environment.made()
     packages = len(entries(environment.lock.read_text(encoding="utf-8"))) if environment.lock.is_file() else None

@@ -20,8 +20,7 @@ from bench.records.store.files import write_record
 from bench.records.store.runs import new_run, newest_run, read_run
 from bench.run.environments import uv
 from bench.run.environments.environment import Environment, choose_interpreters, condition, environments_folder, frozen
-from bench.run.environments.interpreters import Interpreters, installed_packages
-from bench.run.environments.locks import pins
+from bench.run.environments.interpreters import Interpreters, installed_packages, pins
 from bench.run.environments.record import write_environment
 from bench.run.environments.uv import Sources, find_uv
 from bench.run.planning.prepare import prepare
