@@ -24,12 +24,7 @@ DAY_S = 86400.0
 
 @dataclass(frozen=True)
 class Policy:
-    """The ages from which something may go.
-
-    Attributes:
-        days: Days since leftovers and cached files were last changed.
-        run_days: Days since a run was last changed; None keeps all runs.
-    """
+    """The days since the last change from which leftovers and cached files may go, and runs; None keeps all runs."""
 
     days: float = 30.0
     run_days: float | None = None
@@ -37,14 +32,9 @@ class Policy:
 
 @dataclass(frozen=True)
 class Removable:
-    """A file or folder that nothing needs.
+    """A file or folder that nothing needs: what it is in a word, its bytes, and its newest change, seconds since 1970.
 
-    Attributes:
-        kind: Word for what it is.
-        path: Its place.
-        size: Bytes of its files.
-        changed_s: Time of its newest change, seconds since 1970.
-        run: The run that it lies in, which is locked while it is removed; None outside of runs.
+    The run that it lies in, None outside of runs, is locked while it is removed.
     """
 
     kind: str

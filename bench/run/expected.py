@@ -26,13 +26,9 @@ MOST_JOBS = 2000
 
 @dataclass(frozen=True)
 class Expected:
-    """Hold what jobs are expected to take.
+    """Hold how many jobs there are, and the seconds of those of which something is known.
 
-    Attributes:
-        seconds: Seconds of the jobs of which something is known.
-        from_past: Jobs that the same, or one like it, took before.
-        unknown: Jobs of which nothing is known.
-        jobs: All of them.
+    That is from the past where the same, or one like it, was done before.
     """
 
     seconds: float

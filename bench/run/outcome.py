@@ -48,16 +48,16 @@ def settle_lost(job: Job, folder: Path, lost: str, *, started_at: str) -> Outcom
 
 def flagged(folder: Path, outcome: Outcome, flag: Flag) -> Outcome:
     """Add a doubt to the outcome of a job, on disk too."""
-    facts = outcome.facts.model_copy(update={"flags": (*outcome.facts.flags, flag)})
-    outcome = outcome.model_copy(update={"facts": facts})
-    write_record(folder / layout.OUTCOME, outcome)
-    return outcome
+    return _with_facts(folder, outcome, flags=(*outcome.facts.flags, flag))
 
 
 def noted(folder: Path, outcome: Outcome, note: str) -> Outcome:
     """Add a note to the outcome of a job, on disk too."""
-    facts = outcome.facts.model_copy(update={"notes": (*outcome.facts.notes, note)})
-    outcome = outcome.model_copy(update={"facts": facts})
+    return _with_facts(folder, outcome, notes=(*outcome.facts.notes, note))
+
+
+def _with_facts(folder: Path, outcome: Outcome, **changes: object) -> Outcome:
+    outcome = outcome.model_copy(update={"facts": outcome.facts.model_copy(update=changes)})
     write_record(folder / layout.OUTCOME, outcome)
     return outcome
 

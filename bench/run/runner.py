@@ -150,18 +150,16 @@ class Runner:
 
     def train(self, plan: CasePlan) -> Steps:
         """Train a case that has a recipe; returns whether there is nothing against going on with it."""
-        if plan.train is None:
-            return True
-        return (yield from self._needed(plan.train, plan, plan.case.model.weights))
+        return (yield from self._needed(plan.train, plan))
 
     def export(self, plan: CasePlan) -> Steps:
         """Export a case whose runtime runs an exported model; returns whether there is nothing against going on."""
-        if plan.export is None:
-            return True
-        return (yield from self._needed(plan.export, plan, self._weights(plan, plan.export)))
+        return (yield from self._needed(plan.export, plan))
 
-    def _needed(self, job: Job, plan: CasePlan, weights: str | None) -> Steps:
-        view = yield from self._ensure(job, plan, weights)
+    def _needed(self, job: Job | None, plan: CasePlan) -> Steps:
+        if job is None:
+            return True
+        view = yield from self._ensure(job, plan)
         if view is not None and view.ok:
             return True
         self._tell_if_blocked(plan.predict, job)
@@ -169,7 +167,7 @@ class Runner:
 
     def predict(self, plan: CasePlan) -> Steps:
         """Predict a case's test images; returns whether its predictions are there."""
-        view = yield from self._ensure(plan.predict, plan, self._weights(plan, plan.predict))
+        view = yield from self._ensure(plan.predict, plan)
         return view is not None and view.ok
 
     def score(
@@ -209,7 +207,7 @@ class Runner:
         plan = self._plan_of[job.case_id]
         predicted = self._state(plan.predict).view
         if predicted is not None and predicted.ok:
-            yield from self._ensure(job, plan, self._weights(plan, job))
+            yield from self._ensure(job, plan)
         elif job.replicate == 0:
             self._tell_if_blocked(job, plan.predict)
         return True
@@ -228,20 +226,21 @@ class Runner:
                 f"--kind {needed.kind}"
             )
 
-    def _ensure(self, job: Job, plan: CasePlan, weights: str | None) -> Generator[Task | str, None, JobView | None]:
+    def _ensure(self, job: Job, plan: CasePlan) -> Generator[Task | str, None, JobView | None]:
         """Return the job's folder, having it carried out first if it is wanted and not done."""
         if job.key in self._in_flight:
             yield job.key
         state = self._state(job)
         if state.name != "done" and self._wanted(job) and job.key not in self._tried:
             # Cases may share a training; one that fails is not tried again for each of them.
-            yield self._task(job, plan, state, weights)
+            yield self._task(job, plan, state)
             state = self._state(job)
         if self._wanted(job) and state.name != "done":
             self._failed[plan.case.id] = None
         return state.view
 
-    def _task(self, job: Job, plan: CasePlan, state: JobState, weights: str | None) -> Task:
+    def _task(self, job: Job, plan: CasePlan, state: JobState) -> Task:
+        weights = plan.case.model.weights if job.kind == "train" else self._weights(plan, job)
         refuse_changed_code(job)
         folder = self._run.job(job.kind, job.case_id, job.replicate, job.key)
         if state.name == "failed" and state.view is not None:

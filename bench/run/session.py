@@ -61,16 +61,8 @@ def passes(cases: Sequence[CasePlan]) -> tuple[Job, ...]:
 class RunRecorder:
     """Writes the record of a run.
 
-    Attributes:
-        run: Folder of the run.
-        results: Folder of all results.
-        plan: Record of what is run.
-        suite: Content of the suite's file; None where there is none any more.
-        interpreters: Pythons that run the adapters.
-        loggers: Experiment trackers that get a copy of each scored case.
-        flags: Flags of the command line, for the commands that the report prints.
-        warn: Gets a line when a tracker could not be written to.
-        write_report: Writes the report of a run.
+    There may be no content of the suite's file any more. `loggers` get a copy of each scored case, and `warn` a line
+    where one could not be written to; the report prints `flags` in its commands.
     """
 
     run: RunFolder

@@ -41,25 +41,14 @@ PLAIN = r"^[A-Za-z0-9_@+=][A-Za-z0-9_@+=. -]*$"
 
 
 class ArchivedFile(Record):
-    """A file of a run.
-
-    Attributes:
-        size: Bytes of its content.
-        sha256: Hash of its content, hexadecimal.
-    """
+    """A file of a run: the bytes of its content, and their hash, hexadecimal."""
 
     size: int = Field(ge=0)
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
 
 
 class Contents(Record):
-    """The files of an archived run.
-
-    Attributes:
-        format: Version of the archive's own layout.
-        suite, run: Names of the suite and of the run.
-        files: Path in the run, with `/` -> file.
-    """
+    """The files of an archived run by their path in it, with `/`; `format` is the version of the archive's layout."""
 
     format: int = FORMAT
     suite: str = Field(pattern=PLAIN)

@@ -37,13 +37,9 @@ Tell = Callable[[str], None]
 
 @dataclass
 class Finding:
-    """One check of an audit.
+    """One check of an audit: how many things it compared, and a line for each violation that was found.
 
-    Attributes:
-        name: Name of the check.
-        compared: Number of things that were compared.
-        differences: Violations that were found, a line each.
-        tolerated: Differences smaller than two processes on a device may show, a line each.
+    Tolerated are differences smaller than two processes on a device may show, a line each.
     """
 
     name: str

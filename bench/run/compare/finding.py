@@ -53,13 +53,9 @@ class Finding(Record):
 
 
 class Comparison(Record):
-    """Two sides.
+    """Two sides, named as they were asked for, and a finding for each number.
 
-    Attributes:
-        reference, other: Names of the two sides as they were asked for.
-        differences: Differences of their measurements, one line each; said before any number.
-        findings: Findings, one for each number.
-        only_in_one: Cases that one side lacks.
+    How they were measured differently, a line each, is said before any number; cases that one side lacks after them.
     """
 
     reference: str

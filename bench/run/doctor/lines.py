@@ -10,14 +10,7 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of `bench doctor`.
-
-    Attributes:
-        subject: Subject of the finding.
-        state: `ready`, `missing`, or `note` for something to know.
-        detail: The finding itself.
-        fix: Command or step that fixes it; empty when nothing is to be done.
-    """
+    """One line of `bench doctor`: a `note` is something to know; `fix` is empty when nothing is to be done."""
 
     subject: str
     state: Literal["ready", "missing", "note"]

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import platform
 import shutil
-import subprocess
 import sys
 import sysconfig
 from contextlib import AbstractContextManager
@@ -33,7 +32,7 @@ from bench.run.environments.environment import (
     requirements_digest,
     worker_requirements,
 )
-from bench.run.environments.interpreters import comment, entries, lock_digest
+from bench.run.environments.interpreters import comment, entries, lock_digest, printed_by
 from bench.run.environments.uv import Sources, Tell, Uv, find_uv
 
 SHARED = "bench_shared.pth"
@@ -205,11 +204,7 @@ def _version(python: Path) -> str:
 
 
 def _ask(python: Path, program: str) -> str:
-    try:
-        done = subprocess.run([python, "-c", program], capture_output=True, text=True, check=True, timeout=60)
-    except (OSError, subprocess.SubprocessError) as error:
-        raise BenchError(f"{python} was made, but does not run: {error}") from None
-    return done.stdout.strip()
+    return printed_by(python, program, failed="was made, but does not run").strip()
 
 
 def _headed(environment: Environment, lock: str, sources: Sources) -> str:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, requires
@@ -31,6 +30,7 @@ from bench.run.environments.interpreters import (
     normal_name,
     parse_choices,
     pins,
+    printed_by,
     requirements,
 )
 
@@ -257,16 +257,9 @@ def requirements_digest(adapter: str) -> str:
 
 def own_packages(environment: Environment) -> list[tuple[str, str, str | None]]:
     """(name, version, PEP 610 record) of what is installed in an environment itself, not of what it shares."""
-    try:
-        answer = subprocess.run(
-            [environment.python, "-c", _OWN_PACKAGES], capture_output=True, text=True, check=True, timeout=60
-        )
-    except (OSError, subprocess.SubprocessError) as error:
-        raise BenchError(
-            f"{environment.python} cannot be asked for its packages: {error}. Make it anew with: "
-            f"bench env create {environment.adapter} --again"
-        ) from None
-    return [(name, version, origin) for name, version, origin in json.loads(answer.stdout)]
+    fix = f". Make it anew with: bench env create {environment.adapter} --again"
+    answer = json.loads(printed_by(environment.python, _OWN_PACKAGES, fix=fix))
+    return [(name, version, origin) for name, version, origin in answer]
 
 
 def frozen(environment: Environment) -> list[str]:

@@ -61,13 +61,7 @@ print(json.dumps({**answer, "packages": list(found.values())}))
 
 
 class Inventory(NamedTuple):
-    """Hold what an interpreter has.
-
-    Attributes:
-        implementation: Implementation of Python, such as CPython.
-        version: Version of Python.
-        packages: Metadata of each package, the one that is imported where two folders hold it.
-    """
+    """Hold what an interpreter has: Python, and metadata of each package that is imported, one of each name."""
 
     implementation: str
     version: str
@@ -78,10 +72,18 @@ class Inventory(NamedTuple):
 def inventory(python: Path) -> Inventory:
     """Ask an interpreter for its packages, without importing any of them; raises `BenchError` if it cannot be asked."""
     try:
-        answer = subprocess.run([python, "-c", _QUESTION], capture_output=True, text=True, check=True, timeout=120)
-        return Inventory(**json.loads(answer.stdout))
-    except (OSError, subprocess.SubprocessError, ValueError, TypeError) as error:
+        return Inventory(**json.loads(printed_by(python, _QUESTION)))
+    except (ValueError, TypeError) as error:
         raise BenchError(f"{python} cannot be asked for its packages: {error}") from None
+
+
+def printed_by(python: Path, program: str, failed: str = "cannot be asked for its packages", fix: str = "") -> str:
+    """Return what a program prints in another interpreter; raises `BenchError` if it cannot be run, with the fix."""
+    try:
+        done = subprocess.run([python, "-c", program], capture_output=True, text=True, check=True, timeout=120)
+    except (OSError, subprocess.SubprocessError) as error:
+        raise BenchError(f"{python} {failed}: {error}{fix}") from None
+    return done.stdout
 
 
 def asked(python: Path, module: str, *arguments: str, question: str = "") -> dict[str, Any] | None:

@@ -41,12 +41,7 @@ HEADERS, HEADERS_S, TURNED = 1000, 0.3, 4
 
 @dataclass(frozen=True)
 class Sampled:
-    """Hold what a sampled read of a data set has found.
-
-    Attributes:
-        faults: A sentence for each thing that is wrong, which says how many images were looked at.
-        notes: A sentence for each thing that may be meant.
-    """
+    """Hold what a sampled read of a data set has found, a sentence each: what is wrong, and what may be meant."""
 
     faults: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()

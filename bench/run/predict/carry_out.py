@@ -33,15 +33,7 @@ NO_LIMIT_S = 30 * 24 * 3600.0
 
 @dataclass(frozen=True)
 class Writing:
-    """Hold what is written of each image, and where.
-
-    Attributes:
-        out: Absolute path of the folder for masks, overlays and the manifest.
-        overlay: Suffix of overlays.
-        show_from: Score from which an instance is in the overlays.
-        every: Every how many frames of a video, from 1.
-        overwrite: True predicts again what is there.
-    """
+    """Hold what is written of each image, and where, as `FilesRequest` does; `overwrite` predicts all again."""
 
     out: Path
     overlay: OverlayForm

@@ -67,13 +67,9 @@ class CaseAnswer(Record):
 
 
 class RepetitionVerdict(Record):
-    """The findings of `bench repro`; `repro.json` in the folder of the repetition.
+    """The findings of `bench repro`, an answer for each case; `repro.json` in the folder of the repetition.
 
-    Attributes:
-        record: Folder of the run that was repeated.
-        tolerance: Tolerance that was allowed.
-        differences: Differences between its record and this machine.
-        cases: An answer for each.
+    `record` is the folder of the run that was repeated, `differences` are those between its record and this machine.
     """
 
     record: str

@@ -27,13 +27,7 @@ _SHOWN = 60
 
 
 class Difference(Record):
-    """One thing that is not as it was.
-
-    Attributes:
-        subject: The thing that differs.
-        recorded, here: Its state in the record, and its state now; shortened for reading.
-        put_back: The step that makes it as it was; empty where none does.
-    """
+    """One thing that is not as it was, shortened for reading; `put_back` makes it so, empty where nothing does."""
 
     subject: str
     recorded: str
