@@ -183,13 +183,16 @@ _NOTHING_SAID = (ValueError, LookupError, TypeError, AttributeError, ArithmeticE
 
 def followed(running: Sequence[Running], done: threading.Event, every_s: float) -> Iterator[tuple[Running, float, str]]:
     """Yield the share of each job that is done, where that is known, and a detail, again and again until `done`."""
-    readers = [
-        _training_progress(one.folder) if one.job.kind == "train" else _predict_progress(one.folder) for one in running
-    ]
+    readers = [progress_of(one.job, one.folder) for one in running]
     while not done.wait(every_s):
         for one, (share, detail) in zip(running, map(next, readers), strict=True):
             if share is not None:
                 yield one, share, detail
+
+
+def progress_of(job: Job, folder: Path) -> Iterator[tuple[float | None, str]]:
+    """Yield the share of a job that is done, None if not known, and a detail, each time it is asked."""
+    return _training_progress(folder) if job.kind == "train" else _predict_progress(folder)
 
 
 def _training_progress(folder: Path) -> Iterator[tuple[float | None, str]]:
