@@ -63,14 +63,7 @@ def panoptic_from_labels(
 def instances_from_labels(
     labels: LabelMap, probability: NDArray[np.float32], classes: Sequence[ClassSpec], *, min_area: int
 ) -> Instances:
-    """Return the components of thing classes, the surest first and at most `MAX_INSTANCES`.
-
-    Args:
-        labels: Class ids, uint8, (H, W), without void.
-        probability: Probability of each pixel's class, float32, (H, W), 0-1.
-        classes: The label space.
-        min_area: Components of fewer pixels are left out.
-    """
+    """Return the components of thing classes, the surest first and at most `MAX_INSTANCES`, by the same arguments."""
     found = _parts(labels, probability, classes, min_area=min_area, of_stuff=False)
     kept = np.argsort(-found.scores, kind="stable")[:MAX_INSTANCES]
     numbers = (kept + 1).astype(np.int32)

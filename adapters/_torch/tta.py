@@ -1,4 +1,7 @@
-"""Test-time augmentation, as mmsegmentation's `SegTTAModel`, and what a target makes of a forward pass.
+"""Windows and test-time augmentation: what a target makes of a forward pass.
+
+Windows are those of mmsegmentation's `EncoderDecoder.slide_inference`, test-time augmentation is that of its
+`SegTTAModel`.
 
 Scaling and mirroring are done on the device, so that they are timed with the passes they serve.
 mmsegmentation brings the logits of a pass to the size of its copy and then to that of the original
@@ -10,7 +13,8 @@ name the classes that the mean names, and one pass gives what it gives without a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
@@ -18,9 +22,69 @@ from torch.nn import functional as F
 
 from adapters._torch.images import resize_logits
 from adapters._torch.network import Head
-from adapters._torch.windows import Forward, windowed
 from bench.errors import Unsupported
-from bench.records import InferenceAugmentation, Size, Target
+from bench.records import InferenceAugmentation, Size, SlidingWindow, Target
+
+Forward: TypeAlias = Callable[[Tensor], Tensor]
+"""Maps normalised pixels (B, 3, H, W) to logits (B, C, h, w); where (h, w) differs from (H, W) they are resized."""
+
+
+def windowed(forward: Forward, window: SlidingWindow, *, fill: float = 0.0) -> Forward:
+    """Return a pass over windows, one position at a time for all images of the batch.
+
+    The logits of each window are resized to it and averaged, in float32, where windows overlap.
+    An input smaller than the window is padded at the bottom and on the right, and the logits are
+    cut back; mmsegmentation makes the window smaller instead.
+
+    Returns:
+        Maps (B, 3, H, W) to float32 logits (B, C, H, W); padding has the value `fill`, where 0 is the mean colour.
+    """
+    step = Size(*(max(1, int(side * (1 - window.overlap) + 0.5)) for side in window.size))
+
+    def passed(pixels: Tensor) -> Tensor:
+        height, width = pixels.shape[-2:]
+        padded = padded_to(pixels, window.size, fill)
+        tops = window_starts(padded.shape[-2], window.size.height, step.height)
+        lefts = window_starts(padded.shape[-1], window.size.width, step.width)
+        total: Tensor | None = None
+        for top in tops:
+            for left in lefts:
+                part = padded[..., top : top + window.size.height, left : left + window.size.width]
+                logits = resize_logits(forward(part), window.size).float()
+                if total is None:
+                    total = logits.new_zeros((*logits.shape[:2], *padded.shape[-2:]))
+                total[..., top : top + window.size.height, left : left + window.size.width] += logits
+        assert total is not None  # there is at least one window
+        rows = _cover(tops, window.size.height, total.shape[-2])
+        columns = _cover(lefts, window.size.width, total.shape[-1])
+        total /= (rows[:, None] * columns).to(total.device)
+        return total[..., :height, :width]
+
+    return passed
+
+
+def window_starts(length: int, window: int, step: int) -> list[int]:
+    """Return where windows begin, a step apart, along a side, pixels; the last one ends where the side ends.
+
+    >>> window_starts(10, 4, 3), window_starts(9, 4, 3), window_starts(4, 4, 3)
+    ([0, 3, 6], [0, 3, 5], [0])
+    """
+    return [*range(0, length - window, step), length - window]
+
+
+def padded_to(pixels: Tensor, size: Size, fill: float) -> Tensor:
+    """Return pixels (B, C, H, W) padded at the bottom and on the right to at least a size."""
+    down, right = max(0, size.height - pixels.shape[-2]), max(0, size.width - pixels.shape[-1])
+    return F.pad(pixels, (0, right, 0, down), value=fill) if down or right else pixels
+
+
+def _cover(starts: Sequence[int], window: int, length: int) -> Tensor:
+    """Return how many windows cover each place along a side, float32, (length,)."""
+    counts = torch.zeros(length)
+    for start in starts:
+        counts[start : start + window] += 1
+    return counts
+
 
 SATURATED = 1e-7
 """This says how far a mean probability of a sigmoid stays from 0 and 1, about float32's resolution below 1."""
@@ -89,13 +153,8 @@ def by_content(forward: Forward, pixels: Tensor, content: Sequence[Size]) -> Ten
 def augmented(forward: Forward, test_time: InferenceAugmentation, head: Head | None = None) -> Forward:
     """Return a pass over scaled and mirrored copies, whose probabilities are averaged.
 
-    Args:
-        forward: Pass that sees each copy.
-        test_time: The copies.
-        head: Head as in `target_forward`.
-
     Returns:
-        Maps (B, 3, H, W) to logits (B, C, H, W) of the mean probabilities, float32.
+        Maps (B, 3, H, W) to logits (B, C, H, W) of the mean probabilities, float32; the head is as in `target_forward`.
     """
     mirrored = (False, True) if test_time.flip else (False,)
     views = len(test_time.scales) * len(mirrored)

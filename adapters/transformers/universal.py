@@ -21,9 +21,8 @@ from adapters._torch.options import read_options
 from adapters._torch.runtimes.onnx_export import TRIAL
 from adapters._torch.runtimes.runtime import RUNTIMES, Pass, Runtime, fixed_size, open_runtime
 from adapters._torch.semantic import FittedBatch, unplaced
-from adapters._torch.tta import augmented, by_content, refuse_objects_in_several_passes
+from adapters._torch.tta import Forward, augmented, by_content, refuse_objects_in_several_passes, windowed
 from adapters._torch.weights import load_weights
-from adapters._torch.windows import Forward, windowed
 from adapters.transformers.classes import Classes
 from adapters.transformers.masks import INFERENCES, ClassifiedMasks, at_original_size, class_scores, label_map
 from adapters.transformers.networks import (

@@ -34,8 +34,7 @@ from torch.nn import functional as F
 
 from adapters._torch.images import DeviceBatch, resize_logits, stack_images, to_host
 from adapters._torch.runtimes.runtime import Pass, fixed_size
-from adapters._torch.tta import by_content, target_forward
-from adapters._torch.windows import padded_to
+from adapters._torch.tta import by_content, padded_to, target_forward
 from adapters.ultralytics.framework import LetterBox, nms, ops
 from adapters.ultralytics.network import STRIDE, YoloNetwork
 from adapters.ultralytics.options import InstanceOptions

@@ -24,8 +24,13 @@ from adapters._torch.runtimes.cpu_sessions import (
     allowed_cores,
     open_session,
 )
-from adapters._torch.runtimes.file_contract import contract_beside, contract_of, contract_of_graph
-from adapters._torch.runtimes.file_doubts import contract_of_range, doubts_of_input
+from adapters._torch.runtimes.file_contract import (
+    contract_beside,
+    contract_of,
+    contract_of_graph,
+    contract_of_range,
+    doubts_of_input,
+)
 from adapters._torch.runtimes.file_inputs import batch_of, network_size, only_input, seen_by, takes_bytes
 from adapters._torch.runtimes.file_metadata import read_metadata
 from adapters._torch.runtimes.file_objects import YoloReader

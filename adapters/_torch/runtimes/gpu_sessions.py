@@ -93,14 +93,9 @@ class GpuSession:
         profile: ShapeProfile | None = None,
         multiple: int = 1,
     ) -> None:
-        """Load a file.
+        """Load an ONNX file.
 
         Args:
-            kind: Kind of the session.
-            file: The model, in the format of ONNX.
-            device: CUDA device.
-            precision: Arithmetic.
-            deterministic: True = kernels that give the same answer each time.
             profile: Shapes that TensorRT builds its engine for; None where the first input tells them, of sides that
                 change.
             multiple: Sides of such inputs are multiples of it.

@@ -90,13 +90,11 @@ def train(
     the same weights, and a training that was killed and resumed gives those of an uninterrupted one.
 
     Args:
-        trainee: Network and data that are trained.
-        recipe: Recipe to train by.
         out: Gets `checkpoint.pt`, and at the end `last.pt` and, with a validation, `best.pt`.
         progress: Receives the steps, at most every 0.2 training seconds with the mean loss since the last report, and
             the validations.
-        device: Device to train on; see `adapters._torch.training.recipe.open_training`.
-        not_honoured: Fields of the recipe that are not honoured, with reasons; handed to the result.
+        device: See `adapters._torch.training.recipe.open_training`.
+        not_honoured: Handed to the result.
 
     Returns:
         The weights with the best validation, the last ones where nothing was validated;

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from torch import nn
 from torch.nn import functional as F
 
-from adapters._torch.windows import window_starts, windowed
+from adapters._torch.tta import window_starts, windowed
 from bench.records import Size, SlidingWindow
 
 WINDOWS = [
