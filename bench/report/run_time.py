@@ -1,8 +1,8 @@
 """Tells where the wall time of a run went: training, sampling, predictions, and all that is none of these.
 
-Training is optimiser steps with their data, and the validations that choose weights. Sampling is every pass whose
-nanoseconds are published: warm-up, latency samples, throughput, and the passes under load and for memory. Predictions
-are those that are scored.
+Training is optimiser steps with their data, also where it is read ahead, and the validations that choose weights.
+Sampling is every pass whose nanoseconds are published: warm-up, latency samples, throughput, and the passes under load
+and for memory. Predictions are those that are scored.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from bench.records.store.views import RunView
 
 TRAINING, SAMPLING, PREDICTIONS, REST = "training", "sampling", "predictions", "the rest"
 PHASES = {
+    "read": (TRAINING, "reading data ahead of the first step"),
     "train": (TRAINING, "steps with their data"),
     "validate": (TRAINING, "validations, checkpoints"),
     "warm_up": (SAMPLING, "warm-up"),

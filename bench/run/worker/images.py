@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import partial
+import threading
+from collections.abc import Callable, Sequence
+from functools import partial, wraps
+from typing import TypeVar
 
 from bench.data.formats.encoding import encoded_image
 from bench.dataset import Dataset
 from bench.errors import BenchError, Unsupported
+from bench.measure.phases import during
 from bench.records import Job, PromptKind
 from bench.records.predictions import LabelMap, Prediction, PromptedMasks, RgbImage
 from bench.records.prompts import PromptedImage, prompts_of
@@ -46,6 +49,22 @@ def _prompted_image(dataset: Dataset, prompt: PromptKind, image_id: str) -> Prom
     return PromptedImage(dataset.image(image_id), prompts_of(objects, prompt))
 
 
+Read = TypeVar("Read")
+
+
+def _counted(read: Callable[[LabelledSplit, int], Read]) -> Callable[[LabelledSplit, int], Read]:
+    """Count the seconds that a training reads ahead of its first step; later, other threads read beside the steps."""
+
+    @wraps(read)
+    def counted(split: LabelledSplit, index: int) -> Read:
+        if threading.current_thread() is not threading.main_thread():
+            return read(split, index)
+        with during("read"):
+            return read(split, index)
+
+    return counted
+
+
 class LabelledSplit:
     """A split with its ground truth, for training."""
 
@@ -56,14 +75,17 @@ class LabelledSplit:
         """Return the number of images."""
         return len(self._ids)
 
+    @_counted
     def image(self, index: int) -> RgbImage:
         """Return the image, uint8, (H, W, 3)."""
         return self._dataset.image(self._ids[index])
 
+    @_counted
     def semantic(self, index: int) -> LabelMap:
         """Return its class ids, uint8, (H, W)."""
         return self._dataset.target(self._ids[index]).semantic.labels
 
+    @_counted
     def ground_truth(self, index: int) -> Prediction:
         """Return its ground truth in the form of the task."""
         ground_truth = self._dataset.target(self._ids[index]).of(self._kind)
