@@ -18,7 +18,7 @@ from bench.report.draw.numbers import (
     with_interval,
 )
 from bench.report.summary.latency import LatencySummary, Timing
-from bench.report.summary.origins import Origin, several_origins
+from bench.report.summary.origins import several_origins
 from bench.report.summary.rows import Row, ScoreCell, best_cases
 from bench.report.summary.seeds import SeedGroup
 from bench.report.summary.summarise import SHARE, RunSummary
@@ -214,7 +214,10 @@ def origins_table(summary: RunSummary) -> TextTable:
     """Return which origin each job of a row has, and its commit; empty where all jobs have one."""
     if not several_origins(row.origins for row in summary.rows):
         return TextTable([])
-    commit = {origin.name: _commit(origin) for origin in summary.origins}
+    commit = {
+        origin.name: (origin.commit or "unknown")[:12] + (" + changes" if origin.dirty else "")
+        for origin in summary.origins
+    }
     kinds = list(dict.fromkeys(kind for row in summary.rows for kind in row.origins))
 
     def describe(names: tuple[str, ...]) -> str:
@@ -224,10 +227,6 @@ def origins_table(summary: RunSummary) -> TextTable:
         {**summary.columns_of(row), **{kind: describe(row.origins.get(kind, ())) for kind in kinds}}
         for row in summary.rows
     )
-
-
-def _commit(origin: Origin) -> str:
-    return (origin.commit or "unknown")[:12] + (" + changes" if origin.dirty else "")
 
 
 def failures_table(summary: RunSummary) -> TextTable:

@@ -37,16 +37,21 @@ def section(facts: Facts) -> dict[str, Any] | None:
     if not len(stages) and not len(loads) and not any(facts.samples.values()):
         return None
     timed = {case_id: facts.samples[case_id] for case_id in facts.name_of if facts.samples.get(case_id)}
-    named = [(facts.name_of[case_id], samples) for case_id, samples in timed.items()]
+    names = [(case_id, facts.name_of[case_id]) for case_id in timed]
+    usable = [
+        (name, np.concatenate([_ms(one, one.usable(END_TO_END)) for one in timed[case_id]]))
+        for case_id, name in names[:MOST_LINES]
+    ]
+    label = "Share of end-to-end samples that are at most as long, by row"
     replicates = [
-        {"name": name, "plot": replicate_plot(name, samples, _clocks(facts, case_id))}
-        for (name, samples), case_id in list(zip(named, timed, strict=True))[:MOST_ROWS]
+        {"name": name, "plot": replicate_plot(name, timed[case_id], _clocks(facts, case_id))}
+        for case_id, name in names[:MOST_ROWS]
     ]
     return {
         "stages": stages,
         "bars": stages_plot(facts),
         "fused": sentences.fused_stages(summary),
-        "distribution": _distribution(named[:MOST_LINES]) if named else None,
+        "distribution": svg(label, distribution, usable) if usable else None,
         "replicates": replicates,
         "not_drawn": max(0, len(timed) - MOST_ROWS),
         "lines_left_out": max(0, len(timed) - MOST_LINES),
@@ -65,11 +70,6 @@ def stages_plot(facts: Facts) -> Markup | None:
 
 
 # --------------------------------------------------------------------------- raw samples
-
-
-def _distribution(timed: Sequence[tuple[str, list[Samples]]]) -> Markup:
-    usable = [(name, np.concatenate([_ms(one, one.usable(END_TO_END)) for one in of])) for name, of in timed]
-    return svg("Share of end-to-end samples that are at most as long, by row", distribution, usable)
 
 
 def _ms(samples: Samples, chosen: NDArray[np.bool_]) -> NDArray[np.float64]:

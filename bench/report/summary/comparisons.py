@@ -192,17 +192,17 @@ def compare_runtimes(run: RunView, timed: Mapping[str, TimedCase]) -> tuple[Runt
         run: The run, with the scores that are current.
         timed: Timing of each case, by case id; may be empty.
     """
-    eager = {_but_for_runtime(view.case): view for view in run.cases if _is_reference(view.case)}
-    found = []
-    for view in run.cases:
-        twin = eager.get(_but_for_runtime(view.case))
-        if view.case.target.runtime != "eager" and twin is not None:
-            found.append(_against_twin(run, view, twin, timed))
-    return tuple(found)
-
-
-def _is_reference(case: Case) -> bool:
-    return case.target.runtime == "eager" and case.target.precision != "int8"
+    eager = {
+        _but_for_runtime(view.case): view
+        for view in run.cases
+        if view.case.target.runtime == "eager" and view.case.target.precision != "int8"
+    }
+    pairs = [(view, eager.get(_but_for_runtime(view.case))) for view in run.cases]
+    return tuple(
+        _against_twin(run, view, twin, timed)
+        for view, twin in pairs
+        if view.case.target.runtime != "eager" and twin is not None
+    )
 
 
 def _but_for_runtime(case: Case) -> str:

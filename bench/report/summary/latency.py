@@ -151,7 +151,8 @@ def summarise_latency(samples: Sequence[Samples], measurement: Measurement, seed
     tails = {name: timing_of(values, highest, batch_size, seed) for name, values in staged.items()}
     whole = [np.sum(of_process, axis=0) for of_process in zip(*staged.values(), strict=True)]
     staged_total = timing_of(whole, 50.0, batch_size, seed)
-    device_infer = timing_of([_device_ms(s) for s in samples], 50.0, batch_size, seed)
+    device_ns = [s.device_ns[s.usable(STAGED) & (s.device_ns >= 0)] for s in samples]
+    device_infer = timing_of([ns / _NS_PER_MS for ns in device_ns], 50.0, batch_size, seed)
     headline = next(t for t in end_to_end if t.percentile == 50.0)
     variance = variance_components([values for values in total if len(values)])
     has_stages, has_device = staged_total.samples > 0, device_infer.samples > 0
@@ -250,12 +251,6 @@ def timing_of(processes: Sequence[NDArray[np.float64]], percent: float, batch_si
         samples=found.have,
         samples_needed=found.needed,
     )
-
-
-def _device_ms(samples: Samples) -> NDArray[np.float64]:
-    """Device time of `infer` in staged samples that have one."""
-    device_ns = samples.device_ns[samples.usable(STAGED)]
-    return np.asarray(device_ns[device_ns >= 0] / _NS_PER_MS)
 
 
 def _spread(values: Sequence[float]) -> Spread | None:

@@ -11,7 +11,7 @@ import math
 import re
 from collections.abc import Sequence
 from statistics import mean, stdev
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from bench.records import Case, Recipe, Record, as_json_dict, digest
 from bench.records.store.views import CaseView, RunView
@@ -97,7 +97,7 @@ def _base_label(case: Case) -> str:
 def _sweep(views: Sequence[CaseView], *, higher_is_better: bool) -> Sweep | None:
     recipes = [as_json_dict(view.case.recipe) for view in views if view.case.recipe is not None]
     names = [name for name in FIELD.findall(views[0].case.model.label) if name != "seed"]
-    values = {name: _distinct([recipe[name] for recipe in recipes]) for name in names}
+    values = {name: list({digest(recipe[name]): recipe[name] for recipe in recipes}.values()) for name in names}
     varied = [name for name in names if len(values[name]) > 1]
     if not varied:
         return None
@@ -119,10 +119,6 @@ def _sweep(views: Sequence[CaseView], *, higher_is_better: bool) -> Sweep | None
         points=tuple(points),
         best=-max(known)[1] if known else None,
     )
-
-
-def _distinct(values: Sequence[Any]) -> list[Any]:
-    return list({digest(value): value for value in values}.values())
 
 
 def _point(levels: tuple[int, ...], views: Sequence[CaseView]) -> SweepPoint:
