@@ -10,6 +10,7 @@ import gc
 import logging
 import os
 import signal
+from collections.abc import Generator
 
 import pytest
 from hypothesis import settings
@@ -60,14 +61,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.slow)
 
 
-def pytest_collection_finish() -> None:
-    """Keep everything that was imported and collected out of later collections.
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Collect garbage once, after everything was imported and collected, and keep that out of later collections.
 
     Timing collects garbage before each block. Beside several frameworks and thousands of collected tests that takes
     a second each time, and some tests time a hundred blocks.
     """
-    gc.collect()
-    gc.freeze()
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.collect()
+        gc.freeze()
 
 
 def pytest_unconfigure() -> None:
