@@ -60,7 +60,7 @@ class SumsMetric(DeclaredMetric):
         over: Pooling of a class's sums over all images, or averaging of its values over images.
         summed: Rows of all images, and K -> sums, (N, K, C); None where `observed` returns sums.
         parts: Companion figures, averaged like the headline.
-        by_kind: Further ones, which are also told of things and of stuff alone.
+        by_kind: Further ones, also told of things and of stuff alone; the first is the headline over all classes.
         dialects: Named variants, each from the sums of all images, (N, K, C).
         counts: Name of each count that is shown beside it -> its column.
         unit: Unit of the value; None for a share of 0 to 1.
@@ -111,14 +111,12 @@ class SumsMetric(DeclaredMetric):
     def _parts(self, sums: Sums, classes: Sequence[ClassSpec]) -> dict[str, float | None]:
         things = np.array([spec.is_thing for spec in classes], dtype=np.bool_)
         groups = {"": np.ones_like(things), "_things": things, "_stuff": ~things}
-        of_kinds = {
-            f"{name}{suffix}": np.where(group, self._over_images(sums, one), np.nan)
-            for suffix, group in groups.items()
-            for name, one in self.by_kind.items()
-            if suffix or one is not self.formula  # that is the headline
-        }
-        figures = {name: self._over_images(sums, one) for name, one in self.parts.items()} | of_kinds
-        return {name: defined(mean_of_defined(values)) for name, values in figures.items()}
+        figures = {name: self._over_images(sums, one) for name, one in self.parts.items()}
+        by_kind = {name: self._over_images(sums, one) for name, one in self.by_kind.items()}
+        for suffix, group in groups.items():
+            figures |= {f"{name}{suffix}": np.where(group, values, np.nan) for name, values in by_kind.items()}
+        headline = next(iter(self.by_kind), None)
+        return {name: defined(mean_of_defined(values)) for name, values in figures.items() if name != headline}
 
     def _over_images(self, sums: Sums, formula: ClassFormula) -> NDArray[np.float64]:
         return formula(sums.sum(axis=0)) if self.over == "pooled" else mean_of_defined(formula(sums), axis=0)

@@ -45,8 +45,7 @@ __all__ = ["METRIC", "best_threshold", "mask_ious"]
 
 
 def mask_ious(target: Instances, predicted: Instances, true_masks: Stack, masks: Stack) -> NDArray[np.float64]:
-    """IoU of detections with ground truth of their class, (D, ground truth), else 0; with a crowd, the share that lies
-    in it."""
+    """Return the IoU of detections with ground truth of their class, (D, G), else 0; of a crowd, the share in it."""
     same_class = predicted.class_ids[:, None] == target.class_ids[None]
     shared = intersections(masks, true_masks, same_class)
     if target.crowd.any():

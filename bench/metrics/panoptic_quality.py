@@ -129,9 +129,7 @@ def _count_runs(
 
 
 def pair_ious(counts: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return the IoU of each true with each predicted segment, (true, predicted); what is predicted on void is no
-    union.
-    """
+    """Return the IoU of each true with each predicted segment, (true, predicted); nothing on void is in a union."""
     shared = counts[FIRST:, FIRST:]
     true_area = counts[FIRST:].sum(axis=1)
     judged_area = counts[:, FIRST:].sum(axis=0) - counts[VOID, FIRST:]

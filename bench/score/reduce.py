@@ -140,9 +140,7 @@ def painted(instances: Instances, num_classes: int = 0) -> Painting:
 
 
 def scored_as(metric: Metric, native: TaskKind) -> TaskKind | None:
-    """Return the form a native prediction is scored in: its own, else the first of the metric's it can be reduced
-    to.
-    """
+    """Return the form in which a metric scores a native prediction: its own, else the first it can be reduced to."""
     if native in metric.tasks:
         return native
     return next((kind for kind in metric.tasks if reaches(native, kind)), None)
@@ -154,9 +152,7 @@ def is_complete(dataset: Dataset, kind: TaskKind) -> bool:
 
 
 def incomplete(metrics: Sequence[Metric], native: TaskKind, dataset: Dataset) -> dict[TaskKind, list[str]]:
-    """Return form -> names of the metrics that would be computed in it, where the ground truth is not complete in
-    it.
-    """
+    """Return form -> names of the metrics to be computed in it, of the forms in which ground truth is incomplete."""
     found: dict[TaskKind, list[str]] = {}
     for metric in metrics:
         kind = scored_as(metric, native)

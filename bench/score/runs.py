@@ -138,9 +138,7 @@ def score_code(metrics: Sequence[str], planned: PlannedCase) -> Code:
 
 
 def _mapping(planned: PlannedCase) -> str:
-    """Return the digest of the table by which predictions become the suite's classes; empty where the model predicts
-    these.
-    """
+    """Return the digest of the table from the model's classes to the suite's; empty where it predicts these."""
     if planned.case.model.trained_on is None:
         return ""
     return table_digest(table_for(planned.case.model, open_labelled(planned.case.dataset)))

@@ -6,10 +6,13 @@ everything else is computed from them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from bench.data.labels.mapping import ClassTable, map_prediction
 from bench.data.labels.predictions import table_digest, table_for
@@ -27,7 +30,7 @@ from bench.score.probabilities import KeptProbabilities, add_probabilities
 from bench.score.reduce import REDUCED_BY, RULES, is_complete, reduced, scored_as, semantic_from
 from bench.score.stats.jackknife import left_out_together
 from bench.score.thresholds import ThresholdCounts
-from bench.score.unseen_classes import ShownClasses, few_images, unseen_flag
+from bench.score.unseen_classes import classes_in, few_images, unseen_flag
 from bench.score.volumes import Volumes, places_of
 
 FEDERATED = (
@@ -125,14 +128,14 @@ def _check_predictions(kind: TaskKind, folder: Path, image_ids: Sequence[str], c
 class ObservedCase:
     """Statistics of all images; for an instance model with semantic scores also those of every threshold.
 
-    `federated` is the number of images that were looked through for some classes only; `shown` are the classes that the
-    ground truth of any image shows.
+    `federated` is the number of images that were looked through for some classes only; `shown` says which classes the
+    ground truth of any image shows, bool, (K,), in each form that is scored and has classes.
     """
 
     statistics: Statistics
     thresholds: ThresholdCounts | None
     federated: int = 0
-    shown: ShownClasses | None = None
+    shown: Mapping[TaskKind, NDArray[np.bool_]] = field(default_factory=dict)
 
 
 def observe_all(
@@ -157,7 +160,9 @@ def observe_all(
         ShapeError: Naming the image, if a prediction does not fit its target.
     """
     observers = {m.statistic: m for m in reversed(metrics) if _scored_on(m, task.kind, dataset) is not None}
-    thresholds = ThresholdCounts(task.classes) if _has_thresholds(task) and CONFUSION in observers else None
+    # For more than 255 classes the scores at all thresholds would be gigabytes.
+    has_thresholds = task.kind == "instance" and len(task.classes) <= IGNORE_LABEL and CONFUSION in observers
+    thresholds = ThresholdCounts(task.classes) if has_thresholds else None
     of_volumes = [m for m in observers.values() if isinstance(m, VolumeMetric) and m.by_volume]
     of_probabilities = [m for m in observers.values() if isinstance(m, FromProbabilities)]
     observers = {name: m for name, m in observers.items() if m not in of_volumes and m not in of_probabilities}
@@ -165,14 +170,14 @@ def observe_all(
     spacing_of = getattr(dataset, "spacing", lambda _: None)
     if task.kind == "instance":
         read_many(len(image_ids))
-    collector, federated, shown = Collector(len(image_ids)), 0, ShownClasses(len(task.classes))
-    scored = (*observers.values(), *of_volumes, *of_probabilities)
-    kinds = {scored_as(metric, task.kind) or task.kind for metric in scored}
+    collector, federated = Collector(len(image_ids)), 0
+    kinds = {scored_as(m, task.kind) or task.kind for m in (*observers.values(), *of_volumes, *of_probabilities)}
+    shown: dict[TaskKind, NDArray[np.bool_]] = {k: np.zeros(len(task.classes), np.bool_) for k in kinds - {"prompted"}}
     for number, image_id in enumerate(image_ids):
         ground_truth = dataset.target(image_id).spaced(spacing_of(image_id))
         federated += ground_truth.instances is not None and bool(ground_truth.instances.unchecked)
-        for kind in kinds:
-            shown.add(ground_truth, kind)
+        for form, of_form in shown.items():
+            of_form[classes_in(ground_truth, form, len(task.classes))] = True
         native = predicted(image_id)
         forms: dict[TaskKind, Prediction] = {task.kind: native}
         for statistic, metric in observers.items():
@@ -230,11 +235,6 @@ def _add_to_volumes(
         collector.add(metric.statistic, number, observed)
 
 
-def _has_thresholds(task: TaskSpec) -> bool:
-    """Return whether the scores at all thresholds are counted; for more than 255 classes they would be gigabytes."""
-    return task.kind == "instance" and len(task.classes) <= IGNORE_LABEL
-
-
 def _scored_on(metric: Metric, native: TaskKind, dataset: Dataset) -> TaskKind | None:
     """Return `scored_as`, but None where the ground truth of the data set is not complete in that form."""
     kind = scored_as(metric, native)
@@ -267,7 +267,7 @@ def score_metric(metric: Metric, task: TaskSpec, observed: ObservedCase, images:
     groups = statistics.groups_of(statistics.image_ids)
     with left_out_together(groups):
         score = metric.score(statistics.arrays[metric.statistic], task.classes, seed=seed)
-    flag = unseen_flag(score, task.classes, None if observed.shown is None else observed.shown.of(kind))
+    flag = unseen_flag(score, task.classes, observed.shown.get(kind))
     definition, oracle = score.definition, None
     if kind == "instance" and observed.federated:
         definition += f"; {FEDERATED.format(observed.federated, images)}"

@@ -30,29 +30,8 @@ NAMED = 5
 """Classes that the sentence names at most; the others are counted."""
 
 
-class ShownClasses:
-    """Classes that the ground truth of the scored images shows, in each form that was scored."""
-
-    def __init__(self, classes: int) -> None:
-        """Begin with none of them."""
-        self._classes = classes
-        self._shown: dict[TaskKind, NDArray[np.bool_]] = {}
-
-    def add(self, ground_truth: GroundTruth, kind: TaskKind) -> None:
-        """Take note of the classes of an image; masks of prompts have none."""
-        if kind == "prompted":
-            return
-        if kind not in self._shown:
-            self._shown[kind] = np.zeros(self._classes, dtype=np.bool_)
-        self._shown[kind][_of_image(ground_truth, kind, self._classes)] = True
-
-    def of(self, kind: TaskKind) -> NDArray[np.bool_] | None:
-        """Return which classes were shown, bool, (K,); None where none was looked for."""
-        return self._shown.get(kind)
-
-
-def _of_image(ground_truth: GroundTruth, kind: TaskKind, classes: int) -> NDArray[np.int64]:
-    """Return ids of the classes of an image, some of them perhaps several times."""
+def classes_in(ground_truth: GroundTruth, kind: TaskKind, classes: int) -> NDArray[np.int64]:
+    """Return ids of the classes that an image shows in a form, some of them perhaps several times."""
     if kind == "instance" and ground_truth.instances is not None:
         return ground_truth.instances.class_ids
     if kind == "panoptic" and ground_truth.panoptic is not None:

@@ -87,9 +87,7 @@ def drift(values: NDArray[np.generic]) -> Drift | None:
 
 
 def _medians(values: NDArray[np.float64], parts: int) -> NDArray[np.float64]:
-    """Return the median of each part of `np.array_split`: the first ones are longer by one where it does not come
-    out even.
-    """
+    """Return the median of each part of `np.array_split`, of which the first ones may be longer by one."""
     length, longer = divmod(len(values), parts)
     cut = longer * (length + 1)
     first = np.median(values[:cut].reshape(longer, length + 1), axis=1) if longer else values[:0]
