@@ -82,7 +82,7 @@ class InputContract:
         if options.channels == "gray" and self.channels != "gray" and len(mean) == 3:
             mean = (sum(weight * value for weight, value in zip(LUMA, mean, strict=True)),)
             std = (sum(weight * value for weight, value in zip(LUMA, std, strict=True)),)
-        count = len(mean)
+        count, named = len(mean), [name for name in STATED if name in options.model_fields_set]
         return replace(
             self,
             mean=mean if options.mean is None else _for_each("mean", _divided(options.mean, options.scale), count),
@@ -95,7 +95,7 @@ class InputContract:
             overlap=options.overlap,
             trained_fit=trained_fit,
             said_by="the option input" if self.said_by == "the network's own" else f"the option input; {self.said_by}",
-            stated=tuple(({**self.sources(), **dict.fromkeys(_named(options), "the option input")}).items()),
+            stated=tuple({**self.sources(), **dict.fromkeys(named, "the option input")}.items()),
         )
 
     def fed(self, image: RgbImage, placement: Placement) -> RgbImage:
@@ -130,11 +130,6 @@ class InputContract:
 
 
 IMAGENET = InputContract(IMAGENET_MEAN, IMAGENET_STD)
-
-
-def _named(options: InputOptions) -> list[str]:
-    """Return names of `STATED` that a model config sets."""
-    return [name for name in STATED if name in options.model_fields_set]
 
 
 def input_options(model: ModelSpec) -> InputOptions | None:
@@ -209,7 +204,7 @@ def contract_of_processor(said: Mapping[str, Any]) -> InputContract | None:
     # A processor that only reverses the colours states no mean, and subtracts none.
     if said.get("do_normalize") is False or (reversed_colours and mean is None):
         mean, std = [0.0] * 3, [1.0] * 3
-    if mean is None or std is None or not (_are_numbers(mean) and _are_numbers(std)):
+    if mean is None or std is None or not (are_numbers(mean) and are_numbers(std)):
         return None
     factor = said.get("rescale_factor", 1 / 255) if said.get("do_rescale", True) else 1.0
     scale = 255 * float(factor)  # what a byte of 255 is before the mean is subtracted
@@ -318,8 +313,9 @@ def _of_each_colour(value: Any) -> Any:
     return [one] * 3 if isinstance(one, int | float) and not isinstance(one, bool) else value
 
 
-def _are_numbers(values: object) -> bool:
-    return isinstance(values, list) and bool(values) and all(isinstance(v, int | float) for v in values)
+def are_numbers(values: object) -> bool:
+    """Return whether values are a list of at least one number."""
+    return isinstance(values, list | tuple) and bool(values) and all(isinstance(v, int | float) for v in values)
 
 
 def _for_each(name: str, values: tuple[float, ...], channels: int) -> tuple[float, ...]:

@@ -171,7 +171,10 @@ def augmented(forward: Forward, test_time: InferenceAugmentation, head: Head | N
                 if views == 1:
                     return logits
                 sigmoid = logits.shape[1] == 1 if head is None else head.is_sigmoid
-                probabilities = logits.clone() if are_probabilities else _probabilities(logits, sigmoid=sigmoid)
+                if are_probabilities:
+                    probabilities = logits.clone()
+                else:
+                    probabilities = logits.sigmoid() if sigmoid else logits.softmax(dim=1)
                 total = probabilities if total is None else total.add_(probabilities)
         assert total is not None  # there is at least one scale
         mean = total.div_(views)
@@ -183,10 +186,6 @@ def augmented(forward: Forward, test_time: InferenceAugmentation, head: Head | N
         return mean.clamp_(min=torch.finfo(mean.dtype).tiny).log_()
 
     return passed
-
-
-def _probabilities(logits: Tensor, *, sigmoid: bool) -> Tensor:
-    return logits.sigmoid() if sigmoid else logits.softmax(dim=1)
 
 
 def scaled(pixels: Tensor, factor: float) -> Tensor:

@@ -250,7 +250,8 @@ def contract_of(cfg: CfgNode) -> InputContract:
         raise Unsupported(
             f"Detectron2's configuration has the INPUT.FORMAT {cfg.INPUT.FORMAT!r}; images are fed as RGB or BGR here"
         )
-    mean, std = (tuple(float(v) / 255 for v in values)[:: -1 if bgr else 1] for values in _pixel_statistics(cfg))
+    statistics = cfg.MODEL.PIXEL_MEAN, cfg.MODEL.PIXEL_STD
+    mean, std = (tuple(float(v) / 255 for v in values)[:: -1 if bgr else 1] for values in statistics)
     return InputContract(mean, std, channels="bgr" if bgr else "rgb", said_by="Detectron2's configuration")
 
 
@@ -274,10 +275,6 @@ def feed(cfg: CfgNode, contract: InputContract) -> None:
     cfg.MODEL.PIXEL_MEAN, cfg.MODEL.PIXEL_STD = (
         [255 * value for value in values][:: -1 if bgr else 1] for values in (contract.mean, contract.std)
     )
-
-
-def _pixel_statistics(cfg: CfgNode) -> tuple[list[float], list[float]]:
-    return list(cfg.MODEL.PIXEL_MEAN), list(cfg.MODEL.PIXEL_STD)
 
 
 def _keys(node: CfgNode, prefix: str = "") -> list[str]:

@@ -204,7 +204,11 @@ def _pretrained(options: UniversalOptions, classes: Classes, model: ModelSpec, *
     cls, source = MODELS[options.architecture], str(options.pretrained)
     with raised_as_bench_error(source, model.label):
         config: PretrainedConfig = cls.config_class.from_pretrained(place_of(source))
-    _check_architecture(config, options, model.label)
+    if config.model_type != options.architecture:
+        raise BenchError(
+            f"{model.label}: option 'pretrained': {source!r} is a {config.model_type}; the model config's "
+            f"architecture is {options.architecture}. Give the one that fits the other"
+        )
     refuse_other_channels(config, 3, model.label)
     stated = stated_classes(source, config)
     config.num_labels = len(classes)
@@ -226,14 +230,6 @@ class _LoadedNetwork:
     classes: Classes
     loaded: LoadedWeights | None = None
     unfit: str | None = None
-
-
-def _check_architecture(config: PretrainedConfig, options: UniversalOptions, label: str) -> None:
-    if config.model_type != options.architecture:
-        raise BenchError(
-            f"{label}: option 'pretrained': {options.pretrained!r} is a {config.model_type}; the model config's "
-            f"architecture is {options.architecture}. Give the one that fits the other"
-        )
 
 
 def _task_tokens(options: UniversalOptions, kind: TaskKind, length: int, label: str) -> Tensor:

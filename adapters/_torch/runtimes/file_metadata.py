@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from adapters._torch.input import DEFAULT, STATED, InputContract
+from adapters._torch.input import DEFAULT, STATED, InputContract, are_numbers
 from adapters._torch.options import InputOptions
 from bench.records import Size
 from bench.records.stated_classes import classes_in, read_texts
@@ -94,7 +94,7 @@ def _input(said: Mapping[str, Any]) -> InputContract | None:
     order, scale = str(given.pop("channels", "")).lower(), given.pop("scale", [1.0])
     if not {"mean", "std"} <= given.keys():
         given = {}
-    above = max((max(values) for values in given.values() if _are_numbers(values)), default=0)
+    above = max((max(values) for values in given.values() if are_numbers(values)), default=0)
     if given:
         given["scale"] = 255 if scale == [255.0] or above > 1 else 1
     if order in ("rgb", "bgr", "gray"):
@@ -126,10 +126,6 @@ def _numbers(value: object) -> object:
         return [float(word) for word in value.replace(",", " ").split()] or value
     except ValueError:
         return value
-
-
-def _are_numbers(values: object) -> bool:
-    return isinstance(values, list | tuple) and bool(values) and all(isinstance(v, int | float) for v in values)
 
 
 def _size(said: object) -> Size | None:

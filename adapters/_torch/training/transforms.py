@@ -75,7 +75,8 @@ class Draw:
         level, turn, warp, blur, noise = random.random(5)
         place, colour = random.random(2), random.random(4)
         order, points = random.permutation(4), random.standard_normal((CONTROL_POINTS, CONTROL_POINTS, 2))
-        factor = _between(augmentation.scale or (1.0, 1.0), level)
+        low, high = augmentation.scale or (1.0, 1.0)
+        factor = float(low * (high / low) ** level)
         radians = math.radians((2 * turn - 1) * augmentation.rotate_deg)
         points *= warp * augmentation.elastic_px
         spread = (2 * colour - 1) * augmentation.colour
@@ -134,11 +135,6 @@ def changed(
     values = pixels.mul(255).clamp_(0, 255)
     values = values.round_().to(torch.uint8) if image.dtype == torch.uint8 else values
     return values.permute(1, 2, 0).contiguous(), labels
-
-
-def _between(ends: tuple[float, float], share: float) -> float:
-    """Return the factor at a share of the way between two, by their ratio."""
-    return float(ends[0] * (ends[1] / ends[0]) ** share)
 
 
 def _field(
