@@ -16,7 +16,7 @@ from typing import Protocol
 
 from bench.data.predictions import ADAPTER as FROM_FILES
 from bench.errors import BenchError
-from bench.measure.devices import kernel_bytes
+from bench.measure.out_of_memory import free_host_bytes
 from bench.records import Job
 from bench.records.names import harness_root
 from bench.run.executor import PythonOf
@@ -290,7 +290,7 @@ def _kind(job: Job) -> tuple[str, bool]:
 
 def _why_not_now() -> str | None:
     """Return why no further parent is started now, or None."""
-    free = kernel_bytes("MemAvailable", Path("/proc/meminfo"))
+    free = free_host_bytes()
     if free is not None and free < LEAST_FREE_BYTES:
         return f"only {free / 1024**3:.1f} GiB of memory are available, too few for a pre-imported parent of workers"
     return None

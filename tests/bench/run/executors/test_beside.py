@@ -10,6 +10,7 @@ from bench.measure.devices import allowed_cores
 from bench.records import Job, Recipe, Status
 from bench.records.store import layout
 from bench.records.store.runs import new_run, read_job
+from bench.run import workers
 from bench.run.executors import local
 from bench.run.executors.choose import executor_of, this_machine_only
 from bench.run.executors.local import BESIDE, LocalExecutor, enough_memory, needs_machine
@@ -95,6 +96,12 @@ def test_memory_is_enough_above_a_limit_and_where_nobody_tells(monkeypatch):
     for free, enough in ((local.LEAST_FREE_BYTES, True), (local.LEAST_FREE_BYTES - 1, False), (None, True)):
         monkeypatch.setattr(local, "free_host_bytes", lambda free=free: free)
         assert enough_memory() is enough
+
+
+def test_a_further_parent_of_workers_needs_memory_that_the_control_group_leaves_too(monkeypatch):
+    for free, refused in ((workers.LEAST_FREE_BYTES, False), (workers.LEAST_FREE_BYTES - 1, True), (None, False)):
+        monkeypatch.setattr(workers, "free_host_bytes", lambda free=free: free)
+        assert (workers._why_not_now() is not None) is refused
 
 
 def test_a_training_by_the_clock_or_by_steps_and_predictions_read_from_files_need_the_machine():
