@@ -1,4 +1,4 @@
-"""What a file states twice about its objects, and differently, and outlines that reach beyond their image.
+"""Doubts about files: what one states twice of its objects, and differently, and outlines beyond their image.
 
 The kinds of doubts are those of `bench data check`.
 """

@@ -1,4 +1,4 @@
-"""What a suite may say of a folder whose files are found by patterns, and the ground truth of the masks found.
+"""Holds what a suite may say of a folder whose files are found by patterns, and the ground truth of its masks.
 
 Masks hold classes, or there is one for each class, or they hold objects; `folder.Options` adds these options.
 """
