@@ -10,8 +10,7 @@ from types import ModuleType
 from pydantic import ValidationError
 from tabulate import tabulate
 
-from bench.data.formats.by_name import classes_without_files
-from bench.data.formats.resplit import parted
+from bench.data.formats.by_name import classes_without_files, parted
 from bench.data.labels.dataset import on_disk
 from bench.data.opening import Choice, as_yaml, module_of, opened
 from bench.dataset import Dataset, dataset_names

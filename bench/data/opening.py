@@ -14,10 +14,9 @@ import yaml
 from pydantic import JsonValue, ValidationError
 
 from bench.data.formats.bands import BandOptions
-from bench.data.formats.by_name import open_dataset
+from bench.data.formats.by_name import Resplit, open_dataset
 from bench.data.formats.documents import read_limited
 from bench.data.formats.orientation import Orientation
-from bench.data.formats.resplit import Resplit
 from bench.data.labels.dataset import MappedDataset
 from bench.dataset import Dataset
 from bench.errors import BenchError, DatasetError, did_you_mean

@@ -89,13 +89,14 @@ def open_dataset(options: Options) -> OnDisk:
     description = Description("camvid", classes, TASKS, SOURCE, LICENCE, tuple(splits), decisive=variant)
 
     def entries(split: str) -> list[Entry]:
-        images, masks, ending = (
-            (root / IMAGES, root / MASKS, "_L") if variant == "original" else (root / split, root / f"{split}annot", "")
-        )
-        found = [
-            Entry(name, images / f"{name}.png", (masks / f"{name}{ending}.png",), group=_drive(name))
-            for name in splits[split]
-        ]
+        images, masks, ending = root / split, root / f"{split}annot", ""
+        if variant == "original":
+            images, masks, ending = root / IMAGES, root / MASKS, "_L"
+        found = []
+        for name in splits[split]:
+            drive = name.split("_")[0]
+            mask, group = masks / f"{name}{ending}.png", drive if drive in DRIVES else ""
+            found.append(Entry(name, images / f"{name}.png", (mask,), group=group))
         if variant == "segnet" and not options.renamed:
             require_published_names(
                 "camvid",
@@ -116,12 +117,6 @@ def open_dataset(options: Options) -> OnDisk:
     return OnDisk(description, entries, _colour_ground_truth if variant == "original" else of_values)
 
 
-def _drive(frame: str) -> str:
-    """Drive that a frame is of; empty for a frame of none."""
-    drive = frame.split("_")[0]
-    return drive if drive in DRIVES else ""
-
-
 def classes_without_files(options: Options) -> tuple[ClassSpec, ...]:
     """Return the label space; no file decides it."""
     rows = read_table("camvid" if options.variant == "original" else "camvid_segnet")
@@ -137,9 +132,8 @@ def _original_splits(root: Path) -> dict[str, list[str]]:
     strange = [name for name in names if name.split("_")[0] not in DRIVES]
     if strange or not names:
         what = f"frames of the drives {', '.join(DRIVES)}, or the lists train.txt, val.txt and test.txt"
-        raise missing(
-            "camvid", root / IMAGES / f"{strange[0]}.png" if strange else root / IMAGES, what, OBTAIN["original"]
-        )
+        place = root / IMAGES / f"{strange[0]}.png" if strange else root / IMAGES
+        raise missing("camvid", place, what, OBTAIN["original"])
     return {split: [n for n in names if DRIVES[n.split("_")[0]] == split] for split in SPLITS}
 
 

@@ -16,7 +16,7 @@ from collections import defaultdict
 
 from pydantic import Field
 
-from bench.data.formats.file_names import files_under, masks_by_stem
+from bench.data.formats.file_names import by_stem, files_below, files_under
 from bench.data.formats.label_tables import named_classes, value_reader
 from bench.data.formats.on_disk import Description, Entry, OnDisk, missing, require_files, require_folder, root_of
 from bench.data.formats.splits import by_fraction, group_keys
@@ -56,13 +56,13 @@ def open_dataset(options: Options) -> OnDisk:
     files = files_under(root / "train", (".jpg",))
     if not files:
         raise missing("carvana", root / "train", "<car>_<view>.jpg", OBTAIN)
-    masks = masks_by_stem(root / "train_masks", (".gif", ".png"))
+    masks = by_stem(files_below(root / "train_masks", (".gif", ".png")))
     cars = group_keys([path.name for path in files], CAR, where="carvana")
     splits = by_fraction(cars, options.fractions, seed=options.seed, where="carvana")
     entries: dict[str, list[Entry]] = defaultdict(list)
     for path, split, car in zip(files, splits, cars, strict=True):
-        default = root / "train_masks" / f"{path.stem}{ENDING}.gif"
-        entries[split].append(Entry(path.stem, path, (masks.get(f"{path.stem}{ENDING}", default),), group=car))
+        mask = root / "train_masks" / masks.get(f"{path.stem}{ENDING}", f"{path.stem}{ENDING}.gif")
+        entries[split].append(Entry(path.stem, path, (mask,), group=car))
     classes = classes_without_files(options)
     description = Description("carvana", classes, TASKS, SOURCE, LICENCE, tuple(options.fractions))
     instead = "; a mask of Carvana holds 0 and 1. Restore it from train_masks.zip."

@@ -49,8 +49,9 @@ from bench.data.formats.coco_classes import (
     used_categories,
 )
 from bench.data.formats.coco_documents import CocoAnnotation
-from bench.data.formats.coco_doubts import ORDER_OPTION, doubts_of
 from bench.data.formats.coco_ground_truth import (
+    ORDER_OPTION,
+    doubts_of,
     images_missing,
     listed_segments,
     no_annotations,

@@ -107,14 +107,12 @@ def _image_of(root: Path, places: ImagePlaces, name: str, subset: str, file: Pat
 def _ground_truth(options: Options, space: ShapeClasses, rows: Mapping[str, _Row], entry: Entry) -> GroundTruth:
     row, where = rows[entry.key], f"{entry.ground_truths[0]}: image {entry.image.name}"
     size = Size(row.image["height"], row.image["width"])
-    drawn = [(tag, shape) for tag, shape in row.shapes if shape["label"] not in options.ignore_labels]
-    drawn.sort(key=lambda one: one[1].get("z_order", 0))
     shapes = []
-    for tag, shape in drawn:
-        label = shape["label"]
-        # 0 is how some writers say that a shape is in no group.
-        group = shape.get("group_id") if shape.get("group_id") not in (None, "", "0") else None
-        shapes.append(Shape(label, shape_mask(tag, shape, size, f"{where}: {tag} of {label}"), group))
+    for tag, shape in sorted(row.shapes, key=lambda one: one[1].get("z_order", 0)):
+        label, group = shape["label"], shape.get("group_id")
+        if label not in options.ignore_labels:
+            mask = shape_mask(tag, shape, size, f"{where}: {tag} of {label}")
+            shapes.append(Shape(label, mask, None if group in ("", "0") else group))  # 0 is of no group, as some write
     return space.ground_truth(shapes, size)
 
 

@@ -26,6 +26,7 @@ and have the splits of these; others are splits of their own, `<name>.json`. No 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -38,9 +39,9 @@ from pydantic import JsonValue
 
 from bench.data.formats.by_name import open_dataset as open_by_name
 from bench.data.formats.coco_classes import background_spec
-from bench.data.formats.coco_doubts import doubts_of
+from bench.data.formats.coco_ground_truth import doubts_of
 from bench.data.formats.coco_rows import name_bytes
-from bench.data.formats.detectron2_config import KNOWN, builtin, config_names, folder_of_builtins, one_dataset
+from bench.data.formats.detectron2_config import KNOWN, builtin, config_names, one_dataset
 from bench.data.formats.documents import read_yaml
 from bench.data.formats.doubts import Doubt
 from bench.data.formats.file_names import id_of
@@ -105,7 +106,8 @@ def open_dataset(options: Options) -> Dataset:
         return _open_dicts(options, options.splits)
     file = root_of(options.config)
     names = config_names(file)
-    found = [builtin(name, options.datasets or folder_of_builtins()) for name in names]
+    datasets = options.datasets or os.environ.get("DETECTRON2_DATASETS", "datasets")
+    found = [builtin(name, datasets) for name in names]
     known = [one for one in found if one is not None]
     if len(known) == len(names):
         return open_by_name(*one_dataset(known, names, file))

@@ -58,7 +58,7 @@ from __future__ import annotations
 
 import sys
 from collections import defaultdict
-from collections.abc import Container, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -192,7 +192,7 @@ def _by_list(names: Sequence[str], root: Path, images: str) -> list[str | None]:
     if not lists:
         raise missing("folder", root / "train.txt", "lists of images, <split>.txt", "Write one image a line.")
     for file in lists:
-        lines = read_lines(file, known=_AnyForm(position))
+        lines = read_lines(file, is_name=lambda line: same_text(line) in position)
         if not lines:
             raise DatasetError(
                 f"{file} names no image. Write one image a line; a line that begins with # is a comment, unless an "
@@ -210,16 +210,6 @@ def _by_list(names: Sequence[str], root: Path, images: str) -> list[str | None]:
                 )
             splits[index] = file.stem
     return splits
-
-
-class _AnyForm:
-    """The names of the images, in any of Unicode's forms."""
-
-    def __init__(self, names: Container[str]) -> None:
-        self._names = names
-
-    def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and same_text(name) in self._names
 
 
 def _by_pattern(names: Sequence[str], patterns: dict[str, str]) -> list[str | None]:

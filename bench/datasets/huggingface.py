@@ -34,11 +34,11 @@ from bench.data.formats.hf_tables import Tables, class_names, find_tables, item_
 from bench.data.formats.image_files import decode_image, decode_mask
 from bench.data.formats.image_headers import encoded_size, read_bytes
 from bench.data.formats.label_tables import MAX_CLASSES, map_values, named_classes
-from bench.data.formats.on_disk import Description, Entry, OnDisk, require_folder, root_of
+from bench.data.formats.on_disk import Description, Entry, OnDisk, Pictures, require_folder, root_of
 from bench.data.formats.rasters import SegmentationError, painted, segmentation_masks, stacked
 from bench.data.formats.splits import in_usual_order
 from bench.data.formats.typed import ID2LABEL, as_typed
-from bench.dataset import GroundTruth, Place, Spacing
+from bench.dataset import GroundTruth
 from bench.errors import DatasetError, did_you_mean
 from bench.records import IGNORE_LABEL, ClassSpec, Record, Size, TaskKind
 from bench.records.predictions import RgbImage, SemanticMap
@@ -122,17 +122,13 @@ def _columns(features: Mapping[str, Any], options: Options, root: Path) -> _Colu
     """Find the columns; raises `DatasetError` with all of them where it is not clear which are meant."""
     for option in (options.image, options.mask, options.objects):
         if option is not None and option not in features:
-            raise DatasetError(
-                f"huggingface: {root} has no column {option!r}.{did_you_mean(option, features)} "
-                f"It has: {_describe(features)}"
-            )
+            near = did_you_mean(option, features)
+            raise DatasetError(f"huggingface: {root} has no column {option!r}.{near} It has: {_describe(features)}")
     masks = [options.mask] if options.mask else [n for n in MASK_NAMES if n in features and _may_be_mask(features[n])]
     images = [name for name, feature in features.items() if kind_of(feature) == "Image" and name not in masks]
     image = options.image or ("image" if "image" in images else images[0] if len(images) == 1 else None)
     if image is None:
-        raise DatasetError(
-            f"huggingface: {root}: which column is the image? Set the option image. It has: {_describe(features)}"
-        )
+        raise _unclear(root, "which column is the image? Set the option image", features)
     objects = [name for name, feature in features.items() if class_names(feature) and _object_parts(feature)]
     if options.objects is not None:
         return _Columns(image, None, options.objects)
@@ -140,11 +136,12 @@ def _columns(features: Mapping[str, Any], options: Options, root: Path) -> _Colu
         others = [name for name in images if name != image]
         if len(others) == 1:
             return _Columns(image, others[0], None)
-        raise DatasetError(
-            f"huggingface: {root}: which column is the mask? Set the option mask, or objects. It has: "
-            f"{_describe(features)}"
-        )
+        raise _unclear(root, "which column is the mask? Set the option mask, or objects", features)
     return _Columns(image, masks[0], None) if masks else _Columns(image, None, objects[0])
+
+
+def _unclear(root: Path, question: str, features: Mapping[str, Any]) -> DatasetError:
+    return DatasetError(f"huggingface: {root}: {question}. It has: {_describe(features)}")
 
 
 def _describe(features: Mapping[str, Any]) -> str:
@@ -173,21 +170,21 @@ def _named(tables: Tables, columns: _Columns, options: Options, root: Path) -> d
     """Return name -> value of the classes."""
     if isinstance(options.classes, dict):
         return dict(options.classes)
-    if options.classes is not None:
-        return {name: value for value, name in enumerate(options.classes)}
-    names = class_names(tables.features[columns.mask or columns.objects or ""])
-    if names:
+    names = options.classes
+    if names is None:
+        names = class_names(tables.features[columns.mask or columns.objects or ""]) or None
+    if names is not None:
         return {name: value for value, name in enumerate(names)}
     file = root / "id2label.json"
     if file.is_file():
         named = as_typed(ID2LABEL, read_json(file), str(file), 'Expected {"0": "name", …}.')
         return {str(name): value for value, name in named.items()}
     seen: set[int] = set()
-    first = tables.tables[0]
+    first, mask = tables.tables[0], columns.mask or ""
     rows = [(part, row) for part, count in enumerate(first.parts) for row in range(count)][:LOOKED_AT]
     for part, row in rows:
-        found = read_row(first.file, part, row, (columns.mask or "",))
-        seen.update(np.unique(mask_pixels(found[columns.mask or ""], first.file, root)).tolist())
+        found = read_row(first.file, part, row, (mask,))[mask]
+        seen.update(np.unique(mask_pixels(found, first.file, root)).tolist())
     shown = ", ".join(f"{'background' if v == 0 else f'class {v}'}: {v}" for v in sorted(seen)[:20])
     raise DatasetError(
         f"huggingface: the column {columns.mask} has no names of classes, and there is no id2label.json. The "
@@ -212,8 +209,8 @@ def _label_space(
     return classes, class_of if options.void is None else {**class_of, options.void: IGNORE_LABEL}
 
 
-class _Rows:
-    """Images in a column of a table; keeps `bench.data.formats.on_disk.Pictures`."""
+class _Rows(Pictures):
+    """Images in a column of a table."""
 
     def __init__(self, column: str, root: Path) -> None:
         self._column, self._root = column, root
@@ -228,12 +225,6 @@ class _Rows:
     def size(self, entry: Entry) -> Size:
         """Return the size from the header of the image."""
         return encoded_size(self.encoded(entry), _where(entry))
-
-    def spacing(self, entry: Entry) -> Spacing | None:  # noqa: ARG002 - tables say nothing about millimetres
-        return None
-
-    def place(self, entry: Entry) -> Place | None:  # noqa: ARG002 - nor of volumes
-        return None
 
 
 def _where(entry: Entry) -> Path:
@@ -251,9 +242,8 @@ def content_of(cell: Any, file: Path, root: Path) -> bytes:
         return bytes(cell["bytes"])
     path = str(cell.get("path") or "") if isinstance(cell, dict) else ""
     tried = [Path(path), file.parent / path, root / path, file.parent / PurePosixPath(path).name] if path else []
-    for one in tried:
-        if one.is_file():
-            return read_bytes(one)
+    if there := [one for one in tried if one.is_file()]:
+        return read_bytes(there[0])
     told = f"names {path}, which is not there" if path else "holds no image"
     raise DatasetError(f"{file}: a row {told}. Save the data set with its images: dataset.save_to_disk.", kind="image")
 
@@ -325,6 +315,5 @@ def _rows_of(cell: Any, label: str, geometry: str) -> Iterator[tuple[int, Any]]:
     """Yield label and geometry of each object, of a list of structures or a structure of lists."""
     if isinstance(cell, dict):
         yield from zip(cell.get(label) or [], cell.get(geometry) or [], strict=True)
-        return
-    for row in cell or []:
-        yield row[label], row[geometry]
+    else:
+        yield from ((row[label], row[geometry]) for row in cell or [])

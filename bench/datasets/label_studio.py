@@ -122,11 +122,11 @@ def open_dataset(options: Options) -> OnDisk:
 
 
 def _file(root: Path, options: Options) -> Path:
-    if options.file is not None:
-        if not (root / options.file).is_file():
-            raise missing("label_studio", root / options.file, "the exported JSON", OBTAIN)
-        return root / options.file
     found = sorted(path for path in root.glob("*.json") if path.name != "export.json")
+    if options.file is not None:
+        found = [root / options.file]
+        if not found[0].is_file():
+            raise missing("label_studio", found[0], "the exported JSON", OBTAIN)
     if len(found) != 1:
         told = ", ".join(path.name for path in found[:5]) or "none"
         raise DatasetError(f"label_studio: {root} should hold one JSON, but holds {told}. Name it by the option file.")
@@ -170,8 +170,8 @@ def _pngs(folder: Path, tasks: tuple[Task, ...], options: Options) -> dict[str, 
     strange = sorted(set(found) - {task.number for task in tasks})
     several = [task for task, rows in found.items() if len({row.annotation for row in rows}) > 1]
     if strange or several:
-        what = f"the tasks {', '.join(strange[:SHOWN])} are not in the JSON" if strange else ""
-        what = what or f"the tasks {', '.join(several[:SHOWN])} have masks of several annotations; keep those of one"
+        why = "are not in the JSON" if strange else "have masks of several annotations; keep those of one"
+        what = f"the tasks {', '.join((strange or several)[:SHOWN])} {why}"
         raise DatasetError(f"label_studio: {folder}: {what}. Export JSON and PNG of the same tasks.")
     return found
 

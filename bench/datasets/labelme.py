@@ -30,8 +30,7 @@ from PIL import Image, ImageDraw
 
 from bench.data.formats.documents import read_json_object
 from bench.data.formats.doubts import Doubt, box_around, edge_doubts
-from bench.data.formats.drawn_shapes import Shape, ShapeClasses, ShapeOptions, classes_in_use
-from bench.data.formats.embedded import decode_embedded
+from bench.data.formats.drawn_shapes import Shape, ShapeClasses, ShapeOptions, classes_in_use, decode_embedded
 from bench.data.formats.file_names import ImagePlaces, files_under, id_of
 from bench.data.formats.image_files import IMAGE_SUFFIXES
 from bench.data.formats.on_disk import Description, Entry, OnDisk, missing, require_folder, root_of

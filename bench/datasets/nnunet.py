@@ -38,7 +38,6 @@ LICENCE = "its own; the Decathlon's data sets are CC BY-SA 4.0"
 TASKS: tuple[TaskKind, ...] = ("semantic",)
 OBTAIN = "Unpack a DatasetXXX_Name folder of nnUNet_raw, or a task of the Decathlon, there."
 FIX = "Each label has a number from 0 to 65535, or a list of them. Correct the file."
-SHOWN = 3
 FOLDS = "splits_final.json"
 PICTURES = (".png", ".bmp", ".jpg", ".jpeg")
 
@@ -133,9 +132,8 @@ def _labels(document: Mapping[str, Any], file: Path) -> tuple[dict[str, int], in
     if not isinstance(rows, Mapping) or not rows:
         raise DatasetError(f"{file} has no labels. Add them, for example {{'background': 0, 'liver': 1}}.")
     by_value = all(map(str.isdigit, rows)) and not all(isinstance(value, int) for value in rows.values())
-    named = as_typed(
-        NNUNET, {str(name): value for value, name in rows.items()} if by_value else dict(rows), f"{file}: labels", FIX
-    )
+    stated = {str(name): value for value, name in rows.items()} if by_value else dict(rows)
+    named = as_typed(NNUNET, stated, f"{file}: labels", FIX)
     regions = [name for name, value in named.items() if isinstance(value, list) and len(value) != 1]
     if regions:
         values = sorted({v for value in named.values() for v in _listed(value)})
@@ -152,12 +150,14 @@ def _listed(value: int | list[int]) -> list[int]:
     return value if isinstance(value, list) else [value]
 
 
+def _with_ending(folder: Path, ending: str) -> list[Path]:
+    return [path for path in folder.iterdir() if path.name.endswith(ending) and not is_hidden(path.name)]
+
+
 def _cases(root: Path, part: str, ending: str, channels: int) -> list[Case]:
     """Cases of imagesTr or imagesTs, by name; raises `DatasetError` for those without all of their files."""
     labels = require_folder("nnunet", root / f"labels{part}", f"labels{part}/<case>{ending}", OBTAIN)
-    names = sorted(
-        p.name[: -len(ending)] for p in labels.iterdir() if p.name.endswith(ending) and not is_hidden(p.name)
-    )
+    names = sorted(path.name[: -len(ending)] for path in _with_ending(labels, ending))
     images = require_folder("nnunet", root / f"images{part}", f"images{part}/<case>_0000{ending}", OBTAIN)
     cases, lacking = [], []
     for name in names:
@@ -167,10 +167,7 @@ def _cases(root: Path, part: str, ending: str, channels: int) -> list[Case]:
         lacking += [path for path in files if not path.is_file()]
         split = "test" if part == "Ts" else ""
         cases.append(Case(name, tuple(files), labels / f"{name}{ending}", split))
-    known = {path for case in cases for path in case.images}
-    alone = [
-        p for p in sorted(images.iterdir()) if p.name.endswith(ending) and not is_hidden(p.name) and p not in known
-    ]
+    alone = sorted({*_with_ending(images, ending)} - {path for case in cases for path in case.images})
     told = [] if names else [f"labels{part} holds no {ending} file"]
     told += [f"{len(lacking)} images are missing, for example {lacking[0].name}"] if lacking else []
     told += [f"{len(alone)} images have no labels, for example {alone[0].name}"] if alone else []

@@ -7,7 +7,7 @@ organ is the same and position, noise and brightness are others: slices of one p
 into one split.
 
 Splits: patients in their order, three of five to train, one to val, one to test; or folds, by the options of
-`bench/data/formats/resplit.py`, which keep patients together.
+`bench/data/formats/by_name.py`, which keep patients together.
 """
 
 from __future__ import annotations
@@ -19,9 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from bench.data.formats.image_headers import refuse_too_large
+from bench.data.formats.image_headers import require_drawable
 from bench.dataset import GroundTruth, Place, Spacing
-from bench.errors import DatasetError
 from bench.records import ClassSpec, Record, Size, TaskKind, as_json_dict, digest
 from bench.records.predictions import RgbImage, SemanticMap
 
@@ -56,11 +55,7 @@ class Options(Record):
 
 def open_dataset(options: Options) -> Phantoms:
     """Return the data set; draws nothing yet."""
-    if min(options.size) < MIN_SIDE:
-        raise DatasetError(
-            f"phantoms: size {tuple(options.size)} is too small to draw in; use at least {MIN_SIDE} pixels a side"
-        )
-    refuse_too_large("phantoms", options.size, options.slices)
+    require_drawable("phantoms", options.size, MIN_SIDE, options.slices)
     return Phantoms(options)
 
 

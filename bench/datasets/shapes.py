@@ -19,11 +19,10 @@ from typing import Literal
 
 from pydantic import Field
 
-from bench.data.formats.image_headers import refuse_too_large
+from bench.data.formats.image_headers import require_drawable
 from bench.data.formats.rasters import instances_from_panoptic
 from bench.data.formats.shapes_scene import COLOURS, GENERATOR_VERSION, PRESETS, STUFF, Scene, draw_scene
 from bench.dataset import GroundTruth
-from bench.errors import DatasetError
 from bench.records import ClassSpec, Record, Size, TaskKind, as_json_dict, digest
 from bench.records.predictions import Panoptic, RgbImage, SemanticMap
 
@@ -61,11 +60,7 @@ class Options(Record):
 @lru_cache(maxsize=2)
 def open_dataset(options: Options) -> Shapes:
     """Return the data set, the same one for the same options; draws nothing yet."""
-    if min(options.size) < MIN_SIDE:
-        raise DatasetError(
-            f"shapes: size {tuple(options.size)} is too small to draw in; use at least {MIN_SIDE} pixels a side"
-        )
-    refuse_too_large("shapes", options.size)
+    require_drawable("shapes", options.size, MIN_SIDE)
     return Shapes(options)
 
 

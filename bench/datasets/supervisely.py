@@ -24,9 +24,9 @@ import base64
 import json
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -37,17 +37,15 @@ from numpy.typing import NDArray
 from bench.data.formats.coco_classes import background_spec
 from bench.data.formats.documents import read_json_object
 from bench.data.formats.doubts import Box, Doubt, box_around, edge_doubts
-from bench.data.formats.embedded import decode_embedded, unpacked
+from bench.data.formats.drawn_shapes import Shape, ShapeClasses, decode_embedded, unpacked
 from bench.data.formats.file_names import files_below, files_under, id_of, same_text, stem_of
 from bench.data.formats.label_tables import MAX_CLASSES, palette_colour
 from bench.data.formats.on_disk import Description, Entry, OnDisk, missing, require_files, root_of
-from bench.data.formats.rasters import stacked
 from bench.data.formats.splits import USUAL_ORDER, FractionOptions, by_fraction, group_keys, in_usual_order
 from bench.data.formats.typed import SUPERVISELY, as_typed
 from bench.dataset import GroundTruth
 from bench.errors import DatasetError, did_you_mean, in_one_line
 from bench.records import IGNORE_LABEL, ClassSpec, Size, TaskKind
-from bench.records.predictions import SemanticMap
 
 TASKS: tuple[TaskKind, ...] = ("semantic", "instance")
 SOURCE = "a project in Supervisely's format, https://docs.supervisely.com"
@@ -80,19 +78,10 @@ class Options(FractionOptions):
 
 
 @dataclass(frozen=True)
-class Project:
-    """Hold what meta.json and the options say.
-
-    Attributes:
-        shape_of: Title of every class of the project -> its shape.
-        class_of: Title -> class id or `IGNORE_LABEL`; titles that are not used are not there.
-        background: Class id of pixels in no object, or `IGNORE_LABEL`.
-    """
+class Project(ShapeClasses):
+    """Hold what meta.json and options say, with the shape of each class; titles that are not used have none."""
 
     shape_of: Mapping[str, str]
-    classes: tuple[ClassSpec, ...]
-    class_of: Mapping[str, int]
-    background: int
 
 
 def open_dataset(options: Options) -> OnDisk:
@@ -126,12 +115,10 @@ def open_dataset(options: Options) -> OnDisk:
 def _meta_to_write(root: Path) -> str:
     """Return a meta.json to write for a project that lacks it, with the classes of some annotations; else nothing."""
     titles: set[str] = set()
-    for path in islice((path for path in sorted(root.rglob("*.json")) if path.parent.name == "ann"), LOOKED_AT):
-        try:
+    for path in [path for path in sorted(root.rglob("*.json")) if path.parent.name == "ann"][:LOOKED_AT]:
+        with suppress(DatasetError):
             rows = read_json_object(path).get("objects")
-        except DatasetError:
-            continue
-        titles |= {str(row["classTitle"]) for row in rows or () if isinstance(row, dict) and row.get("classTitle")}
+            titles |= {str(row["classTitle"]) for row in rows or () if isinstance(row, dict) and row.get("classTitle")}
     if not titles:
         return ""
     listed = ", ".join(json.dumps({"title": title, "shape": "any"}, ensure_ascii=False) for title in sorted(titles))
@@ -160,12 +147,9 @@ def _project(file: Path, options: Options) -> Project:
     if options.background is not None and options.background not in class_of:
         class_of[options.background] = len(classes)
         classes.append(background_spec(options.background))
-    return Project(
-        shape_of={str(row["title"]): str(row.get("shape", "any")) for row in rows},
-        classes=tuple(classes),
-        class_of={**class_of, **dict.fromkeys(options.void, IGNORE_LABEL)},
-        background=IGNORE_LABEL if options.background is None else class_of[options.background],
-    )
+    background = IGNORE_LABEL if options.background is None else class_of[options.background]
+    shape_of = {str(row["title"]): str(row.get("shape", "any")) for row in rows}
+    return Project(tuple(classes), {**class_of, **dict.fromkeys(options.void, IGNORE_LABEL)}, background, shape_of)
 
 
 def _colour(index: int, row: Mapping[str, Any]) -> tuple[int, int, int]:
@@ -205,13 +189,10 @@ def _splits(root: Path, datasets: Sequence[str], options: Options) -> dict[str, 
     if set(datasets) <= set(USUAL_ORDER):
         return {name: (name,) for name in in_usual_order(datasets)}
     images = _images(root, datasets)
-    names = [f"{dataset}/{path.name}" for dataset, path in images]
-    keys = group_keys(names, options.group, where="supervisely")
+    keys = group_keys([f"{dataset}/{path.name}" for dataset, path in images], options.group, where="supervisely")
     splits = by_fraction(keys, options.fractions, seed=options.seed, where="supervisely")
-    return {
-        split: [image for image, other in zip(images, splits, strict=True) if other == split]
-        for split in options.fractions
-    }
+    dealt = list(zip(splits, images, strict=True))
+    return {split: [image for other, image in dealt if other == split] for split in options.fractions}
 
 
 def _images(root: Path, datasets: Sequence[str]) -> Images:
@@ -264,9 +245,7 @@ def _ground_truth(project: Project, entry: Entry) -> GroundTruth:
         raise DatasetError(f"{file} is no annotation of Supervisely's: it needs size and objects. {OBTAIN}")
     typed = as_typed(SUPERVISELY, document, str(file), OBTAIN)
     size = Size(typed["size"]["height"], typed["size"]["width"])
-    labels = np.full(size, project.background, dtype=np.uint8)
-    masks: dict[object, NDArray[np.bool_]] = {}
-    rows: dict[object, tuple[int, bool]] = {}
+    shapes = []
     for number, row in enumerate(document["objects"], start=1):
         title = str(row.get("classTitle"))
         if title not in project.shape_of:
@@ -275,17 +254,11 @@ def _ground_truth(project: Project, entry: Entry) -> GroundTruth:
                 f"{did_you_mean(title, project.shape_of)} It has: {', '.join(project.shape_of)}",
                 kind="labels",
             )
-        class_id = project.class_of.get(title)
-        if class_id is None:
-            continue
-        mask = _mask(row, project.shape_of[title], size, f"{file}: object {number}, {title}")
-        labels[mask] = class_id
-        if class_id != IGNORE_LABEL and project.classes[class_id].is_thing:
-            key = (class_id, row["instance"]) if row.get("instance") else number
-            masks[key] = masks[key] | mask if key in masks else mask
-            rows[key] = class_id, any(tag.get("name") == CROWD for tag in row.get("tags") or ())
-    instances = stacked(list(masks.values()), [c for c, _ in rows.values()], [k for _, k in rows.values()], size)
-    return GroundTruth(semantic=SemanticMap(labels), instances=instances)
+        if title in project.class_of:
+            mask = _mask(row, project.shape_of[title], size, f"{file}: object {number}, {title}")
+            crowd = any(tag.get("name") == CROWD for tag in row.get("tags") or ())
+            shapes.append(Shape(title, mask, row.get("instance") or None, crowd))
+    return project.ground_truth(shapes, size, unseen=True)
 
 
 def _doubts(project: Project, entry: Entry) -> list[Doubt]:
@@ -323,10 +296,8 @@ def _mask(row: Mapping[str, Any], shape: str, size: Size, where: str) -> NDArray
         if kind == "polygon" and isinstance(points, dict):
             return _filled(points["exterior"], points.get("interior") or [], size)
     except (ValueError, KeyError, TypeError, OverflowError) as error:
-        raise DatasetError(
-            f"{where}: its {kind} cannot be decoded: {in_one_line(error)}. Export the project again.",
-            kind="mask",
-        ) from None
+        told = f"{where}: its {kind} cannot be decoded: {in_one_line(error)}. Export the project again."
+        raise DatasetError(told, kind="mask") from None
     raise DatasetError(
         f"{where}, is a {kind} and has no mask; bitmaps and polygons have. Convert it in Supervisely, or leave its "
         "class out by the option classes."

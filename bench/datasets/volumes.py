@@ -151,6 +151,7 @@ def of_cases(name: str, cases: tuple[Case, ...], options: Options, root: Path, *
     classes, class_of = _label_space(cases, options)
     entries = _entries(opened, root, options)
     case_of = {files_of(case.images[0])[0]: case for case in cases}
+    value_of = {name: value for name, value in (options.classes or {}).items() if value != 0}  # not the background
     rule = LabelRule(
         opened.axis,
         case_of,
@@ -158,9 +159,9 @@ def of_cases(name: str, cases: tuple[Case, ...], options: Options, root: Path, *
         f"The option classes has {', '.join(map(str, class_of))}. Add the value there, or as void.",
         options.mask_grid == "stored",
         options.masks_hold == "instances",
-        _value_of(options),
+        value_of,
     )
-    grey = options.grey()
+    grey, regions = options.grey(), [case.mask for case in cases if label_kind(case.mask)]
     pictures = Slices(opened.axis, grey, case_of)
     description = Description(
         name,
@@ -176,7 +177,7 @@ def of_cases(name: str, cases: tuple[Case, ...], options: Options, root: Path, *
             options.mask_grid,
             options.masks_hold,
         ],
-        inferred=(*opened.notes, grey.describe(), *_regions_left_out(cases, options)),
+        inferred=(*opened.notes, grey.describe(), *filter(None, [left_out(regions, value_of)])),
         bands=band_reading(opened.channels, options.rgb),
     )
     return OnDisk(description, lambda split: entries[split], rule.ground_truth, pictures=pictures)
@@ -184,15 +185,11 @@ def of_cases(name: str, cases: tuple[Case, ...], options: Options, root: Path, *
 
 def _looked_at(cases: tuple[Case, ...], options: Options) -> _Opened:
     """Read each header for size, spacing and orientation."""
-    lies: Counter[str] = Counter()
-    odd: Counter[str] = Counter()
-    spacings, channels = [], Counter[int]()
-    for case in cases:
-        volume = outline(case.images[0])
-        lies[volume.stored] += 1
-        odd.update([volume.note] if volume.note else [])
-        own = volume.values.shape[3] if volume.values.ndim == 4 else 1
-        channels[max(own, len(options.grey().windows)) if len(case.images) == 1 else own * len(case.images)] += 1
+    outlines = {case.images[0]: outline(case.images[0]) for case in cases}
+    lies = Counter(volume.stored for volume in outlines.values())
+    odd = Counter(volume.note for volume in outlines.values() if volume.note)
+    values_of = {path: (*volume.values.shape[3:], 1)[0] for path, volume in outlines.items()}  # values a voxel
+    channels = Counter(_channels(case, values_of[case.images[0]], options) for case in cases)
     axis = options.axis or ("stored" if set(lies) == {""} else "axial")
     if axis != "stored" and "" in lies:
         raise DatasetError(
@@ -202,29 +199,23 @@ def _looked_at(cases: tuple[Case, ...], options: Options) -> _Opened:
     if len(channels) > 1:
         told = ", ".join(f"{n} of {c}" for c, n in channels.items())
         raise DatasetError(f"volumes: the volumes differ in channels: {told} channels. All need the same.")
-    slices = {}
-    for case in cases:
-        volume = outline(case.images[0])
-        slices[case.images[0]] = slices_of(volume, axis)
-        spacings.append(spacing_of(volume, axis))
+    slices = {path: slices_of(volume, axis) for path, volume in outlines.items()}
     shown = ", ".join(f"{name or 'not said'} in {count}" for name, count in lies.most_common())
     turned = "; all are turned to LPS" if axis != "stored" and set(lies) != {"LPS"} else ""
     notes = [f"{axis} slices of {len(cases)} volumes; axes as stored: {shown} volumes{turned}"]
-    notes += [_describe_spacing(spacings)]
-    fourth = max(outline(case.images[0]).values.shape[3:] or (1,) for case in cases)[0] if cases else 1
+    notes += [_describe_spacing([spacing_of(volume, axis) for volume in outlines.values()])]
+    fourth = max(values_of.values(), default=1)
     notes += [f"each volume has {fourth} values a voxel, which are channels of its slices"] if fourth > 1 else []
     notes += [f"{count} of {len(cases)} volumes: {note}" for note, count in odd.items()]
-    _require_window(cases, options)
+    deep = [path for case in cases for path in case.images if outline(path).values.dtype != np.uint8]
+    if options.window is None and deep and read_volume(deep[0]).values.dtype != np.uint8:
+        raise undeclared_values(deep[0], read_volume(deep[0]))
     return _Opened(cases, axis, slices, tuple(notes), next(iter(channels)))
 
 
-def _require_window(cases: Sequence[Case], options: Options) -> None:
-    """Raise `DatasetError` for values that need a window which is not declared."""
-    if options.window is not None:
-        return
-    deep = [path for case in cases for path in case.images if outline(path).values.dtype != np.uint8]
-    if deep and read_volume(deep[0]).values.dtype != np.uint8:
-        raise undeclared_values(deep[0], read_volume(deep[0]))
+def _channels(case: Case, own: int, options: Options) -> int:
+    """Return the channels of a slice of a case whose volumes have so many values a voxel."""
+    return max(own, len(options.grey().windows)) if len(case.images) == 1 else own * len(case.images)
 
 
 def _describe_spacing(spacings: Sequence[Spacing | None]) -> str:
@@ -253,17 +244,6 @@ def _label_space(cases: tuple[Case, ...], options: Options) -> tuple[tuple[Class
     classes = named_classes(names, things=[options.object_class] if options.masks_hold == "instances" else ())
     class_of = {named[name]: index for index, name in enumerate(names)}
     return classes, class_of if options.void is None else {**class_of, options.void: IGNORE_LABEL}
-
-
-def _value_of(options: Options) -> dict[str, int]:
-    """Name of each class but the background -> value, in their order."""
-    return {name: value for name, value in (options.classes or {}).items() if value != 0}
-
-
-def _regions_left_out(cases: Sequence[Case], options: Options) -> tuple[str, ...]:
-    named = [case.mask for case in cases if label_kind(case.mask)]
-    told = left_out(named, _value_of(options)) if named else ""
-    return (told,) if told else ()
 
 
 def _undeclared_classes(cases: tuple[Case, ...]) -> DatasetError:

@@ -117,7 +117,13 @@ def _open_masks(yaml: DataYaml, options: Options) -> OnDisk:
     instead = "; a mask of Ultralytics' holds numbers of classes. Write those."
     listed = ", ".join(map(str, class_of))
     known = f"{yaml.file.name} knows {listed}. Add its name or its label_mapping, or fix the mask."
-    return OnDisk(description, partial(_masked, yaml), value_reader(class_of, known=known, instead=instead))
+
+    def entries(split: str) -> list[Entry]:
+        images = yaml.images_apart(split)
+        found = _entries(images, _places(yaml, images, yaml.masks or MASKS), ".png", {})
+        return require_files("yolo", found, "a mask", yaml.obtain)
+
+    return OnDisk(description, entries, value_reader(class_of, known=known, instead=instead))
 
 
 def _labelled(
@@ -135,19 +141,8 @@ def _labelled(
     return entries
 
 
-def _masked(yaml: DataYaml, split: str) -> list[Entry]:
-    images = yaml.images_apart(split)
-    entries = _entries(images, _places(yaml, images, yaml.masks or MASKS), ".png", {})
-    return require_files("yolo", entries, "a mask", yaml.obtain)
-
-
 class _Place(NamedTuple):
-    """Properties that the images of one folder have in common.
-
-    Attributes:
-        prefix: Text that their ids begin with.
-        ground_truths: Folder of their labels or masks.
-    """
+    """The prefix of the ids of a folder's images, and the folder of their labels or masks."""
 
     prefix: str
     ground_truths: str

@@ -12,7 +12,7 @@ from typing import Any
 
 from bench.data.exports._classes import layers_of
 from bench.data.exports._writing import Names, Written, exporter, items, write_png, write_text
-from bench.data.formats.embedded import brush_lengths
+from bench.data.formats.drawn_shapes import brush_lengths
 from bench.dataset import Dataset
 
 LOSS = (

@@ -14,13 +14,10 @@ from bench.records.damage import ARRAY_DAMAGE
 
 
 def read_array(path: Path) -> NDArray[Any]:
-    """Read a mask from a .npy file as uint8 or uint16, (H, W).
+    """Read a mask from a .npy file as uint8 or uint16, (H, W); raises `DatasetError` for an array of another form.
 
     Booleans become 0 and 1; (1, H, W) and (H, W, 1) lose their axis; whole numbers of any type are taken if
     they lie within 0 and 65,535. Nothing in the file is run.
-
-    Raises:
-        DatasetError: If it is no array, or one of another form.
     """
     try:
         array = np.array(mapped_array(path))

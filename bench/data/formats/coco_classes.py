@@ -6,7 +6,7 @@ The checks are complete, not sampled, and cost no second look at the file.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Literal
@@ -47,16 +47,13 @@ def classes_of(
     all_things: bool | None,
     background: str | None = None,
 ) -> tuple[ClassSpec, ...]:
-    """Return the classes of a file.
+    """Return the classes of a file; raises `DatasetError` for none, two of one name, or not those that are wanted.
 
     Args:
         roots: Ids of categories that are no classes, see `coco_checks.exporter_roots`.
         wanted: Names of the classes that are used, in order; None takes all.
         all_things: True if classes are things; None where each category says it of itself.
         background: Name of the class of pixels in no object, the last one; None for none.
-
-    Raises:
-        DatasetError: If there are no categories, two of one name, or not those that are wanted.
     """
     file = index.state.file
     rows = _by_name([row for row in index.categories if row["id"] not in roots], file)
@@ -76,7 +73,12 @@ def classes_of(
         for name in wanted or tuple(rows)
     )
     if background in [spec.name for spec in classes]:
-        raise _background_is_a_category(str(background), classes, file)
+        others = ", ".join(spec.name for spec in classes if spec.name != background)
+        raise DatasetError(
+            f"coco: background: {background} is also a category of {file}; two classes of one name "
+            f"cannot be told apart. Leave the category out with classes: [{others}], or call the class of "
+            "pixels in no object otherwise, for example background: outside."
+        )
     return classes if background is None else (*classes, background_spec(background))
 
 
@@ -137,16 +139,6 @@ def note_of_other_ids(index: CocoIndex, first: CocoIndex) -> str:
     return (
         f"{index.state.file.name}: its category ids are not those of {first.state.file.name}; classes go by their "
         "names, which agree"
-    )
-
-
-def _background_is_a_category(background: str, classes: Iterable[ClassSpec], file: Path) -> DatasetError:
-    """Return the error for an option `background` that names a category."""
-    others = ", ".join(spec.name for spec in classes if spec.name != background)
-    return DatasetError(
-        f"coco: background: {background} is also a category of {file}; two classes of one name "
-        f"cannot be told apart. Leave the category out with classes: [{others}], or call the class of "
-        "pixels in no object otherwise, for example background: outside."
     )
 
 

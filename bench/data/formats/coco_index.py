@@ -179,11 +179,9 @@ class _Rows:
 
     def require_sound(self) -> None:
         """Raise `DatasetError` with the first rows that are not as the format has them, and the number of all."""
-        if self.faulty > 1:
+        if self.faulty:
             more = f" (and {self.faulty - SHOWN} further rows)" if self.faulty > SHOWN else ""
             raise DatasetError(f"{' '.join(self.faults)}{more}", kind="labels")
-        if self.faulty:
-            raise DatasetError(self.faults[0], kind="labels")
 
     def _add_image(self, row: dict[str, Any], placed: Placed, file: Path) -> None:
         what = "an image" if row.get("id") is None else f"image {shown(row['id'])}"

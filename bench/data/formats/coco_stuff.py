@@ -52,15 +52,12 @@ def stored_values() -> dict[str, int]:
 def open_stuff_maps(
     folders: Mapping[str, Folders], *, classes: Sequence[str] | None, images_per_split: int | None
 ) -> OnDisk:
-    """Return the data set of pixel maps.
+    """Return the data set of pixel maps; raises `DatasetError` if there are none, or not a class asked for.
 
     Args:
         folders: Folders by split; those without a folder of maps do not exist.
         classes: Use only these, in this order; the others are void. None takes all.
         images_per_split: Use only the first n images of each split.
-
-    Raises:
-        DatasetError: If there are no maps, or a class is asked for that there is not.
     """
     found = {split: place for split, place in folders.items() if place.maps.is_dir()}
     if not found:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import cv2
@@ -106,8 +107,7 @@ def alike_names(classes: Sequence[ClassSpec]) -> list[str]:
 
 def dropped_alpha(image: Path) -> list[str]:
     """Return a message if the transparency of an image varies, which no model sees."""
-    try:
-        varies = alpha_varies(image)
-    except DatasetError:  # bands that Pillow does not know
-        varies = False
-    return [f"{image}: its alpha channel varies, and is dropped, not blended"] if varies else []
+    with suppress(DatasetError):  # bands that Pillow does not know
+        if alpha_varies(image):
+            return [f"{image}: its alpha channel varies, and is dropped, not blended"]
+    return []

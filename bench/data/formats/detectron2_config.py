@@ -8,7 +8,6 @@ that it registers itself (`detectron2/data/datasets/builtin.py`) lie at fixed pl
 from __future__ import annotations
 
 import ast
-import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -37,11 +36,7 @@ KNOWN = (
 
 @dataclass(frozen=True)
 class Builtin:
-    """A data set that Detectron2 registers itself.
-
-    Attributes:
-        reader: Our data set.
-    """
+    """A data set that Detectron2 registers itself: our reader of it, its options, and the split that is meant."""
 
     reader: str
     options: dict[str, JsonValue]
@@ -80,11 +75,6 @@ def _listed(value: Any, key: str, file: Path) -> list[str]:
     if not all(isinstance(name, str) for name in names):
         raise DatasetError(f"{file}: DATASETS.{key} is {value!r}, which is no tuple of names.")
     return names
-
-
-def folder_of_builtins() -> str:
-    """Return where Detectron2 looks for the data sets that it registers itself."""
-    return os.environ.get("DETECTRON2_DATASETS", "datasets")
 
 
 def builtin(name: str, folder: str) -> Builtin | None:

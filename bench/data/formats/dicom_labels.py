@@ -75,15 +75,12 @@ def left_out(paths: Sequence[Path], value_of: Mapping[str, int]) -> str:
 
 
 def read_labels(path: Path, image: Volume, value_of: Mapping[str, int]) -> Volume:
-    """Read labels on the grid of their series.
+    """Read labels on the grid of their series; raises `DatasetError` if none is there, or they do not lie on it.
 
     Args:
         path: SEG or RTSTRUCT.
         image: The series as it is stored, not yet turned; its values are not used.
         value_of: Name of a region -> value in the volume, those on top last.
-
-    Raises:
-        DatasetError: If none of the regions is there, or they do not lie on the grid.
     """
     document = document_of(path, path, pixels=True)
     names = _names(document, path)

@@ -89,15 +89,6 @@ def frames_of(file: Path) -> int:
         return 1
 
 
-def shape_of(path: Path) -> tuple[int, int, int]:
-    """Return columns, rows and slices of a series, from the header of one file."""
-    files = files_of(path)
-    with reading(path, "DICOM"):
-        head = document_of(files[0], path, pixels=False)
-        frames = int(head.get("NumberOfFrames", 1) or 1) if len(files) == 1 else len(files)
-        return int(head.Columns), int(head.Rows), frames
-
-
 def _require_one_series(slices: Sequence[Any], files: Sequence[Path], path: Path, *, pixels: bool) -> None:
     modality = str(slices[0].get("Modality", "")) if slices else ""
     if modality in NO_IMAGES:

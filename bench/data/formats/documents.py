@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import codecs
 import json
-from collections.abc import Container
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -86,18 +86,15 @@ def read_text(path: Path) -> str:
     return text
 
 
-def read_lines(path: Path, known: Container[str] = ()) -> list[str]:
-    """Lines of a text file without surrounding space, without empty lines and comments.
-
-    A line that begins with # is a comment, unless it is one of the `known` names.
-    """
+def read_lines(path: Path, is_name: Callable[[str], bool] = lambda _: False) -> list[str]:
+    """Lines of a text file without surrounding space, empty lines and comments, that begin with # and are no name."""
     lines = [line.strip() for line in read_text(path).splitlines()]
     longest = max(lines, key=len, default="")
     if len(longest) > LONGEST_LINE:
         raise DatasetError(
             f"{path} has a line of {len(longest)} characters; names of at most {LONGEST_LINE} are expected."
         )
-    return [line for line in lines if line and (not line.startswith("#") or line in known)]
+    return [line for line in lines if line and (not line.startswith("#") or is_name(line))]
 
 
 def whole_number(text: str) -> int | None:
@@ -174,7 +171,9 @@ def check_limits(text: str) -> None:
                 raise LimitError(f"line {line}: *{name} stands within what it stands for")
             done = _Node(None) if found is None else found
         elif isinstance(event, yaml.ScalarEvent):
-            _check_text(event.value, line)
+            if "\0" in event.value or any("\ud800" <= sign <= "\udfff" for sign in event.value):
+                what = "holds a NUL character or half of a surrogate pair, which no file can be named"
+                raise LimitError(f"line {line}: {what}")
             done = _Node(event.anchor)
         else:
             continue
@@ -197,11 +196,6 @@ class _Node:
     def add(self, inner: _Node) -> None:
         self.count += inner.count
         self.depth = max(self.depth, inner.depth + 1)
-
-
-def _check_text(value: str, line: int) -> None:
-    if "\0" in value or any("\ud800" <= sign <= "\udfff" for sign in value):
-        raise LimitError(f"line {line}: holds a NUL character or half of a surrogate pair, which no file can be named")
 
 
 def _check_integers(document: Any) -> None:

@@ -76,11 +76,7 @@ class LazySequence(Sequence[T], Generic[T]):
 
 
 class EntryTable(LazySequence[Entry]):
-    """Entries of a split, of which only the ids are held.
-
-    Attributes:
-        ids: Ids of the entries, in their order.
-    """
+    """Entries of a split, of which only the ids are held, in their order."""
 
     def __init__(self, ids: Sequence[str], make: Callable[[int], Entry]) -> None:
         """Keep the ids, and what makes the entry at a position."""

@@ -196,11 +196,6 @@ def by_stem(files: FilesBelow) -> dict[str, str]:
     return found
 
 
-def masks_by_stem(folder: Path, suffixes: Iterable[str]) -> dict[str, Path]:
-    """Return path below `folder` without suffix, in NFC -> mask; raises `DatasetError` if two masks have one name."""
-    return {stem: folder / name for stem, name in by_stem(files_below(folder, suffixes)).items()}
-
-
 def names_in(folder: str | Path) -> frozenset[str]:
     """Return what lies in a folder, by name; nothing if there is no such folder."""
     try:
@@ -210,11 +205,7 @@ def names_in(folder: str | Path) -> frozenset[str]:
 
 
 class ImagePlaces:
-    """Finds images below folders; each folder is listed once.
-
-    Attributes:
-        found_by: Way in which names that were not found as they stand were found -> how many.
-    """
+    """Finds images below folders, each listed once; `found_by` counts names found otherwise than as they stand."""
 
     def __init__(self, folders: Sequence[Path]) -> None:
         """Keep the folders, in the order in which they are searched."""

@@ -164,12 +164,9 @@ def read_class_file(path: Path, void: int | Literal["none"] | None = None) -> Fo
 
 
 def read_class_document(path: Path) -> Any:
-    """Return the contents of classes.yaml, names as they are written.
+    """Return the contents of classes.yaml, names as written; raises `DatasetError` for no YAML, or numbers alone.
 
     YAML takes `no`, `yes`, `on`, `off`, `null` and numbers without quotes for something else than text.
-
-    Raises:
-        DatasetError: If it is no YAML, or a list in which every name is a number.
     """
     document = read_yaml(path)
     rows = document.get("classes") if isinstance(document, dict) else document

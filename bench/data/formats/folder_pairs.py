@@ -34,15 +34,12 @@ class Pairs:
 
 
 def paired(images: FilesBelow, folder: Path, suffix: str, *, lossy: bool) -> Pairs:
-    """Find the mask of each image; names are compared in NFC.
+    """Find the mask of each image, names in NFC; raises `DatasetError` if images have none, or seem to have several.
 
     Args:
         images: The images, with all other files of their folder.
         suffix: Text that follows the image's name in the name of its mask.
         lossy: True if JPEG masks count, because they are cut at a threshold.
-
-    Raises:
-        DatasetError: If images have no mask, with their number, or some seem to have several.
     """
     listed = files_below(folder, (*MASK_SUFFIXES, *LOSSY_SUFFIXES) if lossy else MASK_SUFFIXES, others=True)
     of_stem = by_stem(listed)

@@ -139,15 +139,12 @@ _parts: OrderedDict[tuple[Path, tuple[int, ...] | None, int, tuple[str, ...]], A
 
 
 def read_row(file: Path, part: int, row: int, columns: tuple[str, ...]) -> dict[str, Any]:
-    """Read some columns of a row.
+    """Read some columns of a row; raises `DatasetError` if the file cannot be read.
 
     Args:
         file: Parquet, or an Arrow stream.
         part: Row group, or record batch.
         row: Index of the row within that part.
-
-    Raises:
-        DatasetError: If the file cannot be read.
     """
     try:
         key = file, file_state(file), part, columns

@@ -77,13 +77,10 @@ class StoredMask:
     bits: int = 0
 
     def values(self, file: Path, instead: str) -> NDArray[Any]:
-        """Return the pixels of a mask that has one value each, (H, W).
+        """Return the pixels of a mask of one value each, (H, W); raises `DatasetError` for colours.
 
         Args:
             instead: End of the sentence `FILE holds colours`: what was expected, and what to do.
-
-        Raises:
-            DatasetError: If the pixels are colours.
         """
         if self.pixels.ndim == 3:
             raise DatasetError(f"{file} holds colours{instead}", kind="colours")
@@ -122,15 +119,12 @@ class ImageSummary:
 
 @blaming("image")
 def glance(encoded: bytes, path: Path, *, least: int) -> ImageSummary:
-    """Decode an image for its grey values, and refuse it if `read_image` would.
+    """Decode an image for its grey values; raises `DatasetError` where `read_image` would.
 
     All coded data of a JPEG are read, but its pixels are made at a fraction of its size, which is faster.
 
     Args:
         least: Pixels that the smaller side keeps at least, where the image has them.
-
-    Raises:
-        DatasetError: As `read_image`.
     """
     image, header = examined(encoded, path)
     divisor = next((one for one in REDUCED if min(header.stored) >= one * least), 1)

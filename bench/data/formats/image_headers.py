@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
@@ -83,11 +84,7 @@ def blaming(kind: FaultKind) -> Callable[[Callable[P, T]], Callable[P, T]]:
 
 
 class Unreadable(DatasetError):
-    """A file that cannot be decoded.
-
-    Attributes:
-        reason: Why, in words.
-    """
+    """A file that cannot be decoded; `reason` says why, in words."""
 
     def __init__(self, path: Path, reason: str) -> None:
         """Say what to do about a file of a data set."""
@@ -149,10 +146,9 @@ def header_of(path: Path) -> Header:
                 found = _remembered(_header_of(image, path), path)
         except IMAGE_DAMAGE as error:
             layout = tiff_layout(path)
-            found = None if layout is None else Header("TIFF", f"{layout.bands} bands", layout.size, layout.orientation)
-            if found is None:
+            if layout is None:
                 raise unreadable(path, error) from None
-            found = _remembered(found, path)
+            found = _remembered(Header("TIFF", f"{layout.bands} bands", layout.size, layout.orientation), path)
     return found
 
 
@@ -263,14 +259,12 @@ def pages_of(image: Image.Image) -> int:
     if image.format != "TIFF":
         return int(getattr(image, "n_frames", 1))
     counted = 0
-    try:
+    with suppress(*IMAGE_DAMAGE):
         for page in range(getattr(image, "n_frames", 1)):
             image.seek(page)
             tags = getattr(image, "tag_v2", {})
             counted += not int(tags.get(NEW_SUBFILE_TYPE, 0)) & (REDUCED_COPY | TRANSPARENCY)
         image.seek(0)
-    except IMAGE_DAMAGE:
-        return max(1, counted)
     return max(1, counted)
 
 
@@ -299,8 +293,10 @@ def max_pixels() -> int:
     return int(asked)
 
 
-def refuse_too_large(name: str, size: Size, slices: int = 1) -> None:
-    """Raise `DatasetError` where an image, or a volume, that is to be drawn has more pixels than one may have."""
+def require_drawable(name: str, size: Size, least: int, slices: int = 1) -> None:
+    """Raise `DatasetError` where an image, or a volume, to be drawn has a side below `least`, or too many pixels."""
+    if min(size) < least:
+        raise DatasetError(f"{name}: size {tuple(size)} is too small to draw in; use at least {least} pixels a side")
     count = size[0] * size[1] * slices
     if count > max_pixels():
         raise DatasetError(f"{name}: size {tuple(size)} comes to {count} pixels; at most {max_pixels()} are allowed")

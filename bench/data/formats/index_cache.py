@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -24,6 +23,7 @@ from bench.data.formats.json_stream import FileState
 from bench.records.array_files import packed_arrays
 from bench.records.damage import ARRAY_DAMAGE
 from bench.records.store.cache import cache_folder
+from bench.records.store.files import whole_file
 
 SETTLED_S = 2.0
 """A file that was changed less than so long ago is not remembered: a further change may look the same."""
@@ -57,7 +57,13 @@ def remembered(state: FileState, kind: str, make: Callable[[], Tables]) -> Table
     if found is None:
         found = make()
         if time.time_ns() - state.changed_ns > SETTLED_S * 1e9:
-            _write(place, state, found)
+            stored: dict[str, Any] = {**found, STATE: _state_row(state)}
+            try:
+                with whole_file(place) as temporary, temporary.open("wb") as file:
+                    np.savez(file, **stored)
+            except OSError as error:
+                why = f"{place.parent} cannot be used ({error.strerror})"
+                print(f"note: {why}; each process indexes the file anew.", file=sys.stderr)
     return found
 
 
@@ -75,26 +81,3 @@ def _read(place: Path, state: FileState) -> Tables | None:
             return {name: stored[name] for name in stored if name != STATE}
     except ARRAY_DAMAGE:
         return None
-
-
-def _write(place: Path, state: FileState, tables: Tables) -> None:
-    try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(dir=place.parent, suffix=".part")
-    except OSError as error:
-        _tell(place, error)
-        return
-    stored: dict[str, Any] = {**tables, STATE: _state_row(state)}
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            np.savez(file, **stored)
-        Path(name).replace(place)
-    except OSError as error:
-        Path(name).unlink(missing_ok=True)
-        _tell(place, error)
-
-
-def _tell(place: Path, error: OSError) -> None:
-    print(
-        f"note: {place.parent} cannot be used ({error.strerror}); each process indexes the file anew.", file=sys.stderr
-    )

@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 
 from bench.data.formats.documents import read_json
 from bench.data.formats.doubts import Box, Doubt, are_shares, box_around, edge_doubts
-from bench.data.formats.drawn_shapes import Shape
-from bench.data.formats.embedded import OPAQUE, brush_mask, decode_embedded
+from bench.data.formats.drawn_shapes import OPAQUE, Shape, brush_mask, decode_embedded
 from bench.data.formats.image_files import IMAGE_SUFFIXES
 from bench.data.formats.polygons import corners_of, polygon_masks
 from bench.data.formats.typed import LABEL_STUDIO, as_typed
@@ -205,11 +204,7 @@ def region_shapes(
 
 
 def region_doubts(regions: Iterable[Region], size: Size, image: str) -> list[Doubt]:
-    """Return regions that reach beyond their image, or whose coordinates are shares where percent is expected.
-
-    Args:
-        regions: Regions that could be drawn.
-    """
+    """Return regions, of those that can be drawn, that reach beyond their image, or are shares and no percent."""
     percent = Size(100, 100)
     outlines: list[tuple[str, Box | None]] = []
     for number, region in enumerate(regions, start=1):

@@ -54,13 +54,10 @@ def reach_of(value: Mapping[str, Any]) -> RegionExtent | None:
 
 
 def require_percent(tasks: Sequence[Task], images: Mapping[str, Path], file: Path) -> str:
-    """Return what to note of the units, nothing where they are certain.
+    """Return what to note of the units, if they are not certain; raises `DatasetError` if they are or may be pixels.
 
     Args:
         images: Number of a task -> its image.
-
-    Raises:
-        DatasetError: If the numbers are pixels, or may be.
     """
     count, whole = 0, True
     for task in tasks:

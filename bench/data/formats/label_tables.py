@@ -70,15 +70,12 @@ def named_classes(
 
 
 def map_values(pixels: NDArray[Any], class_of: Mapping[int, int], *, file: Path, known: str) -> LabelMap:
-    """Turn stored pixel values into class ids.
+    """Turn stored values into class ids; raises `DatasetError` with the values, and pixels, that the table lacks.
 
     Args:
         pixels: Stored values, integers from 0, any shape.
         class_of: Stored value -> class id or `IGNORE_LABEL`.
         known: Values that the table has, and its source, for the message.
-
-    Raises:
-        DatasetError: If a value is not in the table, with its number of pixels.
     """
     runs = runs_of(pixels)
     highest = int(runs.values.max(initial=0))
@@ -95,14 +92,11 @@ def map_values(pixels: NDArray[Any], class_of: Mapping[int, int], *, file: Path,
 
 
 def ground_truth_of_values(file: Path, class_of: Mapping[int, int], *, known: str, instead: str) -> GroundTruth:
-    """Read the ground truth of a mask that has one value a pixel.
+    """Read a mask of one value a pixel; raises `DatasetError` for colours, or a value that is not in the table.
 
     Args:
         class_of, known: See `map_values`.
         instead: End of the sentence `FILE holds colours`: what was expected, and what to do.
-
-    Raises:
-        DatasetError: If its pixels are colours, or a value is not in the table.
     """
     return GroundTruth(SemanticMap(map_values(read_mask(file).values(file, instead), class_of, file=file, known=known)))
 

@@ -38,13 +38,10 @@ NEAR = 40
 
 
 def inferred_table(masks: Sequence[Path], folder: Path, void: Void) -> FolderTable:
-    """Make a table from what the masks hold; reads every mask once.
+    """Make a table from all masks; raises `DatasetError` if classes are not certain, with what would settle it.
 
     Args:
         void: Void as the user set it; 255 is void only where this says so.
-
-    Raises:
-        DatasetError: If the classes are not certain, with what was seen and what would settle it.
     """
     seen = _counted(masks, folder)
     return _by_colour(seen, folder) if any(mask.colours for mask in seen) else _by_value(seen, folder, void)

@@ -145,9 +145,7 @@ def number_objects(paths: Sequence[Path]) -> bool:
         values = [value for value in np.unique(pixels).tolist() if value]
         if min(pixels.shape) < LEAST_SIDE or values != list(range(1, len(values) + 1)):
             return False
-        for value in values:
-            patches += 1
-            single += cv2.connectedComponents((pixels == value).astype(np.uint8))[0] == 2
+        patches, single = patches + len(values), single + _single(pixels, values)
         most = max(most, len(values))
         if patches > 20 and single < 0.9 * patches:
             return False
@@ -170,11 +168,14 @@ def one_patch_each(paths: Sequence[Path]) -> bool:
         if min(pixels.shape) < LEAST_SIDE or len(values) > MOST_MARKS:
             return False
         seen.update(values)
-        for value in values:
-            patches += 1
-            single += cv2.connectedComponents((pixels == value).astype(np.uint8))[0] == 2
+        patches, single = patches + len(values), single + _single(pixels, values)
     again = sum(count > 1 for count in seen.values())
     return len(chosen) > 2 and len(seen) > len(chosen) and single >= 0.9 * patches and again <= 0.1 * len(seen)
+
+
+def _single(pixels: NDArray[Any], values: Sequence[int]) -> int:
+    """Return how many of some values are one patch each."""
+    return sum(cv2.connectedComponents((pixels == value).astype(np.uint8))[0] == 2 for value in values)
 
 
 def swapped_colour(masks: Sequence[MaskValues]) -> tuple[Rgb, Path, int, Path, int] | None:

@@ -85,13 +85,13 @@ class Pictures(Protocol):
         """Return the image as the content of an image file."""
         ...
 
-    def spacing(self, entry: Entry) -> Spacing | None:
+    def spacing(self, entry: Entry) -> Spacing | None:  # noqa: ARG002 - most say nothing about millimetres
         """Distance of its pixels in millimetres; None where it is not known."""
-        ...
+        return None
 
-    def place(self, entry: Entry) -> Place | None:
+    def place(self, entry: Entry) -> Place | None:  # noqa: ARG002 - nor of volumes
         """Return its place in a volume; None where it is of none."""
-        ...
+        return None
 
 
 class OnDisk:

@@ -112,8 +112,7 @@ def yes_or_no(file: Path, threshold: int | None) -> NDArray[np.bool_]:
 
 
 def _stacked(masks: Sequence[NDArray[np.bool_]], class_ids: Sequence[int], entry: Entry) -> Instances:
-    first = read_mask(entry.ground_truths[0]).pixels if not masks else masks[0]
-    size = Size(int(first.shape[0]), int(first.shape[1]))
+    size = Size(*(masks[0] if masks else read_mask(entry.ground_truths[0]).pixels).shape[:2])
     for mask in masks:
         _require_size(mask, size, entry.ground_truths[-1], entry.ground_truths[0])
     kept = [(mask, class_id) for mask, class_id in zip(masks, class_ids, strict=True) if mask.any()]

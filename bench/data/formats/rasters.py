@@ -30,11 +30,7 @@ from bench.records.run_kernels import KERNELS
 
 
 class SegmentationError(ValueError):
-    """A `segmentation` that cannot be drawn.
-
-    Attributes:
-        position: Its place among those that were to be drawn.
-    """
+    """A `segmentation` that cannot be drawn; `position` is its place among those that were to be drawn."""
 
     def __init__(self, position: int, reason: str) -> None:
         """Keep both."""
@@ -42,16 +38,10 @@ class SegmentationError(ValueError):
         self.position = position
 
 
-def run_lengths_of_text(text: str) -> list[int]:
-    """Run lengths of COCO's compressed text; raises `ValueError` for a text that is none."""
-    lengths: list[int] = lengths_of_texts([text])[0].tolist()
-    return lengths
-
-
 def text_of_run_lengths(runs: Sequence[int]) -> str:
-    """Write run lengths as COCO's compressed text; the inverse of `run_lengths_of_text`.
+    """Write run lengths as COCO's compressed text.
 
-    >>> run_lengths_of_text(text_of_run_lengths([5, 3, 2000, 3, 1]))
+    >>> lengths_of_texts([text_of_run_lengths([5, 3, 2000, 3, 1])])[0].tolist()
     [5, 3, 2000, 3, 1]
     """
     return texts_of_lengths(np.array(runs, dtype=np.int64), np.array([len(runs)]))[0]
@@ -63,16 +53,13 @@ def segmentation_masks(segmentations: Sequence[object], size: Size, *, by_rows: 
 
 
 def segmentation_runs(segmentations: Sequence[object], size: Size, *, by_rows: bool = False) -> MaskRuns:
-    """Masks of the `segmentation` of COCO annotations of one image: polygons, run lengths, or run lengths as text.
+    """Masks of an image's COCO `segmentation`s: polygons, run lengths or their text; else raises `SegmentationError`.
 
     Args:
         by_rows: True if run lengths go along the rows, as some writers have it, and not down the columns.
 
     Returns:
         Masks in the order given.
-
-    Raises:
-        SegmentationError: If one is none of them, or run lengths that do not fill the image.
     """
     if not by_rows:
         found = _runs_of_texts(segmentations, size)

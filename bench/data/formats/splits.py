@@ -37,15 +37,12 @@ def in_usual_order(splits: Iterable[str]) -> tuple[str, ...]:
 
 
 def group_keys(names: Sequence[str], pattern: str | None, *, where: str) -> list[str]:
-    """Return what each name has in common with its near-duplicates.
+    """Return what names share with near-duplicates; raises `DatasetError` for a bad pattern, or a name without it.
 
     Args:
         names: Paths of images below their folder.
         pattern: Regular expression searched in each name; its first group, or else the whole match,
             is the key. None makes every image a group of its own.
-
-    Raises:
-        DatasetError: If the pattern is no regular expression, or a name does not match.
 
     >>> group_keys(["cat_1.png", "cat_2.png"], r"^([a-z]+)_", where="folder")
     ['cat', 'cat']
@@ -79,7 +76,7 @@ def shuffled(keys: Iterable[str], *, seed: int) -> list[str]:
 
 
 def by_fraction(keys: Sequence[str], fractions: Mapping[str, float], *, seed: int, where: str) -> list[str]:
-    """Split of each image.
+    """Split of each image; raises `DatasetError` if shares do not sum to 1, or there are fewer groups than splits.
 
     Groups are put in the order of `shuffled`, which no other image can change, and dealt out until each split has its
     share of the images.
@@ -87,9 +84,6 @@ def by_fraction(keys: Sequence[str], fractions: Mapping[str, float], *, seed: in
     Args:
         keys: Group of each image.
         fractions: Split -> share of the images; sums to 1.
-
-    Raises:
-        DatasetError: If the shares do not sum to 1 or there are fewer groups than splits.
     """
     if not fractions or min(fractions.values()) <= 0 or abs(sum(fractions.values()) - 1) > 1e-6:
         raise DatasetError(f"{where}: the fractions {dict(fractions)} must be above 0 and sum to 1.")

@@ -28,15 +28,12 @@ class Lenient(TypedDict):
 
 
 def as_typed(adapter: TypeAdapter[T], value: object, where: str, advice: str) -> T:
-    """Return a document as a type.
+    """Return a document as a type; raises `DatasetError` with the first value of another one, and the number of all.
 
     Args:
         adapter: Adapter of the type; keys that it does not name stay as they are.
         where: File, and the part of it, for the message.
         advice: Advice to the user, a sentence.
-
-    Raises:
-        DatasetError: Naming the first value that is of another type, and the number of all.
     """
     try:
         return adapter.validate_python(value)

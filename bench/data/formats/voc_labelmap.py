@@ -37,11 +37,7 @@ OBTAIN = "Export the project again as 'Segmentation mask 1.1', with its images."
 
 @dataclass(frozen=True)
 class LabelMapFile:
-    """Hold what labelmap.txt says.
-
-    Attributes:
-        classes: Classes in its order; the class of black pixels is the background.
-    """
+    """Hold the classes of labelmap.txt, in its order; the class of black pixels is the background."""
 
     file: Path
     classes: tuple[ClassSpec, ...]

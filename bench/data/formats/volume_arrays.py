@@ -254,15 +254,13 @@ def read_tiff_stack(path: Path, *, pixels: bool) -> Volume:
 def _tiff_spacing(file: Any) -> tuple[float, float, float] | None:
     """Return millimetres of OME-XML or ImageJ; None where x, y or z is not said in a known unit."""
     if file.is_ome and file.ome_metadata:
-        found = []
-        for axis in "XYZ":
-            size = re.search(rf'PhysicalSize{axis}="([^"]+)"', file.ome_metadata)
-            unit = re.search(rf'PhysicalSize{axis}Unit="([^"]+)"', file.ome_metadata)
-            factor = MILLIMETRES.get(unit.group(1) if unit else "µm")
-            if size is None or factor is None:
-                return None
-            found.append(float(size.group(1)) * factor)
-        return found[0], found[1], found[2]
+        # Of several images the first counts.
+        said = dict(re.findall(r'PhysicalSize([XYZ](?:Unit)?)="([^"]+)"', file.ome_metadata)[::-1])
+        factors = [MILLIMETRES.get(said.get(f"{axis}Unit", "µm")) for axis in "XYZ"]
+        if None in factors or not set("XYZ") <= said.keys():
+            return None
+        x, y, z = (float(said[axis]) * (factor or 1.0) for axis, factor in zip("XYZ", factors, strict=True))
+        return x, y, z
     if file.is_imagej:
         said = file.imagej_metadata or {}
         factor = MILLIMETRES.get(str(said.get("unit", "")).lower())

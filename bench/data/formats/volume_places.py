@@ -14,8 +14,6 @@ from bench.data.formats.patterns import SHARED, check_pattern, values_of, visibl
 from bench.data.formats.volume_arrays import READERS, suffix_of
 from bench.errors import DatasetError
 
-SHOWN = 3
-
 
 @dataclass(frozen=True)
 class Case:
@@ -92,13 +90,11 @@ def _grouped(
     taken = {path.relative_to(root).as_posix() for case in found.values() for path in case.images.values()}
     orphans = []
     for path, values in as_mask.items():
-        if path in taken:
-            continue
         owner = by_key.get(tuple(same_text(values[one]) for one in shared))
-        if owner is None:
-            orphans.append(path)
-        else:
+        if owner is not None and path not in taken:
             found[owner].mask = root / path
+        elif path not in taken:
+            orphans.append(path)
     return found, orphans
 
 

@@ -12,6 +12,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import cycle
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,7 +25,7 @@ from bench.data.formats.dicom_labels import label_kind, read_labels
 from bench.data.formats.dicom_series import read_series
 from bench.data.formats.documents import whole_number
 from bench.data.formats.label_tables import map_values
-from bench.data.formats.on_disk import Entry
+from bench.data.formats.on_disk import Entry, Pictures
 from bench.data.formats.rasters import painted, stacked
 from bench.data.formats.volume_arrays import READERS, Reader, Volume, as_lps, suffix_of
 from bench.data.formats.volume_places import Case
@@ -135,19 +136,11 @@ def spacing_of(volume: Volume, axis: Axis) -> Spacing | None:
     return Spacing(row, column, None if "apart" in volume.note else depth)
 
 
-class Slices:
-    """Images of entries: `key` is the number of the slice, `image` the first file of the volume.
-
-    Keeps `bench.data.formats.on_disk.Pictures`.
-    """
+class Slices(Pictures):
+    """Images of entries: `key` is the number of the slice, `image` the first file of the volume."""
 
     def __init__(self, axis: Axis, grey: Grey, case_of: Mapping[Path, Case]) -> None:
-        """Keep how slices are made.
-
-        Args:
-            grey: Rule for the values that become black and white.
-            case_of: `image` of an entry -> its volumes.
-        """
+        """Keep the axis, what becomes black and white, and `image` of an entry -> its volumes."""
         self._axis, self._grey, self._case_of = axis, grey, case_of
         self._ranges: dict[Path, tuple[Window, ...]] = {}
 
@@ -172,12 +165,10 @@ class Slices:
             bands = np.repeat(bands, len(windows), axis=2)
         if windows and len(windows) not in (1, bands.shape[2]):
             raise DatasetError(f"{path} has {bands.shape[2]} channels, but there are {len(windows)} windows.")
-        if not windows:
-            planes = [np.asarray(bands[..., c], dtype=np.uint8) for c in range(bands.shape[2])]
-        else:
-            planes = [
-                scaled(bands[..., c], windows[c % len(windows)], exact=self._grey.exact) for c in range(bands.shape[2])
-            ]
+        planes: list[NDArray[Any]] = [np.asarray(plane) for plane in np.moveaxis(bands, 2, 0)]
+        if windows:
+            pairs = zip(planes, cycle(windows), strict=False)
+            planes = [scaled(plane, window, exact=self._grey.exact) for plane, window in pairs]
         return [np.asarray(255 - plane, dtype=plane.dtype) for plane in planes] if volume.inverted else planes
 
     def _windows(self, path: Path, volume: Volume) -> tuple[Window, ...]:
@@ -281,16 +272,14 @@ class LabelRule:
     def _read(self, path: Path, image: Path) -> Volume:
         if label_kind(path):
             return as_lps(read_labels(path, _reader(image)(image, pixels=False), self.value_of), path)
-        stored, of_image = _reader(path)(path, pixels=True), outline(image)
+        mask, of_image = _reader(path)(path, pixels=True), outline(image)
         if self.as_stored:
             original = _reader(image)(image, pixels=False)
-            mask = as_lps(Volume(stored.values, original.affine, original.spacing), path)
-        else:
-            mask = as_lps(stored, path)
+            mask = Volume(mask.values, original.affine, original.spacing)
+        mask = as_lps(mask, path)
         if mask.values.ndim == 4 and mask.values.shape[3] != 1:
-            raise DatasetError(
-                f"{path} has {mask.values.shape[3]} channels; a mask has one label a voxel.", kind="mask"
-            )
+            told = f"{path} has {mask.values.shape[3]} channels; a mask has one label a voxel."
+            raise DatasetError(told, kind="mask")
         require_one_grid(mask, of_image, path, image)
         return Volume(whole_numbers(mask.values, path), mask.affine, mask.spacing)
 

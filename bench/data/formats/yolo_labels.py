@@ -14,6 +14,7 @@ from bench.data.formats.documents import read_text
 from bench.data.formats.file_names import is_hidden, names_in, one_spelling, spelt_otherwise, stem_of
 from bench.data.formats.yolo_yaml import ListedImages
 from bench.errors import DatasetError
+from bench.records.damage import head_of
 
 NO_LABELS = ("classes.txt", "labels.txt", "notes.txt", "readme.txt", "readme.roboflow.txt", "readme.dataset.txt")
 """Text files that exporters put beside labels."""
@@ -36,11 +37,7 @@ class LabelFiles(NamedTuple):
 
 
 def compare_labels(images: ListedImages, label_folders: Mapping[str, str]) -> LabelFiles:
-    """Look for the label file of each image; each folder is listed once.
-
-    Args:
-        label_folders: Folder of images -> folder of their labels.
-    """
+    """Look for labels of each image in the folder that belongs to its own; each folder is listed once."""
     left = {place: {n for n in names_in(place) if n[-4:].lower() == ".txt"} for place in {*label_folders.values()}}
     without = []
     for position, (folder, name) in enumerate(zip(images.folders, images.names, strict=True)):
@@ -62,9 +59,8 @@ def compare_labels(images: ListedImages, label_folders: Mapping[str, str]) -> La
     for place, names in sorted(left.items()):
         if not names:
             continue
-        beside = {
-            name for folder, name in zip(images.folders, images.names, strict=True) if os.path.normpath(folder) == place
-        }
+        listed = zip(images.folders, images.names, strict=True)
+        beside = {name for folder, name in listed if os.path.normpath(folder) == place}
         stray += [Path(place, name) for name in sorted(names) if _is_label_file(place, name, beside)]
     return LabelFiles(without, spelt, stray)
 
@@ -90,22 +86,16 @@ def _is_label_file(place: str, name: str, beside: set[str]) -> bool:
 
 
 def _looks_like_labels(path: Path) -> bool:
-    if not path.is_file():
-        return False
-    with path.open("rb") as file:
-        words = file.read(200).split()
+    words = head_of(path, 200).split() if path.is_file() else []
     return len(words) > 6 and words[0].isdigit()
 
 
 def label_notes(images: ListedImages, files: LabelFiles, *, leave_out: bool) -> list[str]:
-    """Count label files that fit no image, and images without one.
+    """Count labels of no image and images without; raises `DatasetError` for both, which are most likely misnamed.
 
     Args:
         files: Label files that `compare_labels` found.
         leave_out: True if files that fit no image are known to be of none.
-
-    Raises:
-        DatasetError: If there are both: then the files are most likely those of the images, misnamed.
     """
     stray, without = files.stray, [Path(images.folders[at], images.names[at]) for at in files.without]
     total = len(images.names)
@@ -159,14 +149,11 @@ class LabelRow(NamedTuple):
 
 
 def label_rows(file: Path, num_classes: int, origin: str) -> list[LabelRow]:
-    """Read a label file; one that is not there has no rows.
+    """Read a label file, which need not be there; raises `DatasetError` for a line that is no polygon and no box.
 
     Args:
         num_classes: Classes are numbered from 0 to below this.
         origin: File that names them, for messages.
-
-    Raises:
-        DatasetError: If a line is neither a polygon nor a box, or its numbers are out of range.
     """
     if not file.is_file():
         return []
@@ -174,22 +161,13 @@ def label_rows(file: Path, num_classes: int, origin: str) -> list[LabelRow]:
     return [_row(line, num_classes, f"{file}:{number}", origin) for number, line in lines if line.strip()]
 
 
-def _is_number(word: str) -> bool:
-    try:
-        float(word)
-    except ValueError:
-        return False
-    return True
-
-
 def _row(line: str, num_classes: int, where: str, origin: str) -> LabelRow:
     try:
-        values = np.array([float(word) for word in line.split()])
+        values = np.array([float(word := text) for text in line.split()])
     except ValueError:
-        odd = next((word for word in line.split() if not _is_number(word)), line)
-        comma = " Numbers are written with a point and parted by spaces." if "," in odd else ""
+        comma = " Numbers are written with a point and parted by spaces." if "," in word else ""
         raise DatasetError(
-            f"{where} holds something that is no number: {odd[:40]!r}. Expected: class x1 y1 x2 y2 x3 y3 ….{comma}"
+            f"{where} holds something that is no number: {word[:40]!r}. Expected: class x1 y1 x2 y2 x3 y3 ….{comma}"
         ) from None
     if len(values) < 5 or len(values) % 2 == 0:
         raise DatasetError(f"{where} has {len(values)} numbers. Expected: a class and three or more pairs x y.")

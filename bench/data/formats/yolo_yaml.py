@@ -177,14 +177,11 @@ def _with_slashes(folder: Path, place: str) -> str:
 
 
 def read_data_yaml(file: Path, root: Path) -> DataYaml:
-    """Read a data YAML.
+    """Read a data YAML; raises `DatasetError` if it is missing, lacks names or splits, or contradicts itself.
 
     Args:
         root: Folder in which a relative `path` is looked for, after the folder of the YAML and before the working
             folder.
-
-    Raises:
-        DatasetError: If the YAML is not there, has no names or splits, or contradicts itself.
     """
     if not file.is_file():
         raise missing("yolo", file, "a YAML with names and train, val or test", OBTAIN)
@@ -205,10 +202,13 @@ def read_data_yaml(file: Path, root: Path) -> DataYaml:
     splits = {split: _listed(document[split], split, file) for split in SPLITS if document.get(split)}
     if not splits:
         raise DatasetError(f"{file} has none of the splits train, val and test. Add for example: train: images/train")
+    # A path that is nowhere was written for another machine.
+    path = typed.get("path")
+    starts = [start / path for start in (file.parent, root, Path())] if path else []
     return DataYaml(
         file=file,
         names=names,
-        base=_base(file, typed.get("path"), root),
+        base=next((one for one in starts if one.is_dir()), file.parent),
         splits=splits,
         masks=typed.get("masks_dir"),
         mapping=_mapping(document.get("label_mapping"), file),
@@ -272,13 +272,6 @@ def _listed(places: Any, split: str, file: Path) -> list[str]:
     if not all(isinstance(place, str) for place in found):
         raise DatasetError(f"{file}: {split} must be a folder, a .txt list, or a list of these, not {places!r}.")
     return found
-
-
-def _base(file: Path, path: str | None, root: Path) -> Path:
-    """Return the folder that the splits start from; a path that is nowhere was written for another machine."""
-    starts = (file.parent, root, Path())
-    found = [start / path for start in starts if path and (start / path).is_dir()]
-    return found[0] if found else file.parent
 
 
 def _mapping(table: Any, file: Path) -> dict[int, int]:

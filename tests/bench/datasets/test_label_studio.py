@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from bench.data.exports.label_studio import export
-from bench.data.formats.embedded import brush_lengths, brush_mask
+from bench.data.formats.drawn_shapes import brush_lengths, brush_mask
 from bench.datasets.label_studio import Options, open_dataset
 from bench.errors import DatasetError
 from bench.records import Size

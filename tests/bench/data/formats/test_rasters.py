@@ -8,12 +8,11 @@ import pytest
 from bench.data.formats.rasters import (
     SegmentationError,
     painted,
-    run_lengths_of_text,
     segmentation_masks,
     stacked,
 )
 from bench.records import Size
-from bench.records.mask_runs import run_lengths
+from bench.records.mask_runs import lengths_of_texts, run_lengths
 
 coco = pytest.importorskip("pycocotools.mask", reason="pycocotools is not installed (extra: dev)")
 
@@ -23,7 +22,7 @@ def test_run_lengths_as_text_are_read_as_pycocotools_writes_them(seed):
     rng = np.random.default_rng(seed)
     mask = rng.random(tuple(rng.integers(1, 300, 2))) < rng.choice([0.0, 0.01, 0.5, 0.999, 1.0])
     text = coco.encode(np.asfortranarray(mask.astype(np.uint8)))["counts"].decode()
-    assert run_lengths_of_text(text) == run_lengths(mask)
+    assert lengths_of_texts([text])[0].tolist() == run_lengths(mask)
     size = Size(*mask.shape)
     assert np.array_equal(segmentation_masks([{"size": list(size), "counts": text}], size)[0], mask)
 

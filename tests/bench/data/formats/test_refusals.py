@@ -18,11 +18,12 @@ from pydantic import AfterValidator, TypeAdapter
 
 from bench.data.formats.arrays import read_array
 from bench.data.formats.bands import BandReading, Percentiles, measured_ranges
+from bench.data.formats.by_name import Resplit, resplit
 from bench.data.formats.coco_classes import _by_name as classes_by_name
 from bench.data.formats.coco_ground_truth import listed_segments
 from bench.data.formats.coco_rows import OddValue, nested
 from bench.data.formats.documents import LimitError, read_json_object, read_limited
-from bench.data.formats.embedded import decode_embedded, unpacked
+from bench.data.formats.drawn_shapes import decode_embedded, unpacked
 from bench.data.formats.entries import Entry
 from bench.data.formats.hf_tables import find_tables
 from bench.data.formats.label_studio_tasks import _image_of, _regions, _results
@@ -31,7 +32,6 @@ from bench.data.formats.pattern_folder import _class_names, _table
 from bench.data.formats.pattern_ground_truth import PatternOptions
 from bench.data.formats.patterns import check_pattern
 from bench.data.formats.rasters import read_segment_map
-from bench.data.formats.resplit import Resplit, resplit
 from bench.data.formats.typed import as_typed
 from bench.data.formats.voc_labelmap import _colours, read_labelmap
 from bench.data.formats.volume_arrays import Volume, read_nifti, read_npy_volume, read_nrrd, read_tiff_stack

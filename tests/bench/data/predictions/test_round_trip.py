@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from bench.cli.main import main
-from bench.data.formats.rasters import run_lengths_of_text, text_of_run_lengths
+from bench.data.formats.rasters import text_of_run_lengths
+from bench.records.mask_runs import lengths_of_texts
 from bench.records.predictions import Instances, Panoptic, Segment
 from tests.bench.data.predictions.scenes import SPEC, scenes
 
@@ -221,7 +222,7 @@ def test_run_lengths_are_written_as_pycocotools_writes_them():
     for seed in range(20):
         mask = np.random.default_rng(seed).random((37, 53)) < (0.02, 0.5, 0.98)[seed % 3]
         text = masks.encode(np.asfortranarray(mask.astype(np.uint8)))["counts"].decode()
-        assert text_of_run_lengths(run_lengths_of_text(text)) == text
+        assert text_of_run_lengths(lengths_of_texts([text])[0].tolist()) == text
 
 
 @pytest.mark.few(1)
