@@ -53,6 +53,7 @@ SOURCE = "Pascal VOC 2012 segmentation (Everingham et al., IJCV 2015), http://ho
 LICENCE = "images from Flickr, under Flickr's terms of use; annotations free for research"
 TASKS: tuple[TaskKind, ...] = ("semantic", "instance")
 EXPECTED = {"train": 1464, "val": 1449}
+EXPECTED_AUGMENTED = {"train": 10582, "val": 1449}
 SBD = "https://www2.eecs.berkeley.edu/Research/Projects/CS/vision/grouping/semantic_contours"
 VOC_ARCHIVE = Archive(
     "https://thor.robots.ox.ac.uk/pascal/VOC/voc2012/VOCtrainval_11-May-2012.tar",
