@@ -20,7 +20,7 @@ for module in ("torch", "onnxruntime", "ai_edge_litert", "pypi_simple"):
 import torch
 
 from bench.cli.main import main
-from bench.data.prepare.weights import fetch_weights
+from bench.data.prepare.packages import fetch_weights
 from bench.errors import BenchError
 from bench.suite.model_configs import read_model_config
 

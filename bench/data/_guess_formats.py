@@ -140,14 +140,13 @@ def _coco(listing: Listing) -> Iterator[Guess]:
 def _own_coco(listing: Listing, found: Sequence[str]) -> Iterator[Guess]:
     """Yield a project in COCO's form: where its JSON files and images lie, by split."""
     # One that is damaged is opened as well, and then told.
-    patterns = {_split_as_place(path)[0] for path in found}
-    others = [path for path in listing.paths if path.lower().endswith(".json") and path not in found]
-    others = [path for path in others if _split_as_place(path)[0] in patterns]
-    damaged = [path for path in others if document_of(listing.root / path) is None]
-    pattern = Counter(_split_as_place(path)[0] for path in (*found, *damaged)).most_common(1)[0][0]
-    members = [path for path in found if _split_as_place(path)[0] == pattern]
-    members += [path for path in damaged if _split_as_place(path)[0] == pattern]
-    splits = [_split_as_place(path)[1] or PurePosixPath(path).stem for path in members]
+    placed = {path: _split_as_place(path) for path in listing.paths if path.lower().endswith(".json")}
+    patterns = {placed[path][0] for path in found}
+    others = [path for path, (pattern, _) in placed.items() if path not in found and pattern in patterns]
+    opened = [*found, *(path for path in others if document_of(listing.root / path) is None)]
+    pattern = Counter(placed[path][0] for path in opened).most_common(1)[0][0]
+    members = [path for path in opened if placed[path][0] == pattern]
+    splits = [placed[path][1] or PurePosixPath(path).stem for path in members]
     if "{split}" not in pattern:
         members, splits = members[:1], ["all"]
     folder = image_folder(listing, members[0], splits[0])

@@ -107,20 +107,25 @@ def _fetchable(name: str, module: ModuleType) -> list[str]:
     return ["\n".join([f"Fetch it with: bench data prepare {name} --out DIR; --part chooses", *rows])]
 
 
+def listed_splits(dataset: Dataset) -> tuple[dict[str, int], dict[str, str]]:
+    """Return the number of images of each split that can be listed, and why others cannot."""
+    found, troubles = {}, {}
+    for split in dataset.splits():
+        try:
+            found[split] = len(dataset.ids(split))
+        except DatasetError as error:
+            troubles[split] = str(error)
+    return found, troubles
+
+
 def _here(choice: Choice, dataset: Dataset) -> list[str]:
     """Return what was found: origin, splits and classes."""
     published = published_counts(choice, dataset)
+    found, troubles = listed_splits(dataset)
     rows: list[Sequence[object]] = []
-    troubles = []
     for split in dict.fromkeys([*dataset.splits(), *published]):
-        found: object = "none"
-        if split in dataset.splits():
-            try:
-                found = len(dataset.ids(split))
-            except DatasetError as error:
-                found = "cannot be listed"
-                troubles.append(_wrapped(f"{split}: {error}"))
-        rows.append([split, found, *([published.get(split, "")] if published else [])])
+        lacking = "cannot be listed" if split in troubles else "none"
+        rows.append([split, found.get(split, lacking), *([published.get(split, "")] if published else [])])
     headers = ["split", "images found", *(["published"] if published else [])]
     alignment = ["left", *["right"] * (len(headers) - 1)]
     splits = tabulate(rows, headers=headers, tablefmt="simple", colalign=alignment)
@@ -135,7 +140,7 @@ def _here(choice: Choice, dataset: Dataset) -> list[str]:
         disable_numparse=True,
         colalign=["right", "left", "left", "left"],
     )
-    return [facts, splits, *troubles, classes]
+    return [facts, splits, *(_wrapped(f"{split}: {why}") for split, why in troubles.items()), classes]
 
 
 def _wrapped(text: str) -> str:

@@ -19,7 +19,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import cv2
 from pydantic import JsonValue
@@ -108,14 +108,8 @@ class Pass:
         return self.cache / f"{plain_name(self.choice.label)}-{self.kind}-{key[:16]}.jsonl"
 
 
-@dataclass(frozen=True)
-class ScanResult:
-    """The rows of a pass.
-
-    Attributes:
-        rows: Image id -> row, in the order asked for.
-        remembered: Number of rows that came from the cache.
-    """
+class ScanResult(NamedTuple):
+    """The rows of a pass by image id, in the order asked for, and how many of them came from the cache."""
 
     rows: dict[str, Row]
     remembered: int

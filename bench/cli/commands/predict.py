@@ -53,11 +53,15 @@ def add_arguments(parser: Parser) -> None:
 
 def execute(options: Namespace) -> int:
     """Predict what is not done; 0 if all could be read and predicted, else 1."""
+    from bench.errors import BenchError
     from bench.run.predict.carry_out import Writing, predict_files
+    from bench.run.predict.inputs import absolute
 
     predictor, words = _predictor(options)
     interpreters = interpreters_of(options)
-    out = _out_folder(options.out)
+    out = absolute(Path(options.out))
+    if out.exists() and not out.is_dir():
+        raise BenchError(f"--out {options.out} is a file; name a folder for masks and overlays")
     positive(options.every, "--every")
     share(options.show_from, "--show-from")
     writing = Writing(out, options.overlay, options.show_from, options.every, options.overwrite)
@@ -96,16 +100,6 @@ def _predictor(options: Namespace) -> tuple[Predictor, list[str]]:
             raise BenchError("no images given; name folders, files, 'globs', .txt lists or videos after the run")
         return from_run(results, run, options.case, overrides), words
     return from_model_config(words[0], overrides), words[1:]
-
-
-def _out_folder(name: str) -> Path:
-    from bench.errors import BenchError
-    from bench.run.predict.inputs import absolute
-
-    out = absolute(Path(name))
-    if out.exists() and not out.is_dir():
-        raise BenchError(f"--out {name} is a file; name a folder for masks and overlays")
-    return out
 
 
 def _describe(predicted: Predicted, out: Path, show_from: float) -> int:

@@ -46,7 +46,7 @@ def execute(options: Namespace) -> int:
     from bench.records.store.selection import with_cases
     from bench.report import render, report_names, write_report
     from bench.report.compact.reading import is_compacted
-    from bench.report.frames import TABLES
+    from bench.report.frames import TABLES, RunFrames, as_csv, as_parquet
     from bench.report.summary.stored import stored_summary
 
     if options.run is not None and is_compacted(Path(options.run)):
@@ -75,7 +75,12 @@ def execute(options: Namespace) -> int:
         else:
             print(text_of(view, stored_summary(view, columns), inline=options.inline))
         return 0
-    content = _table(view, options) if options.form in TABLES else render(options.form, stored_summary(view, columns))
+    content: str | bytes
+    if options.form in TABLES:
+        frame = RunFrames(view).table(options.form)
+        content = as_parquet(frame) if str(options.out or "").endswith(".parquet") else as_csv(frame)
+    else:
+        content = render(options.form, stored_summary(view, columns))
     if options.out:
         write_atomically(Path(options.out), content)
         print(options.out)
@@ -110,14 +115,6 @@ def _of_compacted(folder: Path, options: Namespace) -> int:
     if options.out:
         print(options.out)
     return 0
-
-
-def _table(view: RunView, options: Namespace) -> str | bytes:
-    """A table of raw facts in the form that the name of the file asks for."""
-    from bench.report.frames import RunFrames, as_csv, as_parquet
-
-    frame = RunFrames(view).table(options.form)
-    return as_parquet(frame) if str(options.out or "").endswith(".parquet") else as_csv(frame)
 
 
 def _columns(view: RunView, file: str | None) -> dict[str, Columns] | None:

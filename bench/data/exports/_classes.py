@@ -105,6 +105,13 @@ def box_of(mask: NDArray[np.bool_]) -> list[int]:
     return list(cv2.boundingRect(mask.astype(np.uint8)))
 
 
+LAYERS_LOSS = (
+    "panoptic segments: objects and the class of each pixel are kept",
+    "where objects overlap, the smaller one is on top in the map of classes",
+)
+"""What formats that hold layers lose."""
+
+
 class Layer(NamedTuple):
     """One object, or the stuff of a class: its label, its mask, whether it is a crowd."""
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
-from typing import Protocol, TypeAlias
+from typing import TypeAlias
 
 import cv2
 from numpy import uint8, uint16
@@ -32,12 +32,8 @@ Write: TypeAlias = Callable[[Dataset, Path, Names], Written]
 """Writes all splits of a source into a folder."""
 
 
-class Export(Protocol):
-    """Writes all splits of a source, and export.json; raises `DatasetError`."""
-
-    def __call__(self, source: Dataset, folder: Path, *, names: Names | None = None) -> Exported:
-        """Write them."""
-        ...
+Export: TypeAlias = Callable[..., Exported]
+"""Writes all splits of a source into a folder, with `names` as a keyword, and export.json; raises `DatasetError`."""
 
 
 def exporter(loss: tuple[str, ...]) -> Callable[[Write], Export]:

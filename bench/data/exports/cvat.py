@@ -13,15 +13,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data.exports._classes import box_of, layers_of
+from bench.data.exports._classes import LAYERS_LOSS, box_of, layers_of
 from bench.data.exports._writing import Names, Written, exporter, items, write_png
 from bench.dataset import Dataset
 
-LOSS = (
-    "panoptic segments: objects and the class of each pixel are kept",
-    "where objects overlap, the smaller one is on top in the map of classes",
-    "crowds are objects like others",
-)
+LOSS = (*LAYERS_LOSS, "crowds are objects like others")
 
 
 @exporter(LOSS)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.exports._classes import has_objects, objects_of, renamed
-from bench.data.exports._writing import Names, Written, encoded_png, exporter, items, write_text
+from bench.data.exports._writing import Names, Written, encoded_png, exporter, write_text
 from bench.data.formats.hf_tables import pyarrow_parquet
 from bench.dataset import Dataset
 from bench.records import IGNORE_LABEL
@@ -32,48 +32,37 @@ def export(source: Dataset, folder: Path, names: Names) -> Written:
     import pyarrow
 
     folder.mkdir(parents=True, exist_ok=True)
-    labels, with_objects = renamed(source, names), has_objects(source)
+    labels = renamed(source, names)
     features: dict[str, Any] = {"image_id": {"dtype": "string", "_type": "Value"}}
     features |= {"image": {"_type": "Image"}, "mask": {"_type": "Image"}}
     picture = pyarrow.struct([("bytes", pyarrow.binary()), ("path", pyarrow.string())])
     columns = [("image_id", pyarrow.string()), ("image", picture), ("mask", picture)]
-    if with_objects:
+    if has_objects(source):
         label = {"names": labels, "_type": "ClassLabel"}
         features["objects"] = {"feature": {"category": label, "mask": {"_type": "Image"}}, "_type": "List"}
         columns.append(("objects", pyarrow.list_(pyarrow.struct([("category", pyarrow.int64()), ("mask", picture)]))))
     schema = pyarrow.schema(columns, metadata={"huggingface": json.dumps({"info": {"features": features}})})
     ids: dict[str, str] = {}
-    rows: list[dict[str, Any]] = []
-    counted = dict.fromkeys(source.splits(), 0)
-    writers = {
-        split: pyarrow_parquet().ParquetWriter(folder / f"{split}-00000-of-00001.parquet", schema) for split in counted
-    }
-
-    def flush(split: str) -> None:
-        writers[split].write_table(pyarrow.Table.from_pylist(rows, schema=schema), row_group_size=ROWS)
-        rows.clear()
-
-    split = ""
-    for item in items(source):
-        if rows and (item.split != split or len(rows) == ROWS):
-            flush(split)
-        ground_truth = source.target(item.image_id)
-        row: dict[str, Any] = {"image_id": item.image_id, "image": _png(source.image(item.image_id))}
-        row["mask"] = _png(ground_truth.semantic.labels)
-        if with_objects:
-            found = objects_of(ground_truth, source.classes, form="huggingface")
-            pairs = zip(found.class_ids.tolist(), found.masks, strict=True)
-            row["objects"] = [{"category": c, "mask": _png(m.astype(np.uint8) * np.uint8(255))} for c, m in pairs]
-        ids[item.image_id] = f"{item.split}__{counted[item.split]:06d}"
-        counted[item.split] += 1
-        split = item.split
-        rows.append(row)
-    if rows:
-        flush(split)
-    for writer in writers.values():
-        writer.close()
+    for split in source.splits():
+        listed = source.ids(split)
+        ids |= {image_id: f"{split}__{number:06d}" for number, image_id in enumerate(listed)}
+        with pyarrow_parquet().ParquetWriter(folder / f"{split}-00000-of-00001.parquet", schema) as writer:
+            for start in range(0, len(listed), ROWS):
+                rows = [_row(source, image_id) for image_id in listed[start : start + ROWS]]
+                writer.write_table(pyarrow.Table.from_pylist(rows, schema=schema), row_group_size=ROWS)
     write_text(folder / "id2label.json", json.dumps(dict(enumerate(labels)), ensure_ascii=False))
     return ids, {"void": IGNORE_LABEL}
+
+
+def _row(source: Dataset, image_id: str) -> dict[str, Any]:
+    ground_truth = source.target(image_id)
+    row: dict[str, Any] = {"image_id": image_id, "image": _png(source.image(image_id))}
+    row["mask"] = _png(ground_truth.semantic.labels)
+    if has_objects(source):
+        found = objects_of(ground_truth, source.classes, form="huggingface")
+        pairs = zip(found.class_ids.tolist(), found.masks, strict=True)
+        row["objects"] = [{"category": c, "mask": _png(m.astype(np.uint8) * np.uint8(255))} for c, m in pairs]
+    return row
 
 
 def _png(pixels: NDArray[np.uint8]) -> dict[str, Any]:

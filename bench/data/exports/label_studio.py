@@ -10,17 +10,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-from bench.data.exports._classes import layers_of
+from bench.data.exports._classes import LAYERS_LOSS, layers_of
 from bench.data.exports._writing import Names, Written, exporter, items, write_png, write_text
 from bench.data.formats.drawn_shapes import brush_lengths
 from bench.dataset import Dataset
 
-LOSS = (
-    "splits: they are dealt out again when it is read",
-    "panoptic segments: objects and the class of each pixel are kept",
-    "where objects overlap, the smaller one is on top in the map of classes",
-    "crowds are objects like others",
-)
+LOSS = ("splits: they are dealt out again when it is read", *LAYERS_LOSS, "crowds are objects like others")
 
 
 @exporter(LOSS)

@@ -14,15 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data.exports._classes import box_of, layers_of
+from bench.data.exports._classes import LAYERS_LOSS, box_of, layers_of
 from bench.data.exports._writing import Names, Written, encoded_png, exporter, items, write_png, write_text
 from bench.dataset import Dataset
 
-LOSS = (
-    "panoptic segments: objects and the class of each pixel are kept",
-    "where objects overlap, the smaller one is on top in the map of classes",
-    "crowds are objects like others",
-)
+LOSS = (*LAYERS_LOSS, "crowds are objects like others")
 VERSION = "5.5.0"
 
 

@@ -17,15 +17,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data.exports._classes import Layer, box_of, layers_of
+from bench.data.exports._classes import LAYERS_LOSS, Layer, box_of, layers_of
 from bench.data.exports._writing import Names, Written, encoded_png, exporter, items, write_png, write_text
 from bench.dataset import Dataset
 from bench.datasets.supervisely import CROWD
 
-LOSS = (
-    "panoptic segments: objects and the class of each pixel are kept",
-    "where objects overlap, the smaller one is on top in the map of classes",
-)
+LOSS = LAYERS_LOSS
 
 
 @exporter(LOSS)

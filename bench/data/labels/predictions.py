@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 import yaml
 
@@ -21,15 +21,8 @@ from bench.records import ClassSpec, ModelSpec, TaskKind, background_class, dige
 SYNONYMS = Path(__file__).resolve().parent / "synonyms.yaml"
 
 
-@dataclass(frozen=True)
-class Matched:
-    """Hold what became of the names of both sides.
-
-    Attributes:
-        table: Model's class -> suite's class or void.
-        lost: Model's classes that the suite has no place for.
-        never: Suite's classes that the model cannot predict.
-    """
+class _Matched(NamedTuple):
+    """Where a model's classes go, those that have no place, and the suite's classes that it cannot predict."""
 
     table: ClassTable
     lost: tuple[str, ...]
@@ -90,7 +83,7 @@ def check_mapping(model: ModelSpec, dataset: Dataset, kind: TaskKind) -> None:
     )
 
 
-def _matched(model: ModelSpec, dataset: Dataset) -> Matched:
+def _matched(model: ModelSpec, dataset: Dataset) -> _Matched:
     assert model.trained_on is not None  # the callers have asked
     space = label_space(model.trained_on)
     classes = dataset.classes
@@ -108,7 +101,7 @@ def _matched(model: ModelSpec, dataset: Dataset) -> Matched:
             raise BenchError(f"{model.label}: unmapped: background needs a class 'background' among the suite's.")
         ids = [nothing if spec.name in lost else i for spec, i in zip(space.classes, ids, strict=True)]
     never = tuple(spec.name for index, spec in enumerate(classes) if index not in ids)
-    return Matched(ClassTable(tuple(ids), classes), tuple(lost), never)
+    return _Matched(ClassTable(tuple(ids), classes), tuple(lost), never)
 
 
 def places_of(dataset: Dataset) -> dict[str, int]:

@@ -114,24 +114,14 @@ def match_files(root: Path, pattern: str | None, suffixes: Sequence[str], asked:
 
 def _ids_of_files(root: Path, pattern: str | None, suffixes: Sequence[str]) -> list[tuple[str, Path]]:
     """(id as the path has it, file); in the order of the paths."""
-    ends = (".gz", *suffixes) if ".nii.gz" in suffixes else tuple(suffixes)
-    if pattern is not None:
-        ends = (PurePosixPath(pattern).suffix.lower(),) if PurePosixPath(pattern).suffix else ends
-    files = files_under(root, ends)
-    parts = [] if pattern is None else [re.escape(part).replace(r"\*", "[^/]*") for part in pattern.split("{id}")]
+    name = PurePosixPath(pattern or "")
+    ends = (name.suffix.lower(),) if name.suffix else (".gz", *suffixes) if ".nii.gz" in suffixes else tuple(suffixes)
+    paths = [(same_text(path.relative_to(root).as_posix()), path) for path in files_under(root, ends)]
+    if pattern is None:
+        return [(text[: -len(end)], path) for text, path in paths for end in suffixes if text.lower().endswith(end)]
+    parts = [re.escape(part).replace(r"\*", "[^/]*") for part in pattern.split("{id}")]
     wanted = re.compile("(?P<id>.+)".join(parts))
-    found = []
-    for path in files:
-        relative = same_text(path.relative_to(root).as_posix())
-        if pattern is not None:
-            fits = wanted.fullmatch(relative)
-            if fits is not None:
-                found.append((fits["id"], path))
-            continue
-        suffix = next((end for end in suffixes if relative.lower().endswith(end)), None)
-        if suffix is not None:
-            found.append((relative[: -len(suffix)], path))
-    return found
+    return [(fits["id"], path) for text, path in paths if (fits := wanted.fullmatch(text)) is not None]
 
 
 def _nothing_fits(root: Path, names: Sequence[str], asked: Requested) -> BenchError:

@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 from bench.data.formats.coco_index import CocoIndex, coco_index
 from bench.data.formats.documents import read_json_object
-from bench.data.formats.entries import Entry
 from bench.data.formats.file_names import same_text, stem_of
 from bench.data.formats.typed import VALUES, as_typed
 from bench.data.labels.dataset import on_disk
@@ -67,7 +66,8 @@ def asked(
     everything = [image_id for name in dataset.splits() for image_id in _listed(dataset, name)]
     index, classes = _index(dataset, ids, annotations), classes_predicted(model, dataset)
     files = on_disk(dataset)
-    entries = {} if files is None else {i: _Known.of(files.entry(i)) for i in dict.fromkeys([*ids, *everything])}
+    every = dict.fromkeys([*ids, *everything])
+    entries = {} if files is None else {i: _Known((it := files.entry(i)).key, it.image.stem) for i in every}
     by_file = {} if index is None else _keys_by_stem(index)
     return Requested(
         ids=ids,
@@ -105,11 +105,6 @@ class _Known(NamedTuple):
 
     key: str
     stem: str
-
-    @classmethod
-    def of(cls, entry: Entry) -> _Known:
-        """Names of an image of a data set of files."""
-        return cls(entry.key, entry.image.stem)
 
 
 def _keys_by_stem(index: CocoIndex) -> dict[str, str]:

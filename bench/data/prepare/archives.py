@@ -19,10 +19,9 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import IO, TypeVar
+from typing import IO, NamedTuple, TypeVar
 
 from rich.filesize import decimal
 
@@ -44,14 +43,8 @@ DAMAGE = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFE
 """This is what the readers of archives raise for a damaged one."""
 
 
-@dataclass(frozen=True)
-class Member:
-    """One entry of an archive.
-
-    Attributes:
-        kind: Kind of the entry, such as a file, a folder or a link.
-        size: Bytes of its content.
-    """
+class Member(NamedTuple):
+    """One entry of an archive: its name, its kind, such as a file or a link, its bytes, and what opens its content."""
 
     name: str
     kind: str

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 
 from tabulate import tabulate
 
-from bench.data.info import published_counts
+from bench.data.info import listed_splits, published_counts
 from bench.data.opening import Choice, as_yaml, opened
-from bench.errors import DatasetError
 
 
 @dataclass(frozen=True)
@@ -18,14 +17,14 @@ class Counted:
 
     Attributes:
         choice: Name and options with which it was opened.
-        found: Split -> images; None where they cannot be listed.
+        found: Split -> images, of those that can be listed.
         published: Split -> images; empty if no counts are published for these options.
         troubles: Split -> why it cannot be listed.
         awaited: Splits whose images were not fetched.
     """
 
     choice: Choice
-    found: Mapping[str, int | None]
+    found: Mapping[str, int]
     published: Mapping[str, int]
     troubles: Mapping[str, str]
     awaited: frozenset[str]
@@ -44,14 +43,7 @@ class Counted:
 
 def count(choice: Choice, awaited: frozenset[str]) -> Counted:
     """Open a data set and list its splits; raises `DatasetError` if it cannot be opened."""
-    dataset = opened(choice)
-    found: dict[str, int | None] = {}
-    troubles: dict[str, str] = {}
-    for split in dataset.splits():
-        try:
-            found[split] = len(dataset.ids(split))
-        except DatasetError as error:
-            found[split], troubles[split] = None, str(error)
+    found, troubles = listed_splits(opened(choice))
     return Counted(choice, found, published_counts(choice), troubles, awaited)
 
 
@@ -70,9 +62,8 @@ def _table(result: Counted) -> str:
     """Split, images found, images published; below it why a split that should be there cannot be listed."""
     rows: list[list[object]] = []
     for split in dict.fromkeys([*result.found, *result.published]):
-        images = result.found.get(split)
         lacking = "not fetched" if split in result.awaited else "none"
-        rows.append([split, lacking if images is None else images, result.published.get(split, "")])
+        rows.append([split, result.found.get(split, lacking), result.published.get(split, "")])
     table = tabulate(
         rows, headers=["split", "images found", "published"], tablefmt="simple", colalign=("left", "right", "right")
     )

@@ -24,7 +24,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from email.message import Message
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from rich.filesize import decimal
 
@@ -58,15 +58,8 @@ class _ConnectionFailed(Exception):
     """Worth another attempt; says why."""
 
 
-@dataclass(frozen=True)
-class _PartialFile:
-    """A file of which a part is here.
-
-    Attributes:
-        done: Bytes that are here.
-        size: Size of the whole file; None if the server did not say.
-        validator: Strong ETag or time of change; '' if the server gave neither.
-    """
+class _PartialFile(NamedTuple):
+    """Bytes of a file that are here and in all, None if unknown, and its strong ETag or time of change, or ''."""
 
     done: int = 0
     size: int | None = None

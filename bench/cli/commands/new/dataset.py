@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.cli.commands.new._module import NewModule
+from bench.cli.commands.new._files import NewModule
 
 HELP = "write a data set of your own and a test that reads what it wrote"
 ORDER = 3

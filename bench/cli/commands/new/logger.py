@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.cli.commands.new._module import NewModule
+from bench.cli.commands.new._files import NewModule
 
 HELP = "write a logger of your own, a copy of results for another tool, and its test"
 ORDER = 4

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.cli.commands.new._module import NewModule
+from bench.cli.commands.new._files import NewModule
 
 HELP = "write a metric of your own and a test with known answers"
 ORDER = 2

@@ -17,7 +17,7 @@ def execute(options: Namespace) -> int:
     from rich.console import Console
     from tabulate import tabulate
 
-    from bench.data.prepare.weights import fetch_weights
+    from bench.data.prepare.packages import fetch_weights
     from bench.data.progress import bar
     from bench.errors import BenchError
     from bench.suite.model_configs import model_config_files, read_model_config

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from bench.data.labels.dataset import open_labelled
 from bench.data.labels.predictions import table_for
@@ -19,16 +19,8 @@ from bench.records.store.views import CaseView, RunView
 from bench.score.reduce import reaches
 
 
-@dataclass(frozen=True)
-class Written:
-    """Hold what became of a case.
-
-    Attributes:
-        case_id: Id of the case.
-        folder: Folder of its files.
-        images: Number of predictions that they hold.
-        loss: Sentences on what the format could not hold.
-    """
+class Written(NamedTuple):
+    """A case that was written: its files, the number of their predictions, and what the format could not hold."""
 
     case_id: str
     folder: Path

@@ -14,8 +14,7 @@ import yaml
 
 from bench.cli.main import main
 from bench.data.formats.sources import WeightsSource
-from bench.data.prepare.packages import PackageFile, configured_indexes, fetch
-from bench.data.prepare.weights import fetch_weights
+from bench.data.prepare.packages import PackageFile, configured_indexes, fetch, fetch_weights
 from bench.errors import BenchError
 from tests.bench.data.local_server import Served, serving
 
