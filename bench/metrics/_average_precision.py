@@ -74,9 +74,9 @@ class ClassRows(NamedTuple):
         ordered = detections[np.argsort(-detections[:, matches.SCORE], kind="stable")]
         columns = (matches.NUMBER, matches.RANK, matches.MATCHED, matches.IGNORED)
         images, ranks, matched, ignored = (np.ascontiguousarray(ordered[:, c].astype(np.int64)) for c in columns)
-        true_images, areas = true[:, matches.NUMBER].astype(np.int64), true[:, matches.AREA]
-        crowd = true[:, matches.IGNORED] > 0
-        return cls(ordered[:, matches.SCORE], images, ranks, matched, ignored, true_images, areas, crowd)
+        scores, areas = ordered[:, matches.SCORE].copy(), true[:, matches.AREA].copy()  # views would keep all columns
+        true_images, crowd = true[:, matches.NUMBER].astype(np.int64), true[:, matches.IGNORED] > 0
+        return cls(scores, images, ranks, matched, ignored, true_images, areas, crowd)
 
     def counted_ground_truths(self, area_range: str) -> NDArray[np.bool_]:
         """Return which ground truths count in a range of areas, bool, (G,)."""
