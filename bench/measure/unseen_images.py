@@ -43,7 +43,7 @@ class UnseenImages:
     """Times images never seen, and holds them against the timed ones."""
 
     def __init__(
-        self, adapter: Adapter, images: Sequence[RgbImage], batch_size: int, clock: Clock, *, first: bool = True
+        self, adapter: Adapter, images: Sequence[RgbImage], batch_size: int, clock: Clock, *, first: bool
     ) -> None:
         """Take the images that are timed; those of the first one's shape, and number of prompts, are used.
 
