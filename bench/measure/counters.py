@@ -13,6 +13,8 @@ MAX_FOREIGN_SHARE = 0.05
 """A block is disturbed where other processes use more than this share of the cores in use."""
 MAX_STEAL_SHARE = 0.01
 """A block is disturbed where the hypervisor takes more than this share of the processor."""
+LEAST_WATCHED_S = 0.2
+"""A shorter interval tells nothing of others: the kernel counts in ticks, and one of 10 ms is more than the share."""
 
 
 @dataclass(frozen=True)

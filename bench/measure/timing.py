@@ -17,7 +17,7 @@ from bench.measure.audits import (
     forgotten_synchronisation,
     implausible_device_time,
 )
-from bench.measure.counters import Edge, between, read_edge
+from bench.measure.counters import LEAST_WATCHED_S, Edge, between, read_edge
 from bench.measure.devices import allowed_cores
 from bench.measure.elsewhere import Helpers, work_moved_between_clocks, work_outside_the_clock
 from bench.measure.first_looks import FirstLooks
@@ -187,9 +187,10 @@ class _Session:
             self._first_looks.warmed.add(self._images.positions(number)[0])
             number += 1
         if rule.unmet():
+            ended = "warm-up ended at its cap" if rule.capped() else "the machine stayed busy, so warm-up ended early"
             self._flag(
                 "not_steady",
-                f"warm-up ended at its cap: {', '.join(rule.unmet())}",
+                f"{ended}: {', '.join(rule.unmet())}",
                 advice="close other programs, or raise measurement.warmup_max_s",
             )
         # The staged clock's events and extra waits are warmed up, too; what they take is not kept.
@@ -205,7 +206,7 @@ class _Session:
         if self._watched_from is None:
             self._watched_from = count, self._counters(self._cores)
         since, edge = self._watched_from
-        if count - since < self._m.warmup_window:
+        if count - since < self._m.warmup_window or time.monotonic() - edge.wall_s < LEAST_WATCHED_S:
             return False
         end = self._counters(self._cores)
         self._watched_from = count, end

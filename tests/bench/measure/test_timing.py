@@ -6,6 +6,8 @@ compared, and `tests/benchmarks/bench_known_latency.py` holds the strict bounds 
 
 from __future__ import annotations
 
+import dataclasses
+import time
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,6 +15,7 @@ import pytest
 
 from adapters.fake.adapter import Adapter as FakeAdapter
 from bench.errors import ShapeError
+from bench.measure.counters import Edge, read_edge
 from bench.measure.first_looks import FirstLooks
 from bench.measure.rows import Rows
 from bench.measure.telemetry import Telemetry
@@ -213,9 +216,21 @@ def test_batches_count_once_per_batch():
 # ------------------------------------------------------------------ rules, on a scripted device
 
 
-def time_scripted(adapter: ScriptedAdapter, measurement: Measurement) -> Timed:
+class Others:
+    """Counters of a machine on which other processes use a share of the cores, and a tick more at each reading."""
+
+    def __init__(self, share: float = 0.0, tick_s: float = 0.0) -> None:
+        self._share, self._tick_s, self._ticks, self._since_s = share, tick_s, 0, time.monotonic()
+
+    def __call__(self, cores: tuple[int, ...]) -> Edge:
+        edge, self._ticks = read_edge(cores), self._ticks + 1
+        used_s = self._share * len(cores) * (edge.wall_s - self._since_s) + self._ticks * self._tick_s
+        return dataclasses.replace(edge, busy_s=edge.user_s + edge.system_s + used_s, steal_s=0.0)
+
+
+def time_scripted(adapter: ScriptedAdapter, measurement: Measurement, others: Others | None = None) -> Timed:
     job = make_job(kind="time", model=make_model(), measurement=measurement)
-    return time_model(adapter, Noise(), job, Telemetry("cpu"), clock=adapter.clock)
+    return time_model(adapter, Noise(), job, Telemetry("cpu"), clock=adapter.clock, counters=others or Others())
 
 
 class Unsteady(ScriptedAdapter):
@@ -239,6 +254,27 @@ def test_a_model_that_never_gets_steady_is_flagged_with_the_condition_that_is_un
     assert "the last two windows differ by" in flagged(timed, "not_steady")
     assert timed.time_to_steady_s is None
     assert len(timed.samples.warmup_ns) == 12
+
+
+def test_a_tick_of_another_process_during_a_few_iterations_does_not_end_the_warm_up():
+    adapter = Unsteady(ScriptedClock(), (0, 1000, 0))
+    measurement = changed(SCRIPTED, warmup_max_iterations=12, warmup_tolerance=0.0)
+    timed = time_scripted(adapter, measurement, Others(tick_s=0.01))
+    assert flagged(timed, "not_steady").startswith("warm-up ended at its cap")
+    assert len(timed.samples.warmup_ns) == 12
+
+
+def test_a_machine_that_stays_busy_ends_the_wait_for_a_steady_model():
+    class NeverSteady(ScriptedAdapter):
+        def infer(self, batch: Sequence[RgbImage]) -> Sequence[RgbImage]:
+            time.sleep(0.02)
+            self.host_ns = (0, self.host_ns[1] * 11 // 10, 0)
+            return super().infer(batch)
+
+    measurement = changed(SCRIPTED, warmup_max_iterations=1000, warmup_tolerance=0.0)
+    timed = time_scripted(NeverSteady(ScriptedClock(), (0, 1000, 0)), measurement, Others(share=0.5))
+    assert flagged(timed, "not_steady").startswith("the machine stayed busy, so warm-up ended early")
+    assert len(timed.samples.warmup_ns) < 1000
 
 
 def test_warm_up_ends_as_soon_as_the_model_is_steady():
