@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from bench.data.formats.doubts import Doubt, box_around, edge_doubts
 from bench.data.formats.drawn_shapes import Shape, ShapeClasses, ShapeOptions, shape_classes
 from bench.data.formats.file_names import ImagePlaces, id_of, refuse_one_file_twice
-from bench.data.formats.on_disk import Description, Entry, OnDisk, missing, root_of
+from bench.data.formats.on_disk import Description, Entry, OnDisk, require_file, root_of
 from bench.data.formats.polygons import polygon_mask
 from bench.data.formats.typed import CVAT_IMAGE, CVAT_SHAPE, CvatImage, CvatShape, as_typed
 from bench.dataset import GroundTruth
@@ -55,9 +55,7 @@ class Options(ShapeOptions):
 def open_dataset(options: Options) -> OnDisk:
     """Return the data set; reads the XML; raises `DatasetError` if it or images are missing."""
     root = root_of(options.root)
-    file = root / options.file
-    if not file.is_file():
-        raise missing("cvat", file, "annotations.xml", OBTAIN)
+    file = require_file("cvat", root / options.file, "annotations.xml", OBTAIN)
     try:
         tree = ElementTree.parse(file).getroot()
     except (ElementTree.ParseError, OSError, ValueError, LookupError, RecursionError) as error:

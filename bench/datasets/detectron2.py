@@ -49,7 +49,7 @@ from bench.data.formats.home import lies_there
 from bench.data.formats.index_cache import Tables, column_of, remembered
 from bench.data.formats.json_stream import FileState, JsonStream
 from bench.data.formats.label_tables import MAX_CLASSES, ground_truth_of_values, palette_colour
-from bench.data.formats.on_disk import Description, Entry, OnDisk, missing, root_of
+from bench.data.formats.on_disk import Description, Entry, OnDisk, missing, require_file, root_of
 from bench.data.formats.rasters import SegmentationError, painted, read_segment_map, segmentation_masks, stacked
 from bench.data.formats.typed import DETECTRON2, DETECTRON2_METADATA, as_typed
 from bench.dataset import Dataset, GroundTruth
@@ -147,7 +147,6 @@ class Metadata:
     """The label space.
 
     Attributes:
-        file: File that it is from.
         classes: Classes in order; in a panoptic label space of two lists, things come first.
         things: Number of thing_classes.
         joint: True if the lists of things and stuff are one.
@@ -164,9 +163,8 @@ class Metadata:
 
 
 def _metadata(file: Path, ground_truth: GroundTruthKind, background: str | None) -> Metadata:
-    if not file.is_file():
-        raise missing("detectron2", file, "metadata with thing_classes or stuff_classes", OBTAIN)
-    document = read_yaml(file)  # of which JSON is a part
+    expected = "metadata with thing_classes or stuff_classes"
+    document = read_yaml(require_file("detectron2", file, expected, OBTAIN))  # of which JSON is a part
     lists = document if isinstance(document, dict) else {}
     typed = as_typed(DETECTRON2_METADATA, lists, str(file), "Fix the metadata.")
     things, stuff = (_names(lists, key, file) for key in ("thing_classes", "stuff_classes"))
@@ -241,8 +239,7 @@ class _Reader:
             entries.append(Entry(id_of(below), image, ground_truths, str(row)))
         if not entries:
             raise DatasetError(f"{file} has no dataset dict. Write those of the split to it.")
-        if not entries[0].image.is_file():
-            raise missing("detectron2", entries[0].image, f"the {len(entries)} images that {file.name} names", OBTAIN)
+        require_file("detectron2", entries[0].image, f"the {len(entries)} images that {file.name} names", OBTAIN)
         return entries
 
     def instances(self, entry: Entry) -> GroundTruth:

@@ -43,7 +43,7 @@ from bench.data.formats.label_studio_tasks import (
     region_shapes,
 )
 from bench.data.formats.label_studio_units import Units, in_percent, require_percent
-from bench.data.formats.on_disk import Description, Entry, OnDisk, missing, require_folder, root_of
+from bench.data.formats.on_disk import Description, Entry, OnDisk, missing, require_file, require_folder, root_of
 from bench.data.formats.splits import FractionOptions, by_fraction, group_keys
 from bench.dataset import GroundTruth
 from bench.errors import DatasetError
@@ -124,9 +124,7 @@ def open_dataset(options: Options) -> OnDisk:
 def _file(root: Path, options: Options) -> Path:
     found = sorted(path for path in root.glob("*.json") if path.name != "export.json")
     if options.file is not None:
-        found = [root / options.file]
-        if not found[0].is_file():
-            raise missing("label_studio", found[0], "the exported JSON", OBTAIN)
+        found = [require_file("label_studio", root / options.file, "the exported JSON", OBTAIN)]
     if len(found) != 1:
         told = ", ".join(path.name for path in found[:5]) or "none"
         raise DatasetError(f"label_studio: {root} should hold one JSON, but holds {told}. Name it by the option file.")

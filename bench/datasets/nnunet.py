@@ -25,7 +25,7 @@ from bench.data.formats.bands import Depth, Percentiles
 from bench.data.formats.dicom_series import files_of
 from bench.data.formats.documents import read_json, read_json_object
 from bench.data.formats.file_names import is_hidden
-from bench.data.formats.on_disk import OnDisk, missing, require_folder, root_of
+from bench.data.formats.on_disk import OnDisk, missing, require_file, require_folder, root_of
 from bench.data.formats.typed import NNUNET, as_typed
 from bench.data.formats.volume_places import Case
 from bench.data.formats.volume_slices import Axis, Window
@@ -71,9 +71,7 @@ class Options(Record):
 def open_dataset(options: Options) -> OnDisk:
     """Return the data set; reads dataset.json and headers; raises `DatasetError` for files missing, or regions."""
     root = require_folder("nnunet", root_of(options.root), "dataset.json, imagesTr and labelsTr", OBTAIN)
-    file = root / "dataset.json"
-    if not file.is_file():
-        raise missing("nnunet", file, "dataset.json", OBTAIN)
+    file = require_file("nnunet", root / "dataset.json", "dataset.json", OBTAIN)
     document = read_json_object(file)
     channels = document.get("channel_names") or document.get("modality") or {"0": "image"}
     ending = str(document.get("file_ending") or ".nii.gz")

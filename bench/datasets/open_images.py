@@ -32,7 +32,7 @@ from bench.data.formats.home import lies_there
 from bench.data.formats.image_files import read_mask
 from bench.data.formats.image_headers import image_size
 from bench.data.formats.label_tables import named_classes
-from bench.data.formats.on_disk import Description, Entry, OnDisk, missing, require_folder, root_of
+from bench.data.formats.on_disk import Description, Entry, OnDisk, missing, require_file, require_folder, root_of
 from bench.data.formats.rasters import painted, stacked
 from bench.dataset import GroundTruth
 from bench.errors import DatasetError, did_you_mean, in_one_line
@@ -96,8 +96,7 @@ def open_dataset(options: Options) -> OnDisk:
 
 
 def _rows(file: Path, columns: int) -> Iterator[list[str]]:
-    if not file.is_file():
-        raise missing("open_images", file, file.name, OBTAIN)
+    require_file("open_images", file, file.name, OBTAIN)
     number = 0
     try:
         with file.open(encoding="utf-8-sig", newline="") as stream:

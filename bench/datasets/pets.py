@@ -18,7 +18,7 @@ from typing import Literal
 
 from bench.data.formats.documents import read_lines
 from bench.data.formats.label_tables import ground_truth_of_values, named_classes
-from bench.data.formats.on_disk import Description, Entry, OnDisk, missing, require_files, require_folder, root_of
+from bench.data.formats.on_disk import Description, Entry, OnDisk, require_file, require_files, require_folder, root_of
 from bench.data.formats.sources import Archive, Part, Preparation
 from bench.dataset import GroundTruth
 from bench.errors import DatasetError
@@ -64,8 +64,7 @@ def open_dataset(options: Options) -> OnDisk:
         require_folder("pets", root / folder, "images and annotations/trimaps", OBTAIN)
     lists = {name: root / "annotations" / f"{name}.txt" for name in ("trainval", "test")}
     for file in lists.values():
-        if not file.is_file():
-            raise missing("pets", file, "lines of name, breed, species and number", OBTAIN)
+        require_file("pets", file, "lines of name, breed, species and number", OBTAIN)
     classes = classes_without_files(options)
     names = [spec.name for spec in classes]
     description = Description(

@@ -22,7 +22,7 @@ from pydantic import Field
 
 from bench.data.formats.documents import read_json_object
 from bench.data.formats.label_tables import named_classes, value_reader
-from bench.data.formats.on_disk import Description, Entry, OnDisk, missing, require_files, require_folder, root_of
+from bench.data.formats.on_disk import Description, Entry, OnDisk, require_file, require_files, require_folder, root_of
 from bench.data.formats.sources import Archive, Part, Preparation
 from bench.errors import DatasetError
 from bench.records import ClassSpec, Record, TaskKind
@@ -61,9 +61,7 @@ class Options(Record):
 def open_dataset(options: Options) -> OnDisk:
     """Return the data set; raises `DatasetError` if the frames or the list of folds are not there."""
     root = require_folder("pupils", root_of(options.root), "labeled_frames and training_data_split.json", OBTAIN)
-    listed = root / "training_data_split.json"
-    if not listed.is_file():
-        raise missing("pupils", listed, "the fold of each frame", OBTAIN)
+    listed = require_file("pupils", root / "training_data_split.json", "the fold of each frame", OBTAIN)
     rows = read_json_object(listed).get("images")
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise DatasetError(f"{listed}: expected the frames under 'images'. {OBTAIN}")

@@ -32,7 +32,7 @@ from bench.data.formats.documents import read_lines
 from bench.data.formats.folder_classes import read_classes
 from bench.data.formats.image_files import read_mask
 from bench.data.formats.label_tables import map_values, named_classes, palette_colour, read_table
-from bench.data.formats.on_disk import Description, Entry, OnDisk, missing, require_folder, root_of
+from bench.data.formats.on_disk import Description, Entry, OnDisk, require_file, require_folder, root_of
 from bench.data.formats.sources import Archive, Part, Preparation
 from bench.data.formats.voc_labelmap import NAME, entries_of, lists_of, read_labelmap, without_suffix
 from bench.data.formats.voc_labelmap import OBTAIN as OBTAIN_OWN
@@ -132,8 +132,7 @@ def open_dataset(options: Options) -> OnDisk:
         if signs.reason:
             raise not_vocs(root, signs)
     for split in ("train", "val"):
-        if not lists[split].is_file():
-            raise missing("voc", lists[split], "a list of image names", OBTAIN)
+        require_file("voc", lists[split], "a list of image names", OBTAIN)
     with_objects = not options.augmented and (root / "SegmentationObject").is_dir()
     classes = classes_without_files(options)
     tasks = TASKS if with_objects else TASKS[:1]

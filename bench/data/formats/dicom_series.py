@@ -40,15 +40,12 @@ def is_dicom(path: Path) -> bool:
         return False
 
 
-def series_files(folder: Path) -> list[Path]:
-    """Return the DICOM files of images that lie in a folder itself, by name; labels that lie beside them are none."""
-    found = [path for path in sorted(folder.iterdir()) if path.is_file() and path.name[0] != "." and is_dicom(path)]
-    return [path for path in found if not label_kind(path)]
-
-
 def files_of(volume: Path) -> list[Path]:
-    """Return the files of a volume: itself, or those of its folder."""
-    return series_files(volume) if volume.is_dir() else [volume]
+    """Return the files of a volume: itself, or the DICOM files of images in its folder, by name; labels are none."""
+    if not volume.is_dir():
+        return [volume]
+    found = [path for path in sorted(volume.iterdir()) if path.is_file() and path.name[0] != "." and is_dicom(path)]
+    return [path for path in found if not label_kind(path)]
 
 
 def read_series(path: Path, *, pixels: bool) -> Volume:

@@ -45,7 +45,6 @@ class Description:
 
     Attributes:
         name: Name of the data set in a suite.
-        classes: The label space.
         tasks: Forms of ground truth.
         source: Source of the data, one line.
         licence: Its terms, one line.
@@ -357,6 +356,13 @@ def require_folder(name: str, folder: Path, expected: str, obtain: str) -> Path:
     if not folder.is_dir():
         raise missing(name, folder, expected, obtain)
     return folder
+
+
+def require_file(name: str, file: Path, expected: str, obtain: str) -> Path:
+    """Return the file; raises `DatasetError` by `missing` if there is none."""
+    if not file.is_file():
+        raise missing(name, file, expected, obtain)
+    return file
 
 
 def root_of(root: str) -> Path:

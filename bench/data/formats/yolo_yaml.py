@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from bench.data.formats.documents import read_lines, read_yaml, whole_number, yaml_as_written
 from bench.data.formats.file_names import ImagePlaces, files_below, names_in, refuse_one_file_twice
 from bench.data.formats.image_files import IMAGE_SUFFIXES
-from bench.data.formats.on_disk import missing
+from bench.data.formats.on_disk import missing, require_file
 from bench.data.formats.typed import YOLO, as_typed
 from bench.errors import DatasetError
 from bench.records import IGNORE_LABEL
@@ -183,9 +183,7 @@ def read_data_yaml(file: Path, root: Path) -> DataYaml:
         root: Folder in which a relative `path` is looked for, after the folder of the YAML and before the working
             folder.
     """
-    if not file.is_file():
-        raise missing("yolo", file, "a YAML with names and train, val or test", OBTAIN)
-    document = read_yaml(file)
+    document = read_yaml(require_file("yolo", file, "a YAML with names and train, val or test", OBTAIN))
     if not isinstance(document, dict):
         raise DatasetError(f"{file} must hold keys such as names, train and val.")
     typed = as_typed(YOLO, document, str(file), "Correct it.")
