@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from bench.errors import BenchError, few
 from bench.records import IGNORE_LABEL, ModelSpec, TaskSpec
-from bench.records.stated_classes import are_generic
+from bench.records.stated_classes import are_generic, key_of
 
 MOST_SHOWN = 8
 
@@ -26,15 +26,6 @@ class Matched:
     order: tuple[int, ...] | None
     remark: str | None = None
     pairs: tuple[tuple[str, str], ...] = ()
-
-
-def key_of(name: str) -> str:
-    """Return a name without case and punctuation.
-
-    >>> key_of("Dining-Table")
-    'diningtable'
-    """
-    return "".join(letter for letter in name.casefold() if letter.isalnum())
 
 
 def match_classes(

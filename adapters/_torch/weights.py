@@ -11,7 +11,6 @@ import torch
 from pydantic import JsonValue
 from torch import Tensor, nn
 
-from adapters._torch.class_names import key_of
 from adapters._torch.input import InputContract, contract_in
 from adapters._torch.matching import (
     Chosen,
@@ -24,7 +23,7 @@ from adapters._torch.matching import (
 )
 from adapters._torch.weight_files import WeightFile, read_weight_file, shared_prefix
 from bench.errors import BenchError, few
-from bench.records.stated_classes import classes_beside
+from bench.records.stated_classes import classes_beside, key_of
 
 FORMAT = 1
 
@@ -92,7 +91,6 @@ def load_weights(network: Weighted, path: Path, *, label: str, weights_key: str 
     Args:
         network: Its module takes the weights. Its `translate`, where it has one, turns names of older or
             published files into those of its library.
-        path: The file.
         label: The model's label, for messages.
         weights_key: Key under which the tensors lie in the file; None leaves the choice.
 

@@ -37,6 +37,7 @@ from adapters._torch.options import read_options
 from adapters.sam.options import FAMILY, Family, SamOptions, usage_errors
 from bench.errors import BenchError, did_you_mean, in_one_line
 from bench.records import ModelSpec
+from bench.records.base import merged
 
 _CANNOT_BE_BUILT = (StrictDataclassError, TypeError, ValueError, AttributeError, RuntimeError, ZeroDivisionError)
 """This says how transformers and torch answer a configuration whose parts do not fit."""
@@ -122,16 +123,7 @@ def _settings(options: SamOptions) -> dict[str, dict[str, Any]]:
     else:
         vision = _hiera_settings(SAM2_SIZES[options.network], side)
     parts: dict[str, dict[str, Any]] = {"vision": vision, "prompt_encoder": {"image_size": side}, "mask_decoder": {}}
-    return _merged(parts, {part: changes for part, changes in options.overrides.items()})  # noqa: C416 - of any names
-
-
-def _merged(settings: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Return settings with changes, part by part."""
-    merged = dict(settings)
-    for key, value in changes.items():
-        old = merged.get(key)
-        merged[key] = _merged(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
-    return merged
+    return merged(parts, {part: changes for part, changes in options.overrides.items()})  # noqa: C416 - of any names
 
 
 def _hiera_settings(size: Hiera, side: int) -> dict[str, Any]:

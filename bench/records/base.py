@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, TypeVar, cast
@@ -163,6 +163,15 @@ def digest(value: JsonValue) -> str:
 def read_record(cls: type[R], path: Path) -> R:
     """Read a record from a JSON file; raises `OSError` for a pipe or a device, which may never end."""
     return cls.from_json(content_of(path).decode("utf-8"))
+
+
+def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Merge mappings key by key; anything else, lists included, is replaced."""
+    found = dict(base)
+    for key, value in changes.items():
+        old = found.get(key)
+        found[key] = merged(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+    return found
 
 
 def as_json_dict(record: Record) -> dict[str, Any]:

@@ -141,6 +141,15 @@ def classes_beside(path: Path) -> tuple[tuple[str, ...], str] | None:
     return None
 
 
+def key_of(name: str) -> str:
+    """Return a name without case and punctuation.
+
+    >>> key_of("Dining-Table")
+    'diningtable'
+    """
+    return "".join(letter for letter in name.casefold() if letter.isalnum())
+
+
 def are_generic(names: Sequence[str]) -> bool:
     """Return whether names only number the classes, as a library writes them where it was told none.
 

@@ -16,6 +16,7 @@ from bench.data.formats.documents import read_limited
 from bench.dataset import dataset_names
 from bench.errors import SuiteError, did_you_mean, in_one_line
 from bench.metric import metric_error
+from bench.records.base import merged
 from bench.records.damage import text_of
 from bench.suite.model_configs import model_config_files
 from bench.suite.schema import Suite
@@ -123,16 +124,7 @@ def _read_with_parents(path: Path, seen: tuple[Path, ...]) -> tuple[dict[str, An
         raise SuiteError(f"{path}: extends (line {lines.get(('extends',), 1)}): expected the name of a suite file.")
     parent, _ = _read_with_parents(path.parent / parent_name, (*seen, resolved))
     parent.pop("name", None)
-    return _merged(parent, document), lines
-
-
-def _merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    """Merge mappings key by key; anything else, lists included, is replaced."""
-    merged = dict(base)
-    for key, value in changes.items():
-        old = merged.get(key)
-        merged[key] = _merged(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
-    return merged
+    return merged(parent, document), lines
 
 
 def _read(path: Path) -> tuple[dict[str, Any], Lines]:

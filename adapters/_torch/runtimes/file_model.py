@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import JsonValue
 
-from adapters._torch.class_names import key_of, listed
+from adapters._torch.class_names import listed
 from adapters._torch.fitting import Placement, place
 from adapters._torch.input import InputContract
 from adapters._torch.options import read_options
@@ -41,7 +41,7 @@ from bench.errors import BenchError, Unsupported
 from bench.records import ModelSpec, Recipe, Size, Target, TaskSpec
 from bench.records.flag import Flag
 from bench.records.predictions import Prediction, RgbImage
-from bench.records.stated_classes import classes_beside
+from bench.records.stated_classes import classes_beside, key_of
 
 
 @dataclass(frozen=True)

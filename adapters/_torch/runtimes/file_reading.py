@@ -10,20 +10,20 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from adapters._torch.class_names import key_of, listed
+from adapters._torch.class_names import listed
 from adapters._torch.fitting import Placement, restored
 from adapters._torch.output_values import Doubt, contradiction
 from adapters._torch.runtimes.file_options import FileOptions
 from bench.errors import BenchError, Unsupported, did_you_mean
 from bench.records import IGNORE_LABEL, Size, TaskSpec, background_class
 from bench.records.predictions import LabelMap, SemanticMap
+from bench.records.stated_classes import key_of
 
 
 class OutputReader:
     """Reads the output of one image, as the model config explains it.
 
     Args:
-        options: Options of the model config.
         task: Task with the classes that ids stand for.
         label: Name of the model, for messages.
         names: Names of the model's classes, where the file says them; option `classes` comes first.

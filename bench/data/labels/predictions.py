@@ -17,6 +17,7 @@ from bench.data.labels.spaces import BACKGROUND, LabelSpace, label_space
 from bench.dataset import Dataset
 from bench.errors import BenchError, did_you_mean, few
 from bench.records import ClassSpec, ModelSpec, TaskKind, background_class, digest, void_id
+from bench.records.stated_classes import key_of
 
 SYNONYMS = Path(__file__).resolve().parent / "synonyms.yaml"
 
@@ -63,7 +64,7 @@ def check_mapping(model: ModelSpec, dataset: Dataset, kind: TaskKind) -> None:
     found = _matched(model, dataset)
     free = set()
     if model.task == "instance":
-        free = {spec.name for spec in dataset.classes if _key(spec.name) == BACKGROUND or spec.is_background}
+        free = {spec.name for spec in dataset.classes if key_of(spec.name) == BACKGROUND or spec.is_background}
         free |= {spec.name for spec in dataset.classes if kind == "instance" and not spec.is_thing}
     never = [name for name in found.never if name not in free]
     if model.unmapped != "error" or not (found.lost or never):
@@ -92,7 +93,7 @@ def _matched(model: ModelSpec, dataset: Dataset) -> _Matched:
     ids, lost = [], []
     for spec in space.classes:
         name = model.synonyms.get(spec.name) or _partner(spec.name, known)
-        if name is None and not (spec.name in space.unused or _key(spec.name) == BACKGROUND):
+        if name is None and not (spec.name in space.unused or key_of(spec.name) == BACKGROUND):
             lost.append(spec.name)
         ids.append(void_id(len(classes)) if name is None else known[name])
     if model.unmapped == "background":
@@ -142,9 +143,9 @@ def _partner(name: str, known: Mapping[str, int]) -> str | None:
         BenchError: If two classes of the suite would do equally well.
     """
     same, broader = _synonyms()
-    key = _key(name)
+    key = key_of(name)
     for wanted in ({key}, same.get(key, {key}), {k for b in broader.get(key, set()) for k in same.get(b, {b})}):
-        partners = [other for other in known if _key(other) in wanted]
+        partners = [other for other in known if key_of(other) in wanted]
         if len({known[other] for other in partners}) > 1:
             raise BenchError(
                 f"the model's class {name!r} could be any of the suite's {', '.join(map(repr, sorted(partners)))}. "
@@ -159,23 +160,14 @@ def _partner(name: str, known: Mapping[str, int]) -> str | None:
 def _synonyms() -> tuple[dict[str, set[str]], dict[str, set[str]]]:
     """Return key -> keys that mean the same; key -> keys of what it is a kind of, for synonyms of it too."""
     document = yaml.safe_load(SYNONYMS.read_text(encoding="utf-8"))
-    groups = [{_key(name) for name in group} for group in document["same"]]
+    groups = [{key_of(name) for name in group} for group in document["same"]]
     same = {key: group for group in groups for key in group}
     broader: dict[str, set[str]] = {}
     for broad, kinds in document["kinds"].items():
         for kind in kinds:
-            for key in same.get(_key(kind), {_key(kind)}):
-                broader.setdefault(key, set()).add(_key(broad))
+            for key in same.get(key_of(kind), {key_of(kind)}):
+                broader.setdefault(key, set()).add(key_of(broad))
     return same, broader
-
-
-def _key(name: str) -> str:
-    """Return a name without case and punctuation.
-
-    >>> _key("Dining-Table")
-    'diningtable'
-    """
-    return "".join(letter for letter in name.casefold() if letter.isalnum())
 
 
 def _with_nearest(names: Sequence[str], others: Sequence[str], most: int = 6) -> str:
