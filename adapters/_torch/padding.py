@@ -57,30 +57,25 @@ class PadsToSquare(nn.Module):
 
     def __init__(self, module: nn.Module, multiple: int, *, label: str, side: int | None = None) -> None:
         super().__init__()
-        self.module, self._multiple, self._side, self._label = module, multiple, side, label
-
-    @property
-    def multiple(self) -> int:
-        """Pixels that the side of its squares is a multiple of."""
-        return self._multiple
+        self.module, self.multiple, self._side, self._label = module, multiple, side, label
 
     def around(self, module: nn.Module) -> PadsToSquare:
         """Return the same padding around another module."""
-        return PadsToSquare(module, self._multiple, label=self._label, side=self._side)
+        return PadsToSquare(module, self.multiple, label=self._label, side=self._side)
 
     def square(self, size: Size | None) -> Size | None:
         """Return the square that an input of a size is padded to; None where inputs and squares have any size."""
         if self._side is None and size is None:
             return None
         longest = max(size) if size is not None else 0
-        side = self._side or longest + -longest % self._multiple
+        side = self._side or longest + -longest % self.multiple
         return Size(side, side)
 
     def padded(self, pixels: Tensor) -> Tensor:
         """Return pixels (B, C, H, W) in their square; raises `Unsupported` where the single one does not hold them."""
         height, width = pixels.shape[-2:]
         longest = max(height, width)
-        side = self._side or longest + -longest % self._multiple
+        side = self._side or longest + -longest % self.multiple
         if longest > side:
             raise Unsupported(
                 f"{self._label} sees {side} x {side} pixels, and an input has {height} x {width}; give the target no "

@@ -133,24 +133,23 @@ class Adapter(BaseAdapter):
             raise Unsupported(f"the fakes run on cpu only, not on {target.device}")
         if target.window is not None or target.test_time is not None:
             raise Unsupported("the fakes make no forward pass, so none over windows and none for test_time")
-        if self._options.behaviour == "unsupported":
-            raise Unsupported("this fake supports nothing, as its name says")
-        if self._options.behaviour == "missing_package":
-            importlib.import_module("a_package_that_nobody_has")
-        if self._options.behaviour == "trains" and weights is not None and weights.read_text() != "trained":
-            raise BenchError(f"{weights} holds no weights of this fake")
         behaviour = self._options.behaviour
+        if behaviour == "unsupported":
+            raise Unsupported("this fake supports nothing, as its name says")
+        if behaviour == "missing_package":
+            importlib.import_module("a_package_that_nobody_has")
+        if behaviour == "trains" and weights is not None and weights.read_text() != "trained":
+            raise BenchError(f"{weights} holds no weights of this fake")
         if behaviour == "echoes_prompts" and task.kind != "prompted":
             raise Unsupported(f"the fake 'echoes_prompts' needs prompts; it has no {task.kind} prediction")
         if behaviour not in ("perfect", "echoes_prompts") and task.kind != "semantic":
             raise Unsupported(f"the fake {behaviour!r} labels pixels; it has no {task.kind} prediction")
         self._num_classes, self._kind = len(task.classes), task.kind
         self._flipped = self._options.flipped
-        if self._options.behaviour == "learns" and weights is not None:
-            self._flipped = 1 - float(weights.read_text())
-        if self._options.behaviour in ("perfect", "noisy") or (
-            self._options.behaviour == "learns" and weights is not None
-        ):
+        learned = weights if behaviour == "learns" else None
+        if learned is not None:
+            self._flipped = 1 - float(learned.read_text())
+        if learned is not None or behaviour in ("perfect", "noisy"):
             self._learn_ground_truths()
 
     def _learn_ground_truths(self) -> None:

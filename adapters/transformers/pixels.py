@@ -6,7 +6,8 @@ A model config names the arguments of transformers' own configuration, or a fold
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Literal
@@ -232,16 +233,11 @@ _OF_ARGUMENTS = (
 )
 
 
-class _as_bench_error:  # noqa: N801  # read as a statement
+@contextmanager
+def _as_bench_error(label: str) -> Iterator[None]:
     """Turn what transformers raises for arguments that do not fit together into a paragraph."""
-
-    def __init__(self, label: str) -> None:
-        self._label = label
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, _: object) -> None:
-        if isinstance(error, _OF_ARGUMENTS):
-            reason = in_one_line(error, 200)
-            raise BenchError(f"{self._label}: option 'arguments': transformers cannot build it: {reason}") from None
+    try:
+        yield
+    except _OF_ARGUMENTS as error:
+        reason = in_one_line(error, 200)
+        raise BenchError(f"{label}: option 'arguments': transformers cannot build it: {reason}") from None

@@ -14,7 +14,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -64,7 +64,6 @@ class Finding:
 
     Attributes:
         kind: Key of `WRONG` or `NOTES` of `check.py`.
-        split: Split in which it was found.
         image_id: Id of the image; '' for a split as a whole.
         message: The finding in a sentence, naming the file where there is one.
     """
@@ -196,18 +195,9 @@ def _looked_at(task: Pass, images: Sequence[Listed]) -> Iterator[tuple[str, Row]
         return
     chunks = [images[start : start + CHUNK] for start in range(0, len(images), CHUNK)]
     with _processes(task, jobs) as pool:
-        waiting: set[Future[list[tuple[str, Row]]]] = set()
-        left = iter(chunks)
         try:
-            while True:
-                # A few chunks ahead keep every process busy; all at once would be slow to call off.
-                while len(waiting) < 3 * jobs and (chunk := next(left, None)) is not None:
-                    waiting.add(pool.submit(_look_at_chunk, chunk))
-                if not waiting:
-                    return
-                done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-                for future in done:
-                    yield from future.result()
+            for future in as_completed([pool.submit(_look_at_chunk, chunk) for chunk in chunks]):
+                yield from future.result()
         except BrokenProcessPool:
             raise DatasetError(
                 f"{task.choice.label}: a process that was reading images died, from a lack of memory or a file that "

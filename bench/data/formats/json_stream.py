@@ -22,7 +22,6 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -92,9 +91,7 @@ class JsonStream:
     def __enter__(self) -> JsonStream:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._stream.close()
 
     def peek(self) -> str:
@@ -244,7 +241,6 @@ class _Stretch(NamedTuple):
     """Neighbouring elements of a list.
 
     Attributes:
-        values: The elements.
         offset: First byte of the first of them.
         text: The text of several, a character for a byte; of a single one only as long as it is.
     """
