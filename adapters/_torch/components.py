@@ -49,7 +49,6 @@ def panoptic_from_labels(
     Args:
         labels: Class ids, uint8, (H, W), without void.
         probability: Probability of each pixel's class, float32, (H, W), 0-1.
-        classes: The label space.
         min_area: Segments of fewer pixels, things and stuff alike, become void.
     """
     found = _parts(labels, probability, classes, min_area=min_area, of_stuff=True)

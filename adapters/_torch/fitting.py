@@ -43,7 +43,6 @@ class Placement:
     """State where an image lies in the input of a network.
 
     Attributes:
-        input: Size of the input.
         scaled: Size that the image was resized to.
         top, left: Position of the resized image's corner within the input, pixels; below 0 where it reaches beyond.
     """
@@ -111,9 +110,7 @@ def fitted(image: RgbImage, placement: Placement, fill: Sequence[float], interpo
 
     Args:
         image: uint8 or float32 of 0 to 255, (H, W, C).
-        placement: Placement of this image.
         fill: Value of the input beside the image, a number of 0-255 for each channel.
-        interpolation: Interpolation of the image.
     """
     resized = resized_image(image, placement.scaled, interpolation)
     if placement.is_whole:

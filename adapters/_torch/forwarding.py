@@ -30,7 +30,6 @@ class ForwardingAdapter(BaseAdapter):
     refuses what it does not have.
 
     Args:
-        option: Name of the option.
         adapters: Its value -> what makes the adapter; imports what that needs only when it is called.
         default: Value of a model config without the option; None where it must have it.
     """

@@ -250,8 +250,6 @@ class Processor:
     """Hold what a file of `PROCESSORS` says of the preprocessing of images.
 
     Attributes:
-        name: Name of the file.
-        said: Its entries.
         contract: What it says of colours, size and fit.
     """
 

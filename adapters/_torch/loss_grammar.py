@@ -86,8 +86,6 @@ class Term:
     Attributes:
         text: The whole sum, for messages.
         weight: Weight of the term, above 0.
-        name: A known one.
-        in_order, by_name: Its arguments.
     """
 
     text: str

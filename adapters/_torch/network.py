@@ -146,9 +146,7 @@ def head_of(
     """Return the head called `softmax`, `sigmoid` or `multilabel` for a task.
 
     Args:
-        kind: Its name.
         threshold: Threshold of a sigmoid; of several one for all, or one for each of the classes that have an output.
-        task: Task with the classes.
         background_output: True if `multilabel` has an output for the background too.
         gives: Kind of output: `logits` where the network ends before its activation, `probabilities` behind it.
 
@@ -224,7 +222,6 @@ class SemanticNetwork:
     Attributes:
         module: Maps (B, 3, H, W) float to logits (B, `head.channels`, h, w); where (h, w) differs
             from (H, W) the logits are resized bilinearly.
-        head: Reads the logits.
         architecture: Everything that decides the shapes and the meaning of the weights; stands in
             weight files, and a file with another architecture is refused.
         class_names: Class names of the task, by id.

@@ -48,7 +48,6 @@ class DeepLabV3Plus(nn.Module):
         low_level_width: Channels that the features of the first stage are reduced to.
         decoder_width: Channels of the decoder's two 3 × 3 convolutions.
         dropout: Share of the pyramid's output that training leaves out.
-        in_channels: Channels of the input.
     """
 
     def __init__(

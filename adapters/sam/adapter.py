@@ -62,7 +62,6 @@ class DeviceBatch:
     Attributes:
         pixels: float32, (B, 3, S, S), on the device.
         content: Size of each image within it, from the top left.
-        prompts: Prompts of each image.
     """
 
     pixels: Tensor

@@ -37,7 +37,6 @@ def network_input(
     """Normalise images, resize them as torchvision does if asked to, and pad them together.
 
     Args:
-        model: Model with the transform.
         images: Each float32, (3, H, W), RGB in 0-1, on the device.
         ground_truths: Ground truths of each image; they are resized with it.
         resize: True brings the short edge to the transform's size.
@@ -86,7 +85,6 @@ def instances(
     """Paste masks at the original size and move them to the host, in two copies whatever the number of images.
 
     Args:
-        model: Model with the transform.
         found: Fields of the instances found in each image; stays as it is.
         input_sizes: Size of each image in the network's input.
         sizes: Original size of each image.

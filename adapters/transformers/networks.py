@@ -62,7 +62,6 @@ class MaskClassifier(nn.Module):
         """Return the network's own loss.
 
         Args:
-            pixels: Pixels as in `forward`.
             masks: Masks of each image, float (N, H, W), at the size of the pixels.
             numbers: Their classes, int64 (N,).
         """

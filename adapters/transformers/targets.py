@@ -107,7 +107,6 @@ class DecodedMasks(DecodedOnce[tuple[RgbImage, Layers]]):
 
     Args:
         split: Split with ground truth in the form of the task.
-        classes: Classes that the network knows.
         size_of: The training size of an image of a size; None keeps it.
         cache_bytes: Host memory for what is kept.
     """

@@ -22,7 +22,6 @@ class UNet(nn.Module):
     """The whole network; channels double with each level: `base_width`, 2 `base_width`, …
 
     Args:
-        in_channels: Channels of the input.
         out_channels: Channels of the logits.
         depth: Number of times the image is halved.
         base_width: Channels of the first level.

@@ -60,7 +60,6 @@ def preview(prepared: Prepared, out: Path, *, images: int) -> list[Sheet]:
     """Write a sheet for each data set and each recipe that treats its images differently.
 
     Args:
-        prepared: The suite.
         images: Training images a sheet shows at most, taken at a fixed stride.
 
     Raises:

@@ -50,7 +50,6 @@ class Displaced:
     """Two images that are frames of one film, as positions in their lists.
 
     Attributes:
-        one, other: Positions.
         down, right: Displacement from one to the other, in shares of height and width.
         alike: Correlation of what they share.
     """

@@ -46,7 +46,6 @@ class NearDuplicate:
     """Two images that are nearly identical, as positions in their lists.
 
     Attributes:
-        one, other: Positions.
         bits: Bits of the difference hash that differ.
     """
 

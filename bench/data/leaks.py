@@ -28,7 +28,6 @@ def leaks(dataset: Dataset, images: Sequence[Listed], rows: dict[str, Row]) -> l
     """Find images that are in two splits, and copies within a split.
 
     Args:
-        images: Images in the order of the splits.
         rows: Rows of `inspect`, by image id.
     """
     files = on_disk(dataset)

@@ -50,7 +50,6 @@ class Session(Protocol):
     """A model that is ready to run.
 
     Attributes:
-        inputs, outputs: Its ports.
         packages: Distributions that run it, for `versions`.
         metadata: Texts that the file keeps beside its network, by name.
     """
@@ -74,9 +73,7 @@ class SessionSettings:
     """Settings by which a model is run.
 
     Attributes:
-        threads: CPU threads.
         precision: Arithmetic; what the runtime does not have is refused.
-        deterministic: Ask for deterministic kernels.
         static: Make OpenVINO compile for each input shape apart, which is right where there are few.
     """
 

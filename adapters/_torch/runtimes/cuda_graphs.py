@@ -28,7 +28,6 @@ class Recorded:
 
     Attributes:
         pixels: The tensor that it reads.
-        graph: The recorded graph that is replayed.
         answer: The tensor, or the nest of tensors, that it writes.
     """
 
@@ -43,7 +42,6 @@ class CudaGraphs:
     Args:
         forward: Maps pixels (B, 3, H, W) on the device to a tensor or a nest of tensors, without a look
             at their values.
-        device: A CUDA device.
         precision: Precision of the pass; recorded with it, whatever the caller has on.
     """
 

@@ -52,10 +52,8 @@ class YoloReader:
     """Reads the two outputs of one image.
 
     Args:
-        options: Options of the model config.
         names: Names of the network's classes, by number; None where nobody says them.
         task: Task with the classes that are scored.
-        ports: Outputs of the file.
         label: The model's label, for messages.
 
     Raises:

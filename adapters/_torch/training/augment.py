@@ -88,7 +88,6 @@ class RandomCrop:
     `Augmentation.scale` says. Only the pixels that will be seen are resampled.
 
     Args:
-        size: Size of the part.
         scale: Smallest and largest factor; None leaves the resolution.
         fill: Colour, 0-1 for each channel, of what is beside a smaller image.
     """

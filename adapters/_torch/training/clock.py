@@ -95,7 +95,6 @@ class TrainingClock:
     Attributes:
         recipe: Recipe with budget, schedule and peak learning rate.
         progress: Receives the steps, at most every `REPORT_EVERY_S` with the mean loss since the last report.
-        steps_per_epoch: Steps per epoch of the training split.
         device: Waited for before the clock is stopped.
         images_of: Positions of the images of a step, counted from 0, for messages.
         step, images, train_s: Step, images and seconds so far; set them to go on from a checkpoint.

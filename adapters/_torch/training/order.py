@@ -43,7 +43,6 @@ class ImageOrder:
 
     Args:
         count: Images of the split, at least one.
-        batch_size: Images per batch.
         accumulate: Batches per optimiser step.
         seed: Seed of the order and of the mirroring.
         flip: True if images are mirrored, each with probability one half.

@@ -144,9 +144,7 @@ def _field(
 
     Args:
         shape: (H, W).
-        factor: Factor of the enlargement.
         place: Place of the part that is taken out, or of the smaller image: x and y, 0-1.
-        radians: Radians of the rotation.
         points: Displacements at the control points, (3, 3, 2), pixels.
     """
     y, x = np.indices(shape, dtype=np.float32)

@@ -30,11 +30,8 @@ def validate(
     Args:
         network: Network with the head and the colour of padding.
         split: Every image is used.
-        loss: Loss as in training.
-        batch_size: Images per forward pass.
         forward: Maps pixels, uint8 (B, H, W, 3) on the device, to logits, in training's precision; its module is in
             evaluation mode.
-        device: Device that holds the module.
     """
     counts = torch.zeros((network.head.classes,) * 2, dtype=torch.int64, device=device)
     total_loss = torch.zeros((), device=device)

@@ -259,7 +259,6 @@ def all_of_few_bits(highest: Mapping[Path, int], looked_at: int) -> str | None:
 
     Args:
         highest: Highest value of each image of 16 bits.
-        looked_at: Images that were looked at.
     """
     if not highest or max(highest.values()) >= LOW:
         return None

@@ -91,7 +91,6 @@ def ids_of_classes(
         named: Category id -> name, of a file.
         first: The same of the file that the classes are of.
         roots: Ids in that file of categories that are no classes.
-        classes: The label space.
     """
     place = {spec.name: class_id for class_id, spec in enumerate(classes)}
     if named != first:
@@ -108,7 +107,6 @@ def class_table(index: CocoIndex, class_of: Mapping[str, int | None]) -> NDArray
     """Return the class id of each category of a file, in its order, and at the end of what is none of them.
 
     Args:
-        index: Index of the file.
         class_of: Category id -> class id, see `ids_of_classes`.
     """
     found = [class_of.get(row["id"], OF_NO_CATEGORY) for row in index.categories]

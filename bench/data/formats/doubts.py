@@ -22,7 +22,6 @@ class Doubt:
 
     Attributes:
         count: Objects of which it is so.
-        objects: Objects of the image.
         what: The doubt, as it reads after the number of objects.
         example: The first such object, as an example.
     """

@@ -62,10 +62,8 @@ class Shape:
     """One drawn shape.
 
     Attributes:
-        label: Label of the tool.
         mask: bool, (H, W).
         group: Shapes of one label and group are one object; None for a shape that is one by itself.
-        crowd: True if it is a crowd.
     """
 
     label: str

@@ -154,7 +154,6 @@ def painted(
     """Class ids of overlapping masks in one map: smaller objects lie on top of larger ones, crowds at the bottom.
 
     Args:
-        instances: Masks with classes.
         background: Class id of pixels in no mask; None for void.
         num_classes: K, which decides how wide the ids are; must be given where there can be more than 255.
         unknown: True for boxes around what is not drawn, bool, (N,): void where nothing else is.

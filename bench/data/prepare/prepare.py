@@ -40,7 +40,6 @@ class PrepareState(Record):
     """Contents of prepare.json.
 
     Attributes:
-        dataset: Name of the data set in the folder.
         parts: Names of the parts that are complete.
     """
 

@@ -22,7 +22,6 @@ class Predicted:
     """Stored predictions of a case.
 
     Attributes:
-        label: Label of the model.
         dataset: Data set with the classes of the predictions, once they are mapped.
         asked: The images, their names, and the annotation file whose ids are used, if there is one.
         stored: Folder of the predictions, with their index.
