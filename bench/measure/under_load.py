@@ -16,6 +16,7 @@ from bench.measure.devices import allowed_cores
 from bench.measure.materialise import materialised
 from bench.measure.outputs import checked
 from bench.measure.stages import Clock, no_garbage_collection
+from bench.measure.unchanged import InputWatch
 from bench.records import Job
 from bench.records.predictions import RgbImage
 
@@ -48,6 +49,7 @@ class UnderLoad:
         job: Job, which names the model and the task.
         clock, wait: Clock in nanoseconds, and a function that waits; scripted in tests.
         raw: Raw times that a load leaves, by name; `latencies.npz`.
+        inputs: The images as they were at first; checked outside the clock.
     """
 
     adapter: Adapter
@@ -57,6 +59,11 @@ class UnderLoad:
     clock: Clock = time.perf_counter_ns
     wait: Wait = sleep_and_spin
     raw: dict[str, NDArray[np.int64]] = field(default_factory=dict)
+    inputs: InputWatch = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Take note of the images as they are now."""
+        self.inputs = InputWatch(self.images, self.image_ids, self.job.model.label)
 
     def batch(self, first: int, size: int) -> list[RgbImage]:
         """So many images from a position on, again from the beginning after the last."""
@@ -74,6 +81,7 @@ class UnderLoad:
             indices = self._indices(number * size, size)
             batch = [self.images[i] for i in indices]
             checked(predict(self.adapter, batch), batch, [self.image_ids[i] for i in indices], self.job)
+            self.inputs.check(indices)
         self.adapter.synchronize()
 
     def _indices(self, first: int, size: int) -> list[int]:

@@ -21,6 +21,7 @@ from bench.data.formats.image_files import read_image
 from bench.data.labels.mapping import map_prediction
 from bench.errors import BenchError
 from bench.measure.outputs import checked
+from bench.measure.unchanged import InputWatch
 from bench.records import ClassSpec, Job, TaskKind
 from bench.records.predictions import Prediction
 from bench.run.predict.carry_out import job_of
@@ -73,7 +74,9 @@ class LoadedModel:
         for start in range(0, len(arrays), size):
             batch = arrays[start : start + size]
             names = [f"image {number}" for number in range(start, start + len(batch))]
+            inputs = InputWatch(batch, names, self._job.model.label)
             found += checked(predict(self._adapter, batch), batch, names, self._job)
+            inputs.check()
         mapping = self._predictor.mapping
         return found if mapping is None else [map_prediction(one, mapping) for one in found]
 

@@ -17,6 +17,7 @@ from bench.measure.energy import energy_pass, open_meter
 from bench.measure.memory import MemoryPass
 from bench.measure.pipelined import for_seconds, pipelined
 from bench.measure.telemetry import Telemetry
+from bench.measure.unchanged import InputWatch
 from bench.records import EnergyUse, Job, JobFacts, Measurement, Missing, Operations, Profile, ProfileResult, explained
 from bench.records.predictions import RgbImage
 from bench.records.store import layout
@@ -55,6 +56,7 @@ def profile_job(job: Job, folder: Path) -> JobFacts:
     if job.target.device.startswith("cuda"):
         telemetry.save(folder / layout.TELEMETRY)
     operations = _operations(adapter, first) if job.profile.operations else NOT_ASKED
+    batches.check()
     found = {
         "memory": memory_use if job.profile.memory else NOT_ASKED,
         "energy": energy,
@@ -73,8 +75,9 @@ class _Batches:
         # The images of the timed pass; they are loaded after memory is measured.
         count = (job.measurement or Measurement()).images
         self._images = Images(dataset, test_ids(job, dataset)[:count], job.model.prompt)
-        self._size = job.target.batch_size
+        self._size, self._model = job.target.batch_size, job.model.label
         self._loaded: dict[str, RgbImage] = {}
+        self._inputs: list[InputWatch] = []
 
     def __call__(self, number: int) -> list[RgbImage]:
         """Return a batch by its number; the images come round again."""
@@ -84,7 +87,13 @@ class _Batches:
     def _image(self, image_id: str) -> RgbImage:
         if image_id not in self._loaded:
             self._loaded[image_id] = self._images.image(image_id)
+            self._inputs.append(InputWatch([self._loaded[image_id]], [image_id], self._model))
         return self._loaded[image_id]
+
+    def check(self) -> None:
+        """Raise `ShapeError` if the model changed an image."""
+        for watch in self._inputs:
+            watch.check()
 
     def load_all(self) -> None:
         """Load what is not loaded yet."""

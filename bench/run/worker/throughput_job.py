@@ -38,7 +38,12 @@ def throughput_job(job: Job, folder: Path) -> JobFacts:
         adapter, load_s = built(job, folder)
         model = UnderLoad(adapter, [images.image(image_id) for image_id in images.ids], images.ids, job)
         _warm_up(model, job.target.batch_size, protocol.warm_up_s(job.target.device))
-        loads = loads_of(model, asked, target_batch=job.target.batch_size, between=telemetry.mark)
+
+        def between() -> None:
+            telemetry.mark()
+            model.inputs.check()
+
+        loads = loads_of(model, asked, target_batch=job.target.batch_size, between=between)
     write_record(folder / layout.THROUGHPUT, loads)
     raw: dict[str, Any] = {**model.raw}
     np.savez_compressed(folder / layout.LATENCIES, **raw)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import bench
 from adapters.fake.adapter import Adapter as FakeAdapter
 from bench.errors import ShapeError
 from bench.measure.telemetry import Telemetry
 from bench.measure.timing import time_model
 from bench.measure.unchanged import InputWatch
 from bench.records import Status, Target
+from bench.records.prompts import PromptedImage, Prompts
 from bench.records.store.runs import new_run
 from bench.suite.model_configs import resolve_model
 from tests.bench.builders import make_job
@@ -47,6 +49,20 @@ def test_the_sample_of_batches_thins_out_and_is_never_over():
     assert seen == [1, 2, 4, 8, 16]
 
 
+def test_a_changed_form_or_prompt_of_an_image_is_a_change_too():
+    prompts = Prompts("point", np.array([[1.0, 2.0]]))
+    given = [PromptedImage(image, prompts) for image in images()]
+    watch = InputWatch(given, ["a", "b", "c"], "sam")
+    given[0].prompts.xy[:] *= 0.5  # into the coordinates of the network
+    with pytest.raises(ShapeError, match=r"image 'a', or its prompts, is not what .* rule 7"):
+        watch.check()
+    plain = images()
+    watch = InputWatch(plain, ["a", "b", "c"], "unet")
+    plain[2].shape = (5, 4, 3)
+    with pytest.raises(ShapeError, match="image 'c' is not"):
+        watch.check()
+
+
 @pytest.mark.parametrize("after", [0, 3, 11])
 def test_a_timing_of_a_model_that_changes_its_input_ends(after):
     model = resolve_model("fake/changes_input", label=None, options={"after": after}, weights=None)
@@ -63,3 +79,27 @@ def test_a_prediction_of_a_changed_image_is_no_result(tmp_path):
     outcome = ran.outcome("predict", "fake/changes_input")
     assert outcome.status is Status.INVALID_OUTPUT
     assert "rule 7" in outcome.reason
+
+
+@pytest.mark.parametrize("kind", ["profile", "throughput"])
+def test_a_model_that_changes_its_input_under_load_or_in_a_profile_is_noticed(tmp_path, kind):
+    asked = {
+        "profile": {"operations": False, "energy": False},
+        "throughput": {"min_s": 0.1, "max_s": 1.0, "scenarios": ["single_stream"], "sweep": False},
+    }
+    # One call predicts all four images; each job has a process of its own.
+    model, target = {"name": "fake/changes_input", "options": {"after": 1}}, {"device": "cpu", "batch_size": 4}
+    suite = write_suite(tmp_path, [model], targets=[target], **{kind: asked[kind]})
+    ran = run_suite(suite, new_run(tmp_path, "suite"), tmp_path, kinds=("predict", kind))
+    assert ran.outcome("predict", "fake/changes_input").status is Status.OK
+    outcome = ran.outcome(kind, "fake/changes_input")
+    assert outcome.status is Status.INVALID_OUTPUT
+    assert "rule 7" in outcome.reason
+
+
+def test_a_model_in_this_process_does_not_change_the_arrays_of_its_caller_in_silence(tmp_path):
+    (tmp_path / "classes.txt").write_text("background\ndisc\n")
+    model = bench.load_model("fake/changes_input", options={"after": 3}, classes=tmp_path / "classes.txt")
+    assert len(model.predict(images())) == 3
+    with pytest.raises(ShapeError, match="changed its input"):
+        model.predict(images())

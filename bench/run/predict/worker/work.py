@@ -19,6 +19,7 @@ from bench.errors import Unsupported
 from bench.measure.memory import reset_peak_rss
 from bench.measure.outputs import checked
 from bench.measure.stages import BatchTime, staged
+from bench.measure.unchanged import InputWatch, of_sample
 from bench.records import Job, JobFacts, read_record, void_of
 from bench.records.predictions import Instances, Prediction, SemanticMap
 from bench.run.predict.worker.frames import Batch, End, Frame, batches, expected
@@ -42,11 +43,15 @@ def predict_request(job: Job, folder: Path) -> JobFacts:
     pending: list[Future[None]] = []
     with (folder / JOURNAL).open("a", encoding="utf-8") as file, ThreadPoolExecutor(1) as writer:
         outputs = _Writer(request, file, reading)
-        for batch in batches(request, job.target.batch_size, mixed=job.target.image_size is not None, reading=reading):
+        mixed = job.target.image_size is not None
+        for number, batch in enumerate(batches(request, job.target.batch_size, mixed=mixed, reading=reading), start=1):
+            inputs = _watched(batch, job) if of_sample(number) else None
             if batch.frames and first_call_ms is None:
                 first_call_ms = _warm_up(adapter, batch)
             if batch.frames:
                 timed = staged(adapter, [frame.image for frame in batch.frames], time.perf_counter_ns)
+                if inputs is not None:
+                    inputs.check()
                 pending.append(writer.submit(outputs.write, batch.frames, _checked(timed, batch, job), timed))
             pending += [writer.submit(outputs.end, end) for end in batch.ends]
             pending = settled(pending)
@@ -80,6 +85,11 @@ def _warm_up(adapter: Adapter, batch: Batch) -> float:
     predict(adapter, [frame.image for frame in batch.frames])
     adapter.synchronize()
     return (time.perf_counter() - started) * 1e3
+
+
+def _watched(batch: Batch, job: Job) -> InputWatch:
+    images = [frame.image for frame in batch.frames]
+    return InputWatch(images, [frame.item.name for frame in batch.frames], job.model.label)
 
 
 def _checked(timed: BatchTime, batch: Batch, job: Job) -> list[Prediction]:
