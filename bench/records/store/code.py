@@ -12,6 +12,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import sys
 import tokenize
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
@@ -47,6 +48,9 @@ NUMBERS = (
 
 CODE_OF = "BENCH_CODE_OF"
 """Variable with the folder of a harness whose code stands in keys and scores in place of the running one's."""
+
+INSTALLED = ("site-packages", "dist-packages")
+"""Folders of packages that have nothing to do with one another."""
 
 DIGITS = 12
 """This many hexadecimal digits of a file's SHA-256 are enough to tell two states of one file apart."""
@@ -89,7 +93,7 @@ def code_behind(modules: Iterable[str], root: Path | None = None, *, leave_out: 
 
     Args:
         modules: Names below `bench`; one that lies outside of this tree is known as `outside:NAME.py`, and one that
-            is nowhere is passed over.
+            is nowhere is passed over. What it imports from beside it, or from its package, is known as well.
         root: Folder that holds `bench`; `reference_root` if left out.
         leave_out: A package of `NUMBERS` that is not followed.
     """
@@ -103,22 +107,72 @@ def code_behind(modules: Iterable[str], root: Path | None = None, *, leave_out: 
 
 def _code_behind(names: Iterable[str], tree: Path, leave_out: str) -> tuple[Code, States]:
     found: dict[str, Path] = {}
+    places: dict[Path, str] = {}
     states: dict[Path, State | None] = {}
     ahead = list(names)
     while ahead:
         name = ahead.pop()
-        file = _file_of(name, tree) or file_outside(name)
+        own = _file_of(name, tree)
+        file = own or file_outside(name)
         if file is None or name in found or (leave_out and _within(name, leave_out)):
             continue
         found[name] = file
         states[file] = file_state(file)
-        ahead += [other for other in imported(file, tree) if any(_within(other, package) for package in NUMBERS)]
+        beside = {} if own else files_beside([file])
+        states |= {other: file_state(other) for other in beside}
+        place = file.relative_to(tree).as_posix() if file.is_relative_to(tree) else f"outside:{file.name}"
+        places |= {file: place, **beside}
+        further = (module for one in (file, *beside) for module in imported(one, tree))
+        ahead += [other for other in further if any(_within(other, package) for package in NUMBERS)]
     _keep()
-    return {_place(path, tree): content_of(path) for path in sorted(found.values())}, states
+    code: Code = {}
+    for path in sorted(places):
+        place = places[path]
+        while place in code:  # two files from outside have one name
+            place += "'"
+        code[place] = content_of(path)
+    return code, states
 
 
-def _place(path: Path, tree: Path) -> str:
-    return path.relative_to(tree).as_posix() if path.is_relative_to(tree) else f"outside:{path.name}"
+def files_beside(files: Iterable[Path]) -> dict[Path, str]:
+    """Return the files that files outside of the tree import from their own package, or from the folders they lie in.
+
+    Returns:
+        Each further file, and what it imports in turn -> its place: `outside:` and the path below where it was found.
+    """
+    ahead, found = [file.resolve() for file in files], dict[Path, str]()
+    given = {*ahead}
+    while ahead:
+        file = ahead.pop()
+        for other, place in _imported_beside(file):
+            if other not in found and other not in given:
+                found[other] = f"outside:{place}"
+                ahead.append(other)
+    return found
+
+
+def _imported_beside(file: Path) -> Iterator[tuple[Path, str]]:
+    """Yield each file that a file imports from its package, its folder or the one above, and its path below that."""
+    homes = [file.parent]
+    while (homes[-1] / "__init__.py").is_file():
+        homes.append(homes[-1].parent)
+    package = homes[-2].name if len(homes) > 1 else None
+    for module, name in _parsed(file, file_state(file)).imports:
+        rest = module.lstrip(".")
+        dots, first = len(module) - len(rest), rest.split(".")[0]
+        if dots:
+            places = homes[min(dots, len(homes)) - 1 :][:1]
+        elif first == package:
+            places = homes[-1:]
+        else:
+            ours = first in ("bench", "adapters")
+            places = [] if ours else [p for p in (file.parent, file.parent.parent) if p.name not in INSTALLED]
+        names = [inner for inner in (".".join(filter(None, (rest, name))), rest) if inner]
+        for place in places:
+            other = next((found for inner in names if (found := _file_of(inner, place))), None)
+            if other is not None:
+                yield other.resolve(), other.relative_to(homes[-1] if dots else place).as_posix()
+                break
 
 
 def code_of_files(files: Iterable[Path], root: Path) -> Code:
@@ -147,6 +201,9 @@ def as_key_part(code: Mapping[str, str]) -> str:
     return " ".join(f"{path}={digits}" for path, digits in sorted(code.items()))
 
 
+_ENTRY = re.compile(r"(\S.*?)=([0-9a-f]+)(?=\s|$)")
+"""A path, which may have blanks, and its digits."""
+
 FILES_NAMED = 4
 """Most changed files that are named; the others are counted."""
 
@@ -155,7 +212,7 @@ def changed_files(before: str, after: str) -> str:
     """Return which files of `path=digits …` changed, came or went; an older text is a digest of all of them."""
     if "=" not in before or "=" not in after:
         return "not known by its files before" if "=" in after else "changed"
-    old, new = (dict(entry.split("=", 1) for entry in code.split()) for code in (before, after))
+    old, new = (dict(_ENTRY.findall(code)) for code in (before, after))
     told = [
         f"{path} {'came' if path not in old else 'went' if path not in new else 'changed'}"
         for path in sorted({*old, *new})
@@ -291,8 +348,9 @@ def _imports(statements: list[ast.stmt]) -> Iterator[tuple[str, str | None]]:
             continue
         if isinstance(node, ast.Import):
             yield from ((alias.name, None) for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            yield from ((node.module, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            # Dots of a relative import stand before the module, as they are written; no file of this tree has any.
+            yield from (("." * node.level + (node.module or ""), alias.name) for alias in node.names)
 
 
 def _is_for_types(node: ast.stmt) -> bool:

@@ -22,7 +22,7 @@ from bench.adapter import adapter_folder, adapter_folders
 from bench.errors import BenchError
 from bench.records import Runtime
 from bench.records.names import harness_root, python_path
-from bench.records.store.code import Code, code_of_folders, reference_root
+from bench.records.store.code import Code, code_of_folders, content_of, files_beside, reference_root
 from bench.records.store.files import State, file_state
 
 HARNESS_PACKAGES = ("numpy", "opencv-python-headless")
@@ -222,15 +222,18 @@ def normal_name(name: str) -> str:
 def adapter_code(adapter: str) -> Code:
     """Return code of an adapter's Python files, and of those of `_torch` where it uses them.
 
-    An adapter of this tree is that of `reference_root`; one from outside is what it is now.
+    An adapter of this tree is that of `reference_root`; one from outside is what it is now, with what it imports from
+    the package that it belongs to.
     """
     folder, root = adapter_folder(adapter), reference_root()
-    if folder.parent != harness_root() / "adapters":
-        return code_of_folders([folder], folder.parent)
-    own, shared = root / "adapters" / adapter, root / "adapters" / "_torch"
-    code = code_of_folders([own], root)
-    uses_torch = any(_names_torch(root / path, file_state(root / path)) for path in code)
-    return {**code, **code_of_folders([shared], root)} if uses_torch else code
+    inside = folder.parent == harness_root() / "adapters"
+    own, home = (root / "adapters" / adapter, root) if inside else (folder, folder.parent)
+    code = code_of_folders([own], home)
+    files = [home / path for path in code]
+    beside = {} if inside else files_beside(files)
+    code |= {place: content_of(file) for file, place in beside.items()}
+    uses_torch = any(_names_torch(file, file_state(file)) for file in (*files, *beside))
+    return {**code, **code_of_folders([root / "adapters" / "_torch"], root)} if uses_torch else code
 
 
 @lru_cache(maxsize=4096)

@@ -88,6 +88,47 @@ def test_what_a_module_says_is_part_of_the_code_behind_it_and_what_it_imports_of
     assert {path for path in before if before[path] != after[path]} == {"outside:mine.py"}
 
 
+def changed_by(edited, names=("bench.metrics.mine",), text="SCALE = 2\n"):
+    """Places whose code is another one after a file got another text."""
+    before = code_behind(names)
+    edited.write_text(text)
+    after = code_behind(names)
+    return {path for path in {*before, *after} if before.get(path) != after.get(path)}
+
+
+def test_what_a_module_imports_from_beside_it_is_part_of_the_code_behind_it_too(folder):
+    (folder / "mine.py").write_text("import _parts\nfrom bench.metrics import ratio\nimport numpy\n")
+    (folder / "_parts.py").write_text("from _more import SCALE\n")
+    (folder / "_more.py").write_text("SCALE = 1\n")
+    (folder / "_other.py").write_text("SCALE = 1\n")
+    assert changed_by(folder / "_more.py") == {"outside:_more.py"}
+    assert changed_by(folder / "_other.py") == set()
+    assert changed_by(folder / "_more.py", text="SCALE = 2  # a comment\n") == set()
+
+
+@pytest.mark.parametrize("line", ["from my_metrics.inner import parts", "from .inner.parts import SCALE"])
+def test_what_a_module_of_a_package_imports_from_its_package_is_part_of_the_code_behind_it(tmp_path, monkeypatch, line):
+    package = tmp_path / "site-packages" / "my_metrics"
+    (package / "inner").mkdir(parents=True)
+    for name in ("__init__.py", "inner/__init__.py", "inner/parts.py"):
+        (package / name).write_text("SCALE = 1\n")
+    (package / "mine.py").write_text(f"{line}\nimport numpy\n")
+    (package.parent / "numpy.py").write_text("")  # of somebody else
+    monkeypatch.setenv("BENCH_METRICS", str(package))
+    assert changed_by(package / "inner" / "parts.py") == {"outside:my_metrics/inner/parts.py"}
+    assert "outside:numpy.py" not in code_behind(["bench.metrics.mine"])
+
+
+def test_two_files_of_one_name_from_outside_are_both_part_of_the_code(tmp_path, monkeypatch):
+    for kind in ("metrics", "datasets"):
+        (tmp_path / kind).mkdir()
+        (tmp_path / kind / "mine.py").write_text("SCALE = 1\n")
+        monkeypatch.setenv(f"BENCH_{kind.upper()}", str(tmp_path / kind))
+    names = ("bench.datasets.mine", "bench.metrics.mine")
+    assert changed_by(tmp_path / "datasets" / "mine.py", names)
+    assert changed_by(tmp_path / "metrics" / "mine.py", names)
+
+
 def test_a_run_is_scored_by_a_metric_from_outside_and_its_commands_name_the_folder(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("BENCH_METRICS", "")  # the flag sets it; given back at the end

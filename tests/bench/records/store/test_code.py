@@ -66,3 +66,9 @@ def test_nothing_is_kept_where_python_is_to_keep_nothing(tmp_path, kept, monkeyp
     written(tmp_path, "x = 1\n")
     digits(tmp_path)
     assert not kept.exists()
+
+
+def test_what_changed_is_told_of_files_with_blanks_in_their_names():
+    before, after = ({"a/adapter (copy).py": one, "a/b=c.py": "12"} for one in ("ab", "cd"))
+    told = code.changed_files(code.as_key_part(before), code.as_key_part(after))
+    assert told == "a/adapter (copy).py changed"

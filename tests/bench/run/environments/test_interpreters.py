@@ -99,6 +99,21 @@ def test_an_adapters_digest_changes_with_its_source_and_not_with_its_configs(tmp
     assert adapter_code("other") != before
 
 
+def test_an_adapter_from_outside_is_known_by_what_it_uses_of_torchs_shared_code_and_of_its_own_package(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setenv("BENCH_ADAPTERS", str(tmp_path))
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "adapter.py").write_text("import shared_parts\n")
+    assert not any(path.startswith("adapters/_torch/") for path in adapter_code("other"))
+    (tmp_path / "shared_parts.py").write_text("from adapters._torch.semantic import SemanticAdapter\n")
+    before = adapter_code("other")
+    assert {"other/adapter.py", "outside:shared_parts.py", "adapters/_torch/semantic.py"} <= {*before}
+    (tmp_path / "shared_parts.py").write_text("from adapters._torch.semantic import SemanticAdapter\nSCALE = 2\n")
+    after = adapter_code("other")
+    assert {path for path in before if before[path] != after[path]} == {"outside:shared_parts.py"}
+
+
 def test_every_thread_pool_gets_the_number_the_target_asks_for():
     environment = worker_environment(Target(threads=3), None)
     assert {environment[name] for name in THREAD_VARIABLES} == {"3"}
