@@ -15,6 +15,7 @@ import pkgutil
 import signal
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
@@ -62,7 +63,7 @@ def _execute(arguments: Sequence[str] | None) -> int:
             folders = os.pathsep.join(str(Path(folder).resolve()) for folder in getattr(options, kind))
             os.environ[f"BENCH_{kind.upper()}"] = folders
     if getattr(options, "rehash", False):
-        os.environ["BENCH_REHASH"] = "1"
+        os.environ["BENCH_REHASH"] = str(time.time_ns())
     from bench.errors import BenchError
 
     try:

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from bench.data.formats.json_stream import FileState
 from bench.records.array_files import packed_arrays
 from bench.records.damage import ARRAY_DAMAGE
-from bench.records.store.cache import cache_folder
+from bench.records.store.cache import REHASH, cache_folder
 from bench.records.store.files import whole_file
 
 SETTLED_S = 2.0
@@ -53,7 +53,7 @@ def remembered(state: FileState, kind: str, make: Callable[[], Tables]) -> Table
     )
     if state.size < WORTH_IT:
         return make()
-    found = _read(place, state)
+    found = None if _to_be_made_anew(place) else _read(place, state)
     if found is None:
         found = make()
         if time.time_ns() - state.changed_ns > SETTLED_S * 1e9:
@@ -65,6 +65,15 @@ def remembered(state: FileState, kind: str, make: Callable[[], Tables]) -> Table
                 why = f"{place.parent} cannot be used ({error.strerror})"
                 print(f"note: {why}; each process indexes the file anew.", file=sys.stderr)
     return found
+
+
+def _to_be_made_anew(place: Path) -> bool:
+    """Return whether `--rehash` was asked for after a table was made."""
+    asked = os.environ.get(REHASH)
+    try:
+        return bool(asked) and place.stat().st_mtime_ns < int(asked or 0)
+    except (OSError, ValueError):
+        return True
 
 
 def _state_row(state: FileState) -> NDArray[np.int64]:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+REHASH = "BENCH_REHASH"
+"""Set by `--rehash` to the time when it was asked, in ns: what was remembered of files before is not taken for true."""
+
 
 def cache_folder() -> Path:
     """Return `segbench` in `$XDG_CACHE_HOME`, usually `~/.cache`; it is not made here."""

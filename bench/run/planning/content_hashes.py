@@ -17,7 +17,7 @@ from itertools import chain
 from pathlib import Path
 
 from bench.measure.devices import allowed_cores
-from bench.records.store.cache import cache_folder
+from bench.records.store.cache import REHASH, cache_folder
 from bench.records.store.files import State, content_sha256, file_state
 
 SETTLED_S = 2.0
@@ -26,9 +26,6 @@ SETTLED_S = 2.0
 COMMIT_EVERY = 4096
 AT_ONCE = 16
 """Files that a thread is given at a time: to hand over each costs more than to read a small one."""
-
-REHASH = "BENCH_REHASH"
-"""Set by `--rehash`: files are read even if they look unchanged."""
 
 Progress = Callable[[int, int], None]
 """Called with the number of files hashed and their total."""

@@ -17,6 +17,7 @@ from bench.data.formats import json_stream as _json_stream
 from bench.data.formats.coco_index import coco_index
 from bench.data.formats.json_stream import FileState, JsonStream
 from bench.errors import DatasetError
+from bench.records.store.cache import REHASH
 
 COCO = pytest.importorskip("pycocotools.coco", reason="pycocotools is not installed (extra: dev)").COCO
 
@@ -117,6 +118,20 @@ def test_a_file_is_read_once_and_again_when_it_changes(tmp_path, monkeypatch, ow
     big(tmp_path / "a.json", images=[{"id": 1, "file_name": "1.jpg"}], annotations=[])
     assert len(coco_index(file)) == 1
     assert len(list(own_cache.iterdir())) == 1
+
+
+def test_rehash_makes_what_was_remembered_anew_once(tmp_path, monkeypatch, own_cache):
+    readings = []
+    read = _coco_index._read
+    monkeypatch.setattr(_coco_index, "_read", lambda state: readings.append(state) or read(state))
+    file = big(tmp_path / "a.json")
+    coco_index(file)
+    a_minute_ago = time.time() - 60
+    os.utime(next(own_cache.iterdir()), (a_minute_ago, a_minute_ago))
+    monkeypatch.setenv(REHASH, str(time.time_ns() - 30 * 10**9))
+    coco_index(file)
+    coco_index(file)
+    assert len(readings) == 2
 
 
 def test_a_file_that_was_changed_a_moment_ago_is_not_remembered(tmp_path, own_cache):

@@ -8,8 +8,9 @@ import time
 
 import pytest
 
+from bench.records.store.cache import REHASH
 from bench.run.planning import content_hashes
-from bench.run.planning.content_hashes import REHASH, ContentHashes
+from bench.run.planning.content_hashes import ContentHashes
 
 
 @pytest.fixture(autouse=True)
