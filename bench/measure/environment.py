@@ -190,10 +190,17 @@ def _name_and_version(package: Distribution) -> tuple[str, str] | None:
 
 
 def git_state(tree: Path) -> dict[str, JsonValue]:
-    """Commit and whether the tree was dirty; null outside a git checkout."""
+    """Commit and whether the tree was dirty; null outside a git checkout.
+
+    An installation inside of somebody else's checkout, as in its virtual environment, is none of that checkout. Code
+    that is in no commit, such as a new adapter, makes the tree dirty; other untracked files do not.
+    """
+    if _run_git(tree, "ls-files", "--error-unmatch", "bench/__init__.py") is None:
+        return {"commit": None, "dirty": None}
     commit = _run_git(tree, "rev-parse", "HEAD")
     status = _run_git(tree, "status", "--porcelain", "--untracked-files=no")
-    return {"commit": commit, "dirty": None if status is None else bool(status)}
+    new = _run_git(tree, "ls-files", "--others", "--exclude-standard", "--", "bench", "adapters")
+    return {"commit": commit, "dirty": None if status is None else bool(status or new)}
 
 
 def _run_git(tree: Path, *arguments: str) -> str | None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import subprocess
 
 import pytest
 
+from bench.measure.environment import git_state
 from bench.records.store import layout
 from bench.records.store.runs import new_run, read_run
 from bench.records.store.views import RunView
@@ -98,3 +100,36 @@ def test_an_environment_is_told_from_another_by_what_lasts_and_not_by_the_load_o
     assert provenance_now(run).environment == first
     monkeypatch.setattr(provenance, "captured", lambda _: {**now, "packages": {"torch": "0.1"}})
     assert provenance_now(run).environment != first
+
+
+def git(folder, *words):
+    identity = ("-c", "user.name=A", "-c", "user.email=a@b.c")
+    subprocess.run(["git", "-C", str(folder), *identity, *words], check=True, capture_output=True)
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    (tmp_path / "bench").mkdir()
+    (tmp_path / "bench" / "__init__.py").touch()
+    git(tmp_path, "init", "-q")
+    git(tmp_path, "add", ".")
+    git(tmp_path, "commit", "-q", "-m", "one")
+    return tmp_path
+
+
+def test_code_that_is_in_no_commit_makes_a_tree_dirty_and_results_do_not(checkout):
+    clean = git_state(checkout)
+    assert (len(clean["commit"]), clean["dirty"]) == (40, False)
+    (checkout / "results").mkdir()
+    (checkout / "results" / "a.json").touch()
+    assert git_state(checkout) == clean
+    (checkout / "adapters" / "mine").mkdir(parents=True)
+    (checkout / "adapters" / "mine" / "adapter.py").touch()
+    assert git_state(checkout) == {**clean, "dirty": True}
+
+
+def test_an_installation_inside_of_another_checkout_has_no_commit(checkout):
+    installed = checkout / ".venv" / "lib" / "site-packages"
+    (installed / "bench").mkdir(parents=True)
+    (installed / "bench" / "__init__.py").touch()
+    assert git_state(installed) == {"commit": None, "dirty": None}
