@@ -182,5 +182,5 @@ def _advice(root: Path) -> str:
         "If images and masks lie there, say where by patterns, for example:\n\n"
         f"datasets:\n  - name: folder\n    options:\n      root: {as_yaml(str(root))}\n"
         '      images: "{split}/images/{id}.*"\n      masks: "{split}/masks/{id}_mask.png"\n\n'
-        "All formats: bench data list"
+        "All formats: bench list datasets"
     )

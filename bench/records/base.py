@@ -52,7 +52,16 @@ def void_of(labels: NDArray[Any]) -> int:
 def first_fault(error: ValidationError) -> str:
     """Return the first complaint of pydantic's, behind the dotted place it is about where it has one."""
     first = error.errors(include_url=False, include_input=False)[0]
-    return ": ".join(part for part in (".".join(map(str, first["loc"])), first["msg"]) if part)
+    return ": ".join(part for part in (".".join(map(str, first["loc"])), in_words(first["msg"])) if part)
+
+
+def in_words(complaint: str) -> str:
+    """Return a complaint of pydantic's about YAML or JSON in their words.
+
+    >>> in_words("Input should be a valid tuple")
+    'Input should be a list'
+    """
+    return complaint.replace("a valid tuple", "a list").replace("a valid dictionary", "a mapping of names to values")
 
 
 class Spacing(NamedTuple):

@@ -20,7 +20,7 @@ from bench.data.formats.home import expanded
 from bench.data.predictions import ADAPTER as FROM_FILES
 from bench.data.predictions.options import option_errors
 from bench.data.predictions.reading import kind_of
-from bench.dataset import default_root
+from bench.dataset import dataset_names, default_root
 from bench.errors import BenchError, PluginError, SuiteError, UsageErrors
 from bench.metric import load_metric, metric_error
 from bench.records import Case, DatasetSpec, Kept, ModelSpec, PromptKind, Recipe, Target
@@ -91,6 +91,35 @@ def expand(suite: Suite, *, auto_device: str, source: Path, lines: SuiteLines | 
     if not cases:
         raise SuiteError(f"{source}: 'when' and 'exclude' leave no case to run; remove one of them.")
     return (*cases, *shifted_cases(suite, cases, natural))
+
+
+def expand_what_is_known(suite: Suite, *, auto_device: str, source: Path) -> tuple[Case, ...]:
+    """Return the cases of a suite whose unknown names are left out, so that the rest can be checked; none if it fails.
+
+    Without a known data set drawn images stand in its place.
+    """
+    lines, known = SuiteLines(source), dataset_names()
+
+    def is_known(entry: ModelEntry) -> bool:
+        try:
+            _model(entry, source, lines.place("models"))
+        except BenchError:
+            return False
+        return True
+
+    part = suite.model_copy(
+        update={
+            "models": tuple(filter(is_known, suite.models)),
+            "datasets": tuple(entry for entry in suite.datasets if entry.name in known)
+            or (DatasetEntry(name="shapes"),),
+            "metrics": tuple(name for name in suite.metrics if metric_error(name) is None),
+            "corruptions": None,
+        }
+    )
+    try:
+        return expand(part, auto_device=auto_device, source=source, lines=lines)
+    except BenchError:
+        return ()
 
 
 def _variants(

@@ -47,7 +47,7 @@ def execute(options: Namespace) -> int:
         raise BenchError(f"--out {wrong[0]}: expected a name that ends with .md, .json or .xml, which says the form")
     if len(options.sides) < 2 and not options.save_baseline:
         raise BenchError(
-            f"bench compare {options.sides[0]}: there is nothing to compare it with; name a second side: a run, "
+            f"{options.sides[0]}: there is nothing to compare it with; name a second side: a run, "
             "RUN:CASE, or a baseline file. To store this one as a baseline: --save-baseline FILE.zip"
         )
     if options.save_baseline and not options.save_baseline.endswith(BASELINE_SUFFIX):

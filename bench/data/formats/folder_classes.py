@@ -15,7 +15,7 @@ from typing import Any, Literal
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from bench.data.formats.documents import read_lines, read_yaml, whole_number, yaml_as_written
 from bench.data.formats.image_files import read_mask
@@ -23,6 +23,7 @@ from bench.data.formats.label_tables import MAX_CLASSES, Rgb, map_colours, map_v
 from bench.data.formats.mask_values import is_grey
 from bench.errors import DatasetError
 from bench.records import IGNORE_LABEL, ClassSpec, Record
+from bench.records.base import in_words
 from bench.records.predictions import LabelMap
 
 EXAMPLE = "classes: [{name: background, value: 0}, {name: cell, value: 1, colour: [255, 0, 0]}]\nvoid: [255]"
@@ -55,11 +56,16 @@ class ClassFile(Record):
 
     Attributes:
         classes: Classes in order; class id = position.
-        void: Values, or [R, G, B] colours, of pixels that are not scored.
+        void: Values, or [R, G, B] colours, of pixels that are not scored; one value may stand without a list.
     """
 
     classes: tuple[FolderClass, ...] = Field(min_length=1, max_length=MAX_CLASSES)
     void: tuple[int | tuple[int, int, int], ...] = ()
+
+    @field_validator("void", mode="before")
+    @classmethod
+    def _one_value_is_a_list_of_one(cls, value: object) -> object:
+        return (value,) if isinstance(value, int) and not isinstance(value, bool) else value
 
     @model_validator(mode="after")
     def _is_unambiguous(self) -> ClassFile:
@@ -158,7 +164,7 @@ def read_class_file(path: Path, void: int | Literal["none"] | None = None) -> Fo
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"]) or "the file"
         raise DatasetError(
-            f"{path}: {place}: {first['msg']}. Expected a list of names, or for example:\n{EXAMPLE}"
+            f"{path}: {place}: {in_words(first['msg'])}. Expected a list of names, or for example:\n{EXAMPLE}"
         ) from None
     return replace(table_of(checked, path.name), void_by_default=by_default)
 

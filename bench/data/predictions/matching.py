@@ -129,6 +129,8 @@ def _nothing_fits(root: Path, names: Sequence[str], asked: Requested) -> BenchEr
     near = difflib.get_close_matches(first, names, n=1, cutoff=0.3) or list(names[:1])
     within = [name for name in names if first and first in name]
     hint = f" Perhaps pattern: '{within[0].replace(first, '{id}', 1)}.*'." if within else ""
+    if any(first.startswith(f"{name}__z") for name in names):
+        hint = f" The images are slices of volumes: save each slice as a file of its own, such as {first}.png."
     return BenchError(
         f"{root}: none of its {len(names)} files is named after an image that is scored. The files are called "
         f"{named(names)}; the images {named(asked.ids)}; the nearest to {first!r} is {near[0]!r}.{hint} Say where the "

@@ -21,6 +21,7 @@ import numpy as np
 from bench.metric import Metric, load_metric
 from bench.records.damage import json_of
 from bench.records.provenance import same_machine
+from bench.records.store.code import changed_files
 from bench.records.store.statistics import Statistics
 from bench.report.summary.columns import Columns, read_columns
 from bench.report.summary.compare import paired_differences
@@ -34,6 +35,8 @@ from bench.score.stats.student import LEVEL, Estimate, quantile, welch
 
 _ONLY_LATENCY = {MACHINE: "another machine", PROTOCOL: "another protocol", "environment": "other threads or settings"}
 """Parts of how it was measured that only its times depend on."""
+_CODE = ("code", "adapter source")
+"""Parts that list files with digits of their content, of which the ones that differ are named."""
 MOST_NEEDED = 1_000_000
 
 
@@ -95,7 +98,9 @@ def how_they_differ(a: SideCase, b: SideCase) -> Iterator[str]:
     """Yield what differs in how two cases were measured, a line each."""
     for name in sorted({*a.facts.measured, *b.facts.measured}):
         before, after = (case.facts.measured.get(name, "") for case in (a, b))
-        if not _alike(name, before, after):
+        if name in _CODE and before and after and before != after:
+            yield f"{name}: {changed_files(before, after)}"
+        elif not _alike(name, before, after):
             yield from (f"{name}{part}: {_short(old)} → {_short(new)}" for part, old, new in _parts(before, after))
     for case in (a, b):
         yield from (f"{case.facts.case_id}: {why}" for why in (*case.facts.invalid, *case.facts.doubts))

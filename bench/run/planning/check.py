@@ -7,6 +7,7 @@ these are compared by name with those of the models all the same.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -30,7 +31,7 @@ from bench.run.planning.probability_checks import check_probabilities
 from bench.run.planning.search_checks import check_searches
 from bench.run.planning.shift_checks import check_shifts
 from bench.score.reduce import incomplete
-from bench.suite.expand import dataset_spec, expand
+from bench.suite.expand import dataset_spec, expand, expand_what_is_known
 from bench.suite.load import SuiteLines
 from bench.suite.model_configs import is_fetched, model_config_files, weights_named_by
 from bench.suite.schema import Suite
@@ -56,6 +57,8 @@ def checked(suite: Suite, source: Path, machine: Machine | None = None) -> Check
     _check_predictions(check)
     check_searches(check)
     check_options(check)
+    if not check.cases:
+        _check_what_is_known(check)
     check_metrics(check)
     check_loggers(check)
     shift_notes = check_shifts(check)
@@ -73,6 +76,15 @@ def checked(suite: Suite, source: Path, machine: Machine | None = None) -> Check
     usage_errors.tell()
     check.notes += [*ability_notes, *kept_notes, *shift_notes]
     return check
+
+
+def _check_what_is_known(check: Checking) -> None:
+    """Look at the models of a suite that does not expand, without those whose names are unknown."""
+    cases = expand_what_is_known(check.suite, auto_device=check.machine.device, source=check.source)
+    part = replace(check, cases=cases)
+    _check_weights(part)
+    check_options(part)
+    check_abilities(part)
 
 
 def _open_all(check: Checking) -> None:

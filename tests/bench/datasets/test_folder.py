@@ -81,6 +81,16 @@ def test_values_in_the_class_file_need_not_be_positions(tmp_path):
     assert [c.is_thing for c in dataset.classes] == [True, False]
 
 
+def test_one_void_value_in_the_class_file_needs_no_list(tmp_path):
+    fill(tmp_path, mask=((0, 1), (7, 255)))
+    (tmp_path / "classes.yaml").write_text("classes: [{name: x, value: 0}, {name: y, value: 1}]\nvoid: 7")
+    with pytest.raises(DatasetError, match="255"):
+        labels_of(opened(tmp_path))
+    (tmp_path / "classes.yaml").write_text("classes: [{name: x, value: 0}, {name: y, value: 1}]\nvoid: many")
+    with pytest.raises(DatasetError, match="void: Input should be a list"):
+        opened(tmp_path)
+
+
 def test_sixteen_bit_masks_keep_their_values(tmp_path):
     fill(tmp_path)
     for path in (tmp_path / "masks").iterdir():

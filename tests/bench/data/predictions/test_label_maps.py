@@ -11,6 +11,7 @@ from PIL import Image
 
 from bench.data.labels.dataset import open_labelled
 from bench.data.predictions.label_maps import LabelMaps
+from bench.data.predictions.matching import match_files
 from bench.data.predictions.options import Options
 from bench.data.predictions.requested import Requested
 from bench.errors import BenchError
@@ -129,6 +130,14 @@ def test_a_pattern_and_folders_say_where_the_id_stands(tmp_path):
     assert "{id}" in str(refused.value)
     found = reader(tmp_path, dataset, pattern="*/pred_{id}_v2.png")
     np.testing.assert_array_equal(found.read(ids[0], dataset.size(ids[0])).labels, ground_truth(dataset, ids[0]))
+
+
+def test_volumes_where_slices_are_scored_are_refused_with_what_to_save(tmp_path):
+    (tmp_path / "case_1.nii.gz").touch()
+    ids = ("case_1__z0000", "case_1__z0001")
+    asked = Requested(ids, frozenset(), dict(zip(ids, ids, strict=True)), (), {})
+    with pytest.raises(BenchError, match=r"slices of volumes: save each slice as .* such as case_1__z0000\.png"):
+        match_files(tmp_path, None, (".nii.gz",), asked)
 
 
 def two_classes(tmp_path, foreground):

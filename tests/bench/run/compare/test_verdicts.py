@@ -67,6 +67,13 @@ def test_of_two_model_configs_the_options_that_differ_are_told():
     assert [line for line in found.differences if line.startswith("weights: a000")]
 
 
+def test_of_code_the_files_that_differ_are_told():
+    same = " ".join(f"bench/{name}.py=ab" for name in "abcdefgh")
+    a, b = (side(name, ms=(), code=f"{same} bench/z.py={name}") for name in "ab")
+    (found,) = compare(a, [b], None)
+    assert "code: bench/z.py changed" in found.differences
+
+
 HARD = np.random.default_rng(0).integers(250, 450, (40, 2))
 
 

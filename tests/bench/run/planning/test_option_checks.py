@@ -45,6 +45,30 @@ def test_an_unknown_key_does_not_hide_an_unknown_model_and_an_unknown_loss(tmp_p
     assert "recipe.loss (line 3): loss 'focal_loss': no loss named" in text
 
 
+def test_unknown_names_do_not_hide_wrong_options_losses_and_weights_of_the_other_models(tmp_path):
+    models = "[unet/resnet34, {name: unet/bilinear, options: {depht: 3}}, {name: unet/nearest, weights: no.pt}]"
+    text = said(
+        tmp_path, f"models: {models}\nmetrics: [mean_iuo]\nrecipe: {{loss: focal_loss, budget: {{steps: 1}}}}\n"
+    )
+    for part in (
+        "models[0] (line 2): no model named 'unet/resnet34'",
+        "metrics[0] (line 3): no metric named 'mean_iuo'",
+        "(line 2): unet/bilinear: no option named 'depht'. Did you mean 'depth'?",
+        f"unet/nearest: there are no weights at {tmp_path / 'no.pt'}",
+        "recipe (line 4): loss 'focal_loss'",
+    ):
+        assert part in text
+
+
+def test_an_unknown_data_set_does_not_hide_wrong_options(tmp_path):
+    file = tmp_path / "suite.yaml"
+    file.write_text("datasets: [{name: shapez}]\nmodels: [{name: unet/bilinear, options: {depht: 3}}]\n")
+    with pytest.raises(SuiteError) as refused:
+        checked(load_suite(file), file)
+    assert "no data set named 'shapez'" in str(refused.value)
+    assert "no option named 'depht'" in str(refused.value)
+
+
 def test_the_check_and_the_trainer_know_the_same_losses_with_the_same_arguments():
     assert set(KNOWN) == set(LOSSES)
     for name, usage in KNOWN.items():
