@@ -5,7 +5,8 @@ A module `bench/datasets/<name>.py` has
 * a module docstring: what it is, how it lies on disk, how its splits are made;
 * `SOURCE` and `LICENCE`: where it comes from and its terms, one line each;
 * `TASKS: tuple[TaskKind, ...]`: the forms of ground truth that it has under some options;
-* `OBTAIN`: how to get it, in words; `PREPARE`: what `bench data prepare` can fetch of it, see `_sources.py`;
+* `OBTAIN`: how to get it, in words; `PREPARE`: what `bench data prepare` can fetch of it, see
+  `bench/data/formats/sources.py`;
 * `EXPECTED`: split -> images that the source publishes, if it does;
 * `class Options(Record)`: what a suite may set; strict, with defaults;
 * `def open_dataset(options: Options) -> Dataset`: cheap; raises `DatasetError` with the way to

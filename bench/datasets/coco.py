@@ -18,8 +18,8 @@ The annotations of COCO-Stuff are of pixels alone: one run-length mask for each 
 `other` is all that is no stuff, or a map of the classes in `_labels/coco_stuff.csv`. Their void is
 what is not labelled.
 
-A JSON file is read once and an index of it remembered, see `_coco_index.py`; memory does not grow
-with the annotations.
+A JSON file is read once and an index of it remembered, see `bench/data/formats/coco_index.py`; memory
+does not grow with the annotations.
 
 Expected: 118,287 train, 5,000 val (48 without an object).
 Publications: Lin et al., ECCV 2014; Kirillov et al., CVPR 2019; Caesar et al., CVPR 2018.

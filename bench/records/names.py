@@ -83,7 +83,7 @@ def _files_of_packages(group: str, _: tuple[str, ...]) -> dict[str, Path]:
 
 
 def file_outside(module: str) -> Path | None:
-    """File of a module by its name as one of ours, `bench.metrics.mine`, where it lies outside; None elsewhere."""
+    """File of a module by its name as one of ours, `bench.metrics.NAME`, where it lies outside; None elsewhere."""
     package, _, name = module.rpartition(".")
     return outside_files(package).get(name) if package in OUTSIDE and name not in _own_names(package) else None
 
