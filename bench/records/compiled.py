@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import os
 import sys
 from collections.abc import Callable, Iterator
 from functools import lru_cache, wraps
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 T = TypeVar("T")
 
@@ -81,16 +82,28 @@ def give_back_freed_memory() -> None:
     with contextlib.suppress(OSError, AttributeError):
         system = ctypes.CDLL(None)
         system.malloc_trim(0)
-        for start, stop in _code_of_compiler():
-            system.madvise(ctypes.c_void_p(start), ctypes.c_size_t(stop - start), DONT_NEED)
+        for one in mappings() if "llvmlite" in sys.modules else ():
+            if one.permissions == "r-xp" and COMPILER in one.file:
+                system.madvise(ctypes.c_void_p(one.start), ctypes.c_size_t(one.stop - one.start), DONT_NEED)
 
 
-def _code_of_compiler() -> Iterator[tuple[int, int]]:
-    """Yield the ranges of addresses at which the compiler's code is mapped to be run, and cannot be written."""
-    if "llvmlite" not in sys.modules:
-        return
-    for line in Path("/proc/self/maps").read_text(encoding="utf-8", errors="replace").splitlines():
-        addresses, permissions, *others = line.split()
-        if permissions == "r-xp" and COMPILER in others[-1]:
-            start, stop = (int(address, 16) for address in addresses.split("-"))
-            yield start, stop
+class Mapping(NamedTuple):
+    """A range of addresses, from `start` up to `stop`, with its file or the kernel's name for it, if any."""
+
+    start: int
+    stop: int
+    permissions: str
+    inode: int
+    file: str
+
+
+def mappings() -> Iterator[Mapping]:
+    """Yield what is mapped into the memory of this process (proc(5), maps).
+
+    Raises:
+        OSError: If the kernel does not tell.
+    """
+    for line in filter(None, os.fsdecode(Path("/proc/self/maps").read_bytes()).split("\n")):
+        addresses, permissions, _, _, inode, *file = line.split(None, 5)
+        start, stop = (int(address, 16) for address in addresses.split("-"))
+        yield Mapping(start, stop, permissions, int(inode), "".join(file))

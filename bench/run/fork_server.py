@@ -30,6 +30,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from bench.dataset import dataset_names
+from bench.records.compiled import mappings
 from bench.run.worker import process as worker
 from bench.run.worker import ranks
 
@@ -185,16 +186,14 @@ def map_file_pages_of(parent: int) -> None:
     page, libc = os.sysconf("SC_PAGE_SIZE"), ctypes.CDLL(None, use_errno=True)
     libc.madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
     with Path(f"/proc/{parent}/pagemap").open("rb") as pagemap:
-        for line in Path("/proc/self/maps").read_text(encoding="utf-8").splitlines():
-            addresses, permissions, _, _, inode = line.split()[:5]
-            if inode == "0" or "r" not in permissions:
+        for one in mappings():
+            if one.inode == 0 or "r" not in one.permissions:
                 continue
-            start, end = (int(address, 16) for address in addresses.split("-"))
-            pagemap.seek(start // page * 8)
-            entries = np.frombuffer(pagemap.read((end - start) // page * 8), dtype=np.uint64)
+            pagemap.seek(one.start // page * 8)
+            entries = np.frombuffer(pagemap.read((one.stop - one.start) // page * 8), dtype=np.uint64)
             present = np.concatenate([[0], (entries >> np.uint64(63)).astype(np.int8), [0]])
             for first, last in np.flatnonzero(np.diff(present)).reshape(-1, 2).tolist():
-                libc.madvise(start + first * page, (last - first) * page, MADV_POPULATE_READ)
+                libc.madvise(one.start + first * page, (last - first) * page, MADV_POPULATE_READ)
 
 
 def _write_to(log: str) -> None:
