@@ -12,11 +12,6 @@ from bench.records import digest
 from bench.records.provenance import memory_size, with_memory, with_memory_in_words
 
 
-def nvidia_gpus() -> list[str]:
-    """Return names of the NVIDIA GPUs that this process can use, in a framework's order; empty without a driver."""
-    return [gpu.name for gpu in visible_gpus()]
-
-
 def auto_device() -> str:
     """`cuda` where there is a GPU that this interpreter's torch is built for, else `cpu`.
 

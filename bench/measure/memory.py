@@ -40,11 +40,6 @@ def peak_rss_bytes() -> int | None:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-def rss_bytes() -> int | None:
-    """Return the resident memory of this process now, in bytes; None where there is no /proc."""
-    return kernel_bytes("VmRSS")
-
-
 class MemoryPass:
     """The readings around one model: made before it is built, then told of the build and of the end.
 
@@ -69,10 +64,10 @@ class MemoryPass:
         adapter.reset_peak_device_bytes()
 
     def _settled(self) -> int | None:
-        """Return the resident memory without garbage; the peak starts anew."""
+        """Return the resident memory without garbage, None where there is no /proc; the peak starts anew."""
         gc.collect()
         self._started_anew = reset_peak_rss() and self._started_anew
-        return rss_bytes()
+        return kernel_bytes("VmRSS")
 
     def result(self, adapter: Adapter, *, weights_bytes: int | None, batches: int, batch_size: int) -> MemoryUse:
         """Return what was found, once the batches are predicted and the device is idle."""

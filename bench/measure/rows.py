@@ -47,10 +47,6 @@ class Rows:
             if clock == END_TO_END and block in counting
         ]
 
-    def all_end_to_end_ns(self) -> list[int]:
-        """End-to-end samples, those of disturbed blocks too."""
-        return [total for clock, total in zip(self.clock, self.total_ns, strict=True) if clock == END_TO_END]
-
     def by_clock(self) -> tuple[list[int], list[int]]:
         """Samples of the end-to-end and of the staged clock, those of disturbed blocks too."""
         timed = list(zip(self.clock, self.total_ns, strict=True))

@@ -227,7 +227,7 @@ class _Session:
             patience.add(rows.counters[-1])
             elapsed_s = time.monotonic() - started
             capped = elapsed_s >= self._m.max_s
-            if patience.given_up(rows.all_end_to_end_ns()):
+            if patience.given_up(rows.by_clock()[0]):
                 self._sample_as_it_is(rows, patience, started)
                 break
             if not capped and not any(rows.accepted) and len(rows.accepted) <= self._m.block_retries:
@@ -269,7 +269,7 @@ class _Session:
             )
 
     def _enough_of_all(self, rows: Rows, patience: RepeatBudget, elapsed_s: float) -> bool:
-        total_ns = rows.all_end_to_end_ns()
+        total_ns = rows.by_clock()[0]
         enough = len(total_ns) >= patience.samples_wanted and rows.elapsed_s() >= self._m.min_s
         return enough or elapsed_s >= self._m.max_s or patience.over(elapsed_s, total_ns)
 

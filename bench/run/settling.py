@@ -59,11 +59,14 @@ class Settling:
         key = event.task.job.key
         found: list[Flag] = []
         if elsewhere := self._written_elsewhere(outcome):
-            found.append(_wrote_elsewhere(elsewhere))
+            seen = f"while it ran, {few(elsewhere, 3)} outside of its folder changed"
+            found.append(Flag(name=WROTE_ELSEWHERE, seen=f"{seen}; the next run does what is damaged again"))
         if lost := self._lost.pop(key, []):
             found.append(Flag(name="node_lost", seen=f"it was begun {len(lost)} times before: {'; '.join(lost)}"))
         if event.beside and event.task.job.kind in MEASURING:
-            found.append(_shared_node(event.beside))
+            others = f"{len(event.beside)} other jobs of this run were carried out on its machine while it ran"
+            advice = "leave --share-node out, so that what is measured has the machine to itself"
+            found.append(Flag(name="shared_node", seen=f"{others} ({_kinds(event.beside)})", advice=advice))
         return found
 
     def _written_elsewhere(self, outcome: Outcome) -> list[str]:
@@ -75,21 +78,6 @@ class Settling:
         changed = [name for name, state in now.items() if known.get(name) != state]
         # What the run itself wrote meanwhile, as scores of another case, is as the manifest says.
         return [name for name in changed if damage_of(self._run, self._run.path / name) is not None]
-
-
-def _wrote_elsewhere(files: list[str]) -> Flag:
-    return Flag(
-        name=WROTE_ELSEWHERE,
-        seen=f"while it ran, {few(files, 3)} outside of its folder changed; the next run does what is damaged again",
-    )
-
-
-def _shared_node(beside: tuple[Job, ...]) -> Flag:
-    return Flag(
-        name="shared_node",
-        seen=f"{len(beside)} other jobs of this run were carried out on its machine while it ran ({_kinds(beside)})",
-        advice="leave --share-node out, so that what is measured has the machine to itself",
-    )
 
 
 def _kinds(jobs: tuple[Job, ...]) -> str:

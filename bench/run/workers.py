@@ -244,12 +244,12 @@ class ForkServers:
             tell(f"{reason}; its workers are fresh interpreters, which takes some seconds longer for each job")
 
 
-def workers_of(*, fresh: bool, at_once: int = 1) -> Workers:
+def workers_of(at_once: int = 1, *, fresh: bool) -> Workers:
     """Return who starts the workers of a run: an interpreter for each, or parents that have imported.
 
     Args:
-        fresh: True if each job gets an interpreter.
         at_once: Number of such starters that share this machine.
+        fresh: True if each job gets an interpreter.
     """
     return FreshInterpreters() if fresh else ForkServers(max(1, MOST_SERVERS // at_once))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from bench.data.corruptions.names import FAMILY_OF, name_error, named
 from bench.data.predictions import ADAPTER as FROM_FILES
@@ -36,26 +36,27 @@ def shifted_cases(suite: Suite, cases: Sequence[Case], natural: Sequence[Dataset
     if suite.corruptions is None:
         return ()
     of_models = [case for case in cases if case.model.adapter != FROM_FILES]
-    shifts = [(name, severity) for name in named(suite.corruptions.names) for severity in suite.corruptions.severities]
-    return tuple(
-        case
-        for name, severity in shifts
-        for case in _corrupted(of_models, Corruption(name=name, severity=severity, seed=suite.seed))
-    ) + tuple(case for other in natural for case in _elsewhere(of_models, other))
-
-
-def _corrupted(cases: Sequence[Case], corruption: Corruption) -> Iterator[Case]:
-    for case in cases:
-        spec = case.dataset.model_copy(update={"corruption": corruption})
-        told = f"{corruption.name} {corruption.severity}"
-        family = FAMILY_OF[corruption.name]
-        yield _shifted(case, spec, family, corruption.name, corruption.severity, f"{case.dataset.label} {told}")
-
-
-def _elsewhere(cases: Sequence[Case], other: DatasetSpec) -> Iterator[Case]:
-    for case in cases:
-        if case.target.precision != "int8":
-            yield _shifted(case, other, NATURAL, other.label, None, f"{case.dataset.label} to {other.label}")
+    names, severities = named(suite.corruptions.names), suite.corruptions.severities
+    corruptions = [Corruption(name=name, severity=one, seed=suite.seed) for name in names for one in severities]
+    corrupted = [
+        _shifted(
+            case,
+            case.dataset.model_copy(update={"corruption": one}),
+            FAMILY_OF[one.name],
+            one.name,
+            one.severity,
+            f"{case.dataset.label} {one.name} {one.severity}",
+        )
+        for one in corruptions
+        for case in of_models
+    ]
+    elsewhere = [
+        _shifted(case, other, NATURAL, other.label, None, f"{case.dataset.label} to {other.label}")
+        for other in natural
+        for case in of_models
+        if case.target.precision != "int8"
+    ]
+    return (*corrupted, *elsewhere)
 
 
 def _shifted(case: Case, spec: DatasetSpec, family: str, name: str, severity: int | None, told: str) -> Case:

@@ -12,7 +12,7 @@ from pydantic import BaseModel, JsonValue, ValidationError
 
 from bench.errors import SuiteError, did_you_mean
 from bench.metric import metric_error
-from bench.records import EXPORTED_RUNTIMES, Case, DatasetSpec, Recipe, Searched, Tune, as_json_dict
+from bench.records import EXPORTED_RUNTIMES, Case, Recipe, Searched, Tune, as_json_dict
 from bench.suite.jobs import unmeasured
 from bench.suite.load import SuiteLines
 from bench.suite.schema import Suite
@@ -72,45 +72,37 @@ def searches_of(suite: Suite, cases: Sequence[Case]) -> tuple[PlannedSearch, ...
 
 def is_tuned(case: Case) -> bool:
     """Return whether the recipe of a case is searched before it is trained."""
-    return case.recipe is not None and _without_seed(case).endswith(TUNED)
+    return case.recipe is not None and label_without_seed(case).endswith(TUNED)
 
 
 def label_of_model(case: Case) -> str:
     """Return the label of a searched model as it was before the search."""
-    return _without_seed(case).removesuffix(TUNED)
+    return label_without_seed(case).removesuffix(TUNED)
 
 
-def _without_seed(case: Case) -> str:
+def label_without_seed(case: Case) -> str:
+    """Return the label of a trained model without the ` seed N` that tells its trainings apart."""
     assert case.recipe is not None
     return case.model.label.removesuffix(f" seed {case.recipe.seed}")
 
 
 def _trial(suite: Suite, name: str, final: Case) -> Case:
-    """Return the case that trials are made of."""
+    """Return the case that trials are made of: scored on the whole validation split, of the recipe's own seed."""
     target = final.target
     if target.runtime in EXPORTED_RUNTIMES:  # what exports it is not searched
         exact = "fp32" if target.precision == "int8" else target.precision
         target = target.model_copy(update={"runtime": "eager", "precision": exact})
     assert final.recipe is not None
+    assert suite.recipe is not None
     return unmeasured(
         final,
         id=f"{name} trial",
         model=final.model.model_copy(update={"label": label_of_model(final)}),
-        dataset=on_validation(final.dataset),
+        dataset=final.dataset.model_copy(update={"test": final.dataset.val, "max_images": None}),
         target=target,
-        recipe=final.recipe.model_copy(update={"seed": seed_of_trials(suite)}),
+        recipe=final.recipe.model_copy(update={"seed": int(as_json_dict(suite.recipe)["seed"][0])}),
         keep=(),
     )
-
-
-def on_validation(dataset: DatasetSpec) -> DatasetSpec:
-    """Return a data set whose scored split is the validation split, whole."""
-    return dataset.model_copy(update={"test": dataset.val, "max_images": None})
-
-
-def seed_of_trials(suite: Suite) -> int:
-    """Return the seed of the trainings of all trials: the recipe's own."""
-    return int(as_json_dict(suite.recipe)["seed"][0]) if suite.recipe is not None else 0
 
 
 def trial_case(search: PlannedSearch, number: int, values: Mapping[str, JsonValue]) -> Case:

@@ -15,7 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench.measure.devices import nvidia_gpus
+from bench.measure.gpus import visible_gpus
 from bench.records.names import harness_root
 
 SHORT_S = 2.0
@@ -54,7 +54,7 @@ def main() -> None:
     seconds = parser.parse_args().seconds
     with tempfile.TemporaryDirectory() as scratch:
         folder, path = Path(scratch), [str(harness_root())]
-        gpus = nvidia_gpus()
+        gpus = [gpu.name for gpu in visible_gpus()]
         if not gpus:
             (folder / "pynvml.py").write_text(DRIVER)
             path.insert(0, scratch)

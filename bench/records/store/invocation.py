@@ -46,11 +46,6 @@ def rerun_command(run: RunView, case_id: str, kind: str | None = None) -> str:
     return shlex.join([*words, *(str(flag) for flag in flags)] if isinstance(flags, list) else words)
 
 
-def adapters_of(run: RunView) -> list[str]:
-    """Return the folders of further adapters that a run was started with."""
-    return _folders_of(run, "--adapters")
-
-
 def _folders_of(run: RunView, wanted: str) -> list[str]:
     """Return the folders that a flag named when a run was started."""
     flags = run.environment.get(KEY)
@@ -69,7 +64,7 @@ def find_adapters(run: RunView, needed: Iterable[str]) -> list[str]:
     wanted = set(needed)
     if wanted <= adapter_folders().keys():
         return []
-    recorded = adapters_of(run)
+    recorded = _folders_of(run, "--adapters")
     found = [folder for folder in recorded if Path(folder).is_dir()]
     os.environ[ADAPTERS_VARIABLE] = os.pathsep.join([*_searched(ADAPTERS_VARIABLE), *found])
     lacking = sorted(wanted - adapter_folders().keys())

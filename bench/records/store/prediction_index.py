@@ -10,6 +10,7 @@ from bench.errors import BenchError, ShapeError, StoreError, in_one_line
 from bench.records.damage import content_of
 from bench.records.predictions import Instances, Prediction, load_prediction
 from bench.records.probabilities import ClassProbabilities, load_probabilities
+from bench.records.store.files import write_atomically
 from bench.records.store.layout import PREDICTION_INDEX
 
 
@@ -28,6 +29,11 @@ def read_index(folder: Path) -> dict[str, str]:
     if not isinstance(index, dict) or not all(isinstance(value, str) for value in index.values()):
         raise StoreError(f"{file} is not an index of predictions; {advice}")
     return index
+
+
+def write_index(folder: Path, hashes: Mapping[str, str]) -> None:
+    """Write image id -> content hash of what a folder holds."""
+    write_atomically(folder / PREDICTION_INDEX, json.dumps(hashes, indent=0) + "\n")
 
 
 def load_verified(kind: str, folder: Path, image_id: str, index: Mapping[str, str]) -> Prediction:

@@ -16,7 +16,7 @@ from bench.metric import load_metric
 from bench.records import Case, Record
 from bench.records.store.views import CaseView, RunView
 from bench.report.summary import grouped
-from bench.report.summary.compare import LatencyRatio, latency_ratio
+from bench.report.summary.compare import latency_ratio
 from bench.report.summary.latency import TimedCase, end_to_end_draws
 from bench.report.summary.rows import Comparison, Row, value_of
 from bench.report.summary.significance import Pair
@@ -118,21 +118,18 @@ def _against(best: Row, others: Sequence[Row], timed: Mapping[str, TimedCase]) -
     }
     p_values = [ratio.p for ratio in ratios.values() if ratio.p is not None]
     corrected = iter(zip(holm(p_values), interval_levels(p_values), strict=True))
-    found = {}
+    found: dict[str, dict[str, object]] = {}
     for case_id, ratio in ratios.items():
         p, level = next(corrected) if ratio.p is not None else (None, LEVEL)
-        found[case_id] = _of_ratio(ratio.at_level(level), p)
+        at_level = ratio.at_level(level)
+        found[case_id] = {
+            "slower": at_level.ratio,
+            "slower_low": at_level.low,
+            "slower_high": at_level.high,
+            "slower_p_holm": p,
+            "slower_significant": None if p is None else p < LEVEL,
+        }
     return found
-
-
-def _of_ratio(ratio: LatencyRatio, p_holm: float | None) -> dict[str, object]:
-    return {
-        "slower": ratio.ratio,
-        "slower_low": ratio.low,
-        "slower_high": ratio.high,
-        "slower_p_holm": p_holm,
-        "slower_significant": None if p_holm is None else p_holm < LEVEL,
-    }
 
 
 TOLERANCE = 0.001

@@ -16,8 +16,10 @@ from math import sqrt
 from statistics import mean, stdev
 
 from bench.records import Case, CaseScores, Record, Score, as_json_dict, digest
+from bench.report.summary import grouped
 from bench.score.stats.holm import holm, interval_levels
 from bench.score.stats.student import LEVEL, quantile, welch
+from bench.suite.tuning import label_without_seed
 
 
 class AcrossSeeds(Record):
@@ -89,19 +91,15 @@ def seed_groups(cases: Sequence[Case]) -> tuple[tuple[Case, ...], ...]:
     What is left of a label without its ` seed N` must be equal too: two entries of a suite with
     the same network are two models.
     """
-    groups: dict[str, list[Case]] = {}
-    for case in cases:
-        if case.recipe is not None:
-            fields = as_json_dict(case)
-            del fields["id"], fields["recipe"]["seed"]
-            fields["model"]["label"] = model_without_seed(case)
-            groups.setdefault(digest(fields), []).append(case)
+    groups = grouped((_apart_from_seed(case), case) for case in cases if case.recipe is not None)
     return tuple(tuple(group) for group in groups.values() if len({_seed(case) for case in group}) > 1)
 
 
-def model_without_seed(case: Case) -> str:
-    """Return the model's label without the ` seed N` that tells its trainings apart."""
-    return case.model.label.removesuffix(f" seed {_seed(case)}")
+def _apart_from_seed(case: Case) -> str:
+    fields = as_json_dict(case)
+    del fields["id"], fields["recipe"]["seed"]
+    fields["model"]["label"] = label_without_seed(case)
+    return digest(fields)
 
 
 def _seed(case: Case) -> int:
@@ -125,7 +123,7 @@ def summarise_seeds(cases: Sequence[Case], scores: Mapping[str, CaseScores]) -> 
         by_seed = zip(*(one.scores for one in [scores[case.id] for case in scored]), strict=True)
         groups.append(
             SeedGroup(
-                model=model_without_seed(first),
+                model=label_without_seed(first),
                 dataset=first.dataset.label,
                 target=first.id.rpartition("@")[2],
                 seeds=tuple(_seed(case) for case in scored),

@@ -96,7 +96,8 @@ def all_pairs(run: RunView, left_out: Mapping[str, NDArray[np.float64]]) -> Comp
     higher = load_metric(run.plan.metrics[0]).higher_is_better
     pairs: list[Pair] = []
     families = []
-    for dataset, views in scored_by_dataset(run).items():
+    scored = grouped((view.case.dataset.label, view) for view in run.cases if is_scored(view))
+    for dataset, views in scored.items():
         if len(views) > 1:
             found = _Family(dataset, views, left_out, higher_is_better=higher)
             pairs += found.listed()
@@ -221,8 +222,3 @@ class LeftOutScores:
 def is_scored(view: CaseView) -> bool:
     """Return whether a case has a headline and what it was computed from."""
     return view.headline is not None and view.headline.value is not None and view.statistics is not None
-
-
-def scored_by_dataset(run: RunView) -> dict[str, list[CaseView]]:
-    """Return the cases that have a headline and what it was computed from, by data set, in the order of the plan."""
-    return grouped((view.case.dataset.label, view) for view in run.cases if is_scored(view))

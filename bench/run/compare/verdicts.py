@@ -310,14 +310,10 @@ def _memory(pair: _Pair) -> Tested:
 
 def _judged(tested: Sequence[Tested]) -> list[Finding]:
     """Correct all tests as one family, and say what each comes to."""
-    family = [test for test in tested if test.estimate is not None and not _identical(test.estimate)]
+    family = [t for t in tested if t.estimate is not None and (t.estimate.value, t.estimate.error) != (0, 0)]
     p_values = [test.estimate.p for test in family if test.estimate is not None]
     corrected = dict(zip(map(id, family), zip(holm(p_values), interval_levels(p_values), strict=True), strict=True))
     return [_verdict(test, *corrected.get(id(test), (1.0, LEVEL))) for test in tested]
-
-
-def _identical(estimate: Estimate) -> bool:
-    return estimate.value == 0 and estimate.error == 0
 
 
 def _verdict(test: Tested, p_holm: float, level: float) -> Finding:

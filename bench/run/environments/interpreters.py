@@ -189,13 +189,9 @@ def _lines_of(file: Path, _: State) -> tuple[str, ...]:
     return tuple(file.read_text(encoding="utf-8").splitlines())
 
 
+@cache
 def installed_packages(python: Path) -> Mapping[str, str]:
     """Return normalised package name -> version in an interpreter, without importing any of them."""
-    return _by_normal_name(python)
-
-
-@cache
-def _by_normal_name(python: Path) -> Mapping[str, str]:
     # Of two spellings of a name the first is the one that is imported.
     return {normal_name(found["name"]): found["version"] for found in reversed(inventory(python).packages)}
 

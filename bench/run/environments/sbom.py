@@ -33,10 +33,8 @@ def bill_of_materials(used: Sequence[tuple[Inventory, Sequence[str]]]) -> dict[s
         for component in [_interpreter(interpreter), *map(_package, interpreter.packages)]:
             components[component["bom-ref"]] = component
             users.setdefault(component["bom-ref"], []).extend(names)
-    listed = [
-        {**components[ref], "properties": [_used_by(name) for name in sorted(set(users[ref]))]}
-        for ref in sorted(components)
-    ]
+    used_by = {ref: [{"name": "segbench:used_by", "value": name} for name in sorted(set(users[ref]))] for ref in users}
+    listed = [{**components[ref], "properties": used_by[ref]} for ref in sorted(components)]
     harness = {"type": "application", "bom-ref": f"segbench@{__version__}", "name": "segbench", "version": __version__}
     body = {"metadata": {"component": harness}, "components": [c for c in listed if c["name"] != "segbench"]}
     return {
@@ -79,7 +77,3 @@ def licences_of(expression: str, licence: str, classifiers: Sequence[str]) -> li
         return [{"license": {"name": plain}}]
     names = [text.rpartition("::")[2].strip() for text in classifiers]
     return [{"license": {"name": name}} for name in dict.fromkeys(names) if name != "OSI Approved"]
-
-
-def _used_by(name: str) -> dict[str, str]:
-    return {"name": "segbench:used_by", "value": name}

@@ -15,14 +15,14 @@ from bench.records import digest
 from bench.run.executor import Executor
 from bench.run.executors.local import LocalExecutor
 from bench.run.executors.placement import Slot
-from bench.run.workers import Tell, Workers, workers_of
+from bench.run.workers import Tell, workers_of
 
 ENGINES = ("local", "ray", "slurm")
 
 
 def this_machine_only(*, fresh: bool) -> Executor:
     """Return what does one job after the other here, each in a `fresh` interpreter or by a parent that has imported."""
-    return LocalExecutor(partial(_workers, fresh))
+    return LocalExecutor(partial(workers_of, fresh=fresh))
 
 
 def executor_of(
@@ -71,11 +71,7 @@ def executor_of(
     if share_node and devices is None:
         raise BenchError("--share-node goes with --devices: without it jobs of this machine never run side by side")
     slots = slots_of(devices) if devices is not None else ()
-    return LocalExecutor(partial(_workers, fresh), slots, share_node=share_node, beside=beside)
-
-
-def _workers(fresh: bool, at_once: int) -> Workers:
-    return workers_of(fresh=fresh, at_once=at_once)
+    return LocalExecutor(partial(workers_of, fresh=fresh), slots, share_node=share_node, beside=beside)
 
 
 def slots_of(text: str) -> tuple[Slot, ...]:

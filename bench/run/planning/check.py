@@ -158,12 +158,6 @@ def _group_notes(dataset: Dataset, splits: Sequence[str]) -> list[str]:
     return notes
 
 
-def channels_of(dataset: Dataset) -> int:
-    """Return channels of its images: 3, RGB, unless bands are declared."""
-    bands = getattr(dataset, "bands", None)
-    return 3 if bands is None else int(bands.channels)
-
-
 def _check_ground_truths(check: Checking) -> None:
     """Note data sets without a ground truth in the form that is scored, before anything is trained on them."""
     task = check.suite.task

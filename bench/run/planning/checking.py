@@ -65,3 +65,9 @@ class Checking:
         """Return the words before what is wrong with data sets."""
         names = " and ".join(repr(label) for label in labels)
         return f"{self.source}: data set{'s' if len(labels) > 1 else ''} {names}: "
+
+
+def channels_of(dataset: Dataset) -> int:
+    """Return channels of its images: 3, RGB, unless bands are declared."""
+    bands = getattr(dataset, "bands", None)
+    return 3 if bands is None else int(bands.channels)

@@ -30,7 +30,8 @@ from bench.records.store.runs import find_job, is_final, utc_now
 from bench.records.store.views import AcceptedCode, Plan, PlannedCase
 from bench.run.environments.environment import with_choices_of_suite
 from bench.run.environments.interpreters import Interpreters, adapter_code
-from bench.run.planning.check import channels_of, checked, tables_of
+from bench.run.planning.check import checked, tables_of
+from bench.run.planning.checking import channels_of
 from bench.run.planning.fingerprints import Fingerprints
 from bench.run.worker.environment import worker_environment
 from bench.suite.jobs import CasePlan, Ingredients, plan_case

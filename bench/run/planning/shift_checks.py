@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.data.predictions import ADAPTER as FROM_FILES
-from bench.run.planning.checking import Checking
+from bench.run.planning.checking import Checking, channels_of
 
 
 def check_shifts(check: Checking) -> list[str]:
@@ -18,7 +18,7 @@ def check_shifts(check: Checking) -> list[str]:
         return []
     corrupted = {case.dataset.label for case in shifted if case.dataset.corruption is not None}
     for label in sorted(corrupted & set(opened)):
-        channels = getattr(getattr(opened[label], "bands", None), "channels", 3)
+        channels = channels_of(opened[label])
         if channels != 3:
             check.wrong_data(
                 label,

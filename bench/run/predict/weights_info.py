@@ -88,7 +88,8 @@ def _groups(interpreters: Interpreters, only: str | None) -> dict[Path, list[Mod
     groups: dict[Path, list[ModelSpec]] = {}
     for name in model_config_files():
         adapter = name.partition("/")[0]
-        if only not in (None, adapter) or not _on_torch(folders[adapter]):
+        text = (folders[adapter] / "adapter.py").read_text(encoding="utf-8")
+        if only not in (None, adapter) or "adapters._torch" not in text:
             continue
         try:
             model = resolve_model(name)
@@ -97,11 +98,6 @@ def _groups(interpreters: Interpreters, only: str | None) -> dict[Path, list[Mod
         if model.trained_on is None and "pretrained" not in model.options:
             groups.setdefault(interpreters.python(adapter), []).append(model)
     return groups
-
-
-def _on_torch(folder: Path) -> bool:
-    """Return whether an adapter is built on `adapters/_torch`, by its text."""
-    return "adapters._torch" in (folder / "adapter.py").read_text(encoding="utf-8")
 
 
 def _asked(python: Path, path: Path, models: Sequence[ModelSpec]) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -18,7 +17,7 @@ from bench.records import Job, Size
 from bench.records.predictions import Prediction, RgbImage
 from bench.records.probabilities import QUANTISATION_ERROR, ClassProbabilities, quantised, save_probabilities
 from bench.records.store import layout
-from bench.records.store.files import write_atomically
+from bench.records.store.prediction_index import write_index
 from bench.run.worker.images import Images
 from bench.run.worker.prefetch import loaded_batches
 
@@ -60,7 +59,7 @@ class KeptProbabilities:
 
     def close(self) -> None:
         """Write the index of hashes."""
-        write_atomically(self._folder / layout.PREDICTION_INDEX, json.dumps(self._hashes, indent=0) + "\n")
+        write_index(self._folder, self._hashes)
 
     def finished(self, adapter: Adapter, folder: Path) -> dict[str, Any]:
         """Write the index, store those of the validation split if they are wanted, and return what to report of it."""

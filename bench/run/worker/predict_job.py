@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -17,7 +16,7 @@ from bench.records import Job, JobFacts
 from bench.records.flag import Flag
 from bench.records.predictions import Instances, Prediction, RgbImage, save_prediction
 from bench.records.store import layout
-from bench.records.store.files import write_atomically
+from bench.records.store.prediction_index import write_index
 from bench.run.worker.images import Images, test_ids
 from bench.run.worker.kept_probabilities import KeptProbabilities, Probabilities, predicted, refuse_other_tasks
 from bench.run.worker.model import built, doubts_of_weights, facts_of, weights_of
@@ -73,7 +72,7 @@ def predict_job(job: Job, folder: Path) -> JobFacts:
         for future in pending:
             future.result()
     predict_s = time.perf_counter() - started
-    write_atomically(out / layout.PREDICTION_INDEX, json.dumps(hashes, indent=0) + "\n")
+    write_index(out, hashes)
     return facts_of(
         adapter,
         weights_of(job, folder),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import platform
 import time
 from pathlib import Path
@@ -17,7 +16,7 @@ from bench.records.predictions import check_prediction, save_prediction
 from bench.records.probabilities import QUANTISATION_ERROR
 from bench.records.run_kernels import read_many
 from bench.records.store import layout
-from bench.records.store.files import write_atomically
+from bench.records.store.prediction_index import write_index
 from bench.run.worker.images import test_ids
 from bench.run.worker.kept_probabilities import KeptProbabilities
 from bench.run.worker.progress import PROGRESS_INTERVAL_S, write_progress
@@ -66,7 +65,7 @@ def read_job(job: Job, folder: Path) -> JobFacts:
         raise BenchError(_describe(faults, len(ids)))
     if kept is not None:
         kept.close()
-    write_atomically(out / layout.PREDICTION_INDEX, json.dumps(hashes, indent=0) + "\n")
+    write_index(out, hashes)
     return JobFacts(
         predicted_images=len(hashes),
         predict_s=time.perf_counter() - started,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from bench.data.labels.dataset import open_labelled
@@ -16,7 +15,7 @@ from bench.measure.timing import Timed, time_model
 from bench.records import Job, JobFacts
 from bench.records.predictions import save_prediction
 from bench.records.store import layout
-from bench.records.store.files import write_atomically
+from bench.records.store.prediction_index import write_index
 from bench.run.worker.images import Images, test_ids
 from bench.run.worker.model import built, facts_of, weights_of
 
@@ -57,5 +56,5 @@ def _store(timed: Timed, folder: Path) -> None:
         save_prediction(prediction, audit, image_id)
     hashes = {image_id: prediction.content_hash() for image_id, prediction in timed.audited.items()}
     audit.mkdir(exist_ok=True)
-    write_atomically(audit / layout.PREDICTION_INDEX, json.dumps(hashes, indent=0) + "\n")
+    write_index(audit, hashes)
     timed.samples.save(folder / layout.SAMPLES)

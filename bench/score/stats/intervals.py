@@ -12,13 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from math import exp, lgamma, log, sqrt
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.score.stats.percentiles import as_fraction
+from bench.score.stats.percentiles import as_fraction, first_above
 
 DRAWS = 2000
 BLOCK = 10
@@ -62,15 +61,7 @@ def median_interval(values: Sequence[float] | NDArray[np.generic]) -> Interval |
 @lru_cache(maxsize=1024)
 def _median_rank(samples: int) -> int:
     """Largest k with P[Bin(n, 1/2) < k] <= 2.5 %; 0 if there is none."""
-    # Below the mean by more than ten standard deviations lies less probability than a rounding error.
-    first = max(0, int(samples / 2 - 5 * sqrt(samples)))
-    below = 0.0
-    for k in range(first, samples + 1):
-        log_ways = lgamma(samples + 1) - lgamma(k + 1) - lgamma(samples - k + 1)
-        below += exp(log_ways - samples * log(2))
-        if below > 0.025:
-            return k
-    return 0
+    return first_above(samples, 0.5, 0.025) or 0
 
 
 def block_interval(values: NDArray[np.generic], percent: float, *, seed: int) -> Interval:

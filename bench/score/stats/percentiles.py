@@ -147,17 +147,18 @@ def allowed_over(queries: int, percent: float) -> int | None:
     >>> [allowed_over(n, 99) for n in (458, 459, 661, 662)]
     [None, 0, 0, 1]
     """
-    share_over = float(1 - as_fraction(percent))
-    doubt = 0.0
-    for over in range(_first_that_counts(queries, share_over), queries + 1):
-        log_ways = lgamma(queries + 1) - lgamma(over + 1) - lgamma(queries - over + 1)
-        doubt += exp(log_ways + over * log(share_over) + (queries - over) * log1p(-share_over))
-        if doubt > _MOST_DOUBT:
-            return over - 1 if over else None
-    return queries
+    above = first_above(queries, float(1 - as_fraction(percent)), _MOST_DOUBT)
+    return queries if above is None else above - 1 if above else None
 
 
-def _first_that_counts(queries: int, share_over: float) -> int:
-    """Return the first count that matters: ten standard deviations below the mean, rarer than a rounding error."""
-    mean = queries * share_over
-    return max(0, int(mean - 10 * sqrt(mean * (1 - share_over))) - 10)
+def first_above(trials: int, share: float, probability: float) -> int | None:
+    """Return the smallest k for which P[Bin(n, share) <= k] is above a probability; None if there is none."""
+    # Ten standard deviations below the mean lies less than a rounding error.
+    first = max(0, int(trials * share - 10 * sqrt(trials * share * (1 - share))) - 10)
+    summed = 0.0
+    for k in range(first, trials + 1):
+        log_ways = lgamma(trials + 1) - lgamma(k + 1) - lgamma(trials - k + 1)
+        summed += exp(log_ways + k * log(share) + (trials - k) * log1p(-share))
+        if summed > probability:
+            return k
+    return None

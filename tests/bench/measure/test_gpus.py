@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.measure.devices import auto_device, machine_identity, machine_in_words, nvidia_gpus
+from bench.measure.devices import auto_device, machine_identity, machine_in_words
 from bench.measure.environment import capture
 from bench.measure.gpu_sharing import GpuUsers
 from bench.measure.gpus import Driver, Gpu, driver, gpu_of, misfit, torch_cuda, visible_gpus
@@ -104,7 +104,7 @@ def test_a_gpu_that_is_lost_is_an_answer_and_the_others_are_used(monkeypatch):
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     install(monkeypatch, ScriptedNvml(Card("A", "GPU-a", lost=True), BIG))
     assert driver().lost == ("GPU 0 does not answer: GPU is lost",)
-    assert nvidia_gpus() == ["RTX 4090"]
+    assert [gpu.name for gpu in visible_gpus()] == ["RTX 4090"]
     assert auto_device() == "cuda"
     recorded = capture(harness_root())["gpus"]
     assert recorded[0] == "GPU 0 does not answer: GPU is lost"
