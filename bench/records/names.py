@@ -13,13 +13,14 @@ import importlib.util
 import os
 import pkgutil
 import sys
+import traceback
 from functools import lru_cache
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
 
-from bench.errors import PluginError, did_you_mean
+from bench.errors import PluginError, did_you_mean, in_one_line
 
 
 class ExternalPlaces(NamedTuple):
@@ -86,6 +87,15 @@ def file_outside(module: str) -> Path | None:
     """File of a module by its name as one of ours, `bench.metrics.NAME`, where it lies outside; None elsewhere."""
     package, _, name = module.rpartition(".")
     return outside_files(package).get(name) if package in OUTSIDE and name not in _own_names(package) else None
+
+
+def fault_outside(error: BaseException) -> str | None:
+    """Return what an error is and where in a module from outside it came up; None if none of these was at work."""
+    files = {str(file) for package in OUTSIDE for file in outside_files(package).values()}
+    places = [place for place in traceback.extract_tb(error.__traceback__) if place.filename in files]
+    if not places:
+        return None
+    return f"{places[-1].filename}, line {places[-1].lineno}: {type(error).__name__}: {in_one_line(error)}"
 
 
 def named_module(package: str, name: str, what: str, listing: str) -> ModuleType:

@@ -8,8 +8,10 @@ from pathlib import Path
 
 from bench.data.labels.dataset import open_labelled
 from bench.data.labels.predictions import table_digest, table_for
+from bench.errors import BenchError
 from bench.metric import metric_module
 from bench.records import Case, CaseScores
+from bench.records.names import fault_outside
 from bench.records.store import layout
 from bench.records.store.code import Code, as_key_part, changed_files, code_behind
 from bench.records.store.files import content_sha256, write_atomically, write_record
@@ -46,7 +48,10 @@ class Scoring:
         return replace(self, run=run, predictions=self.predictions.resolve(), validation=validation)
 
     def compute(self) -> CaseScores:
-        """Score the case, and write its scores and statistics; raises `BenchError` if its predictions are damaged."""
+        """Score the case, and write its scores and statistics; raises `BenchError` if its predictions are damaged.
+
+        So it does if a metric or a data set from outside of this tree raises anything.
+        """
         planned, predictions = self.planned, self.predictions
         dataset = open_labelled(planned.case.dataset)
         read_index(predictions)  # says what to do where there is none
@@ -65,6 +70,13 @@ class Scoring:
             # From now on the job is a row that says so, and the next run predicts again.
             write_atomically(predictions.parent / layout.DAMAGED, f"{error}\n")
             raise
+        except BenchError:
+            raise
+        except Exception as error:  # a module of the user's stops its case, and nothing else
+            told = fault_outside(error)
+            if told is None:
+                raise
+            raise BenchError(f"{told}. Correct it; the same command scores the case then") from error
         file, statistics = self._files()
         save_statistics(scored.statistics, statistics)
         scores = scored.scores.model_copy(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -91,6 +92,13 @@ def test_the_table_has_one_row_for_each_model_and_corruptions_stand_apart(ran):
         ("fog", 5),
         ("others", None),
     }
+
+
+def test_no_corruption_is_the_worst_while_another_has_no_score(ran):
+    run = read_run(newest_run(ran, "suite"), ran)
+    lost = next(view.case.id for view in run.cases if view.case.shift is not None and view.case.shift.name == "fog")
+    cases = tuple(replace(view, scores=None) if view.case.id == lost else view for view in run.cases)
+    assert [one.worst is None for one in robustness(replace(run, cases=cases))] == [True, False]
 
 
 def test_errors_are_those_of_the_published_formulas(ran):

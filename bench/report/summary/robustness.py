@@ -60,7 +60,7 @@ class Robustness(Record):
         reference: Case id that corruption errors are relative to.
         corruption_error, relative_error: Means over corruptions, 1 for the reference; None without one that is scored.
         without_relative: Corruptions that hardly change the reference, so that relative errors leave them out.
-        worst, worst_value: The corruption with the worst mean over its severities.
+        worst, worst_value: The corruption with the worst mean over its severities; None until all are scored.
     """
 
     case_id: str
@@ -134,7 +134,7 @@ def _robustness(clean: CaseView, shifted: Sequence[CaseView], metric: Metric, *,
     if mean is not None and found.clean and metric.higher_is_better:
         found = found.model_copy(update={"kept": mean / found.clean})
     means = {name: value for name in found.corruptions if (value := found.mean_of(name)) is not None}
-    if not means:
+    if not means or len(means) < len(found.corruptions):  # one that is not scored yet, or fails, may be worse
         return found
     worst = (min if metric.higher_is_better else max)(means, key=lambda name: means[name])
     return found.model_copy(update={"worst": worst, "worst_value": means[worst]})

@@ -145,3 +145,30 @@ def test_a_run_is_scored_by_a_metric_from_outside_and_its_commands_name_the_fold
     assert "outside:mine.py" in view.scores.code
     assert f"--metrics {tmp_path / 'own'}" in rerun_command(run, view.case.id, "predict")
     assert f"--metrics {tmp_path / 'own'}" in rerun_command(run, view.case.id, "score")
+
+
+BROKEN = """from dataclasses import replace
+
+from bench.metrics.pixel_accuracy import METRIC as SOUND
+
+
+def formula(images):
+    raise ZeroDivisionError("of nothing")
+
+
+METRIC = replace(SOUND, name="mine", label="mine", formula=formula)
+"""
+
+
+def test_a_metric_from_outside_that_raises_is_told_with_its_line_and_everything_else_is_done(
+    tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setenv("BENCH_METRICS", "")
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "mine.py").write_text(BROKEN)
+    suite = write_suite(tmp_path, [perfect()], metrics=["mean_iou", "mine"], measurement="none")
+    assert main(["run", str(suite), "--metrics", str(tmp_path / "own"), "--results", str(tmp_path / "there")]) == 1
+    told = capsys.readouterr()
+    assert f"{tmp_path / 'own' / 'mine.py'}, line 7: ZeroDivisionError: of nothing" in told.out + told.err
+    (folder,) = (tmp_path / "there").glob("*/2*")
+    assert "1 of 1 cases are not finished yet" in (folder / "report.md").read_text()
