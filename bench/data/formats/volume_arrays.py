@@ -139,16 +139,14 @@ def read_nifti(path: Path, *, pixels: bool) -> Volume:
     nibabel = package("nibabel", path)
     with reading(path, "NIfTI"):
         image = nibabel.load(path)
-        plain = np.dtype(image.get_data_dtype()).fields is None
-        if not plain:
+        if np.dtype(image.get_data_dtype()).fields is not None:
             raise ValueError("its voxels are colours or records; write one number a voxel")
         slope, inter = image.header.get_slope_inter() if hasattr(image.header, "get_slope_inter") else (1.0, 0.0)
         scaled = slope not in (None, 1.0) or inter not in (None, 0.0)
         dtype = np.dtype(np.float32) if scaled else image.get_data_dtype()
         values = np.asarray(image.dataobj, dtype=dtype) if pixels else stand_in(image.shape, dtype)
-    while values.ndim > 4 and values.shape[-1] == 1:
+    while values.ndim > 3 and values.shape[-1] == 1:
         values = values[..., 0]
-    values = values[..., 0] if values.ndim == 4 and values.shape[3] == 1 else values
     values = values[..., None] if values.ndim == 2 else values
     if values.ndim not in (3, 4):
         raise DatasetError(f"{path} has {values.ndim} dimensions, {values.shape}; 3 are expected, or 4 with channels.")
