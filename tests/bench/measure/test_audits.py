@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import itertools
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -15,46 +16,10 @@ from bench.measure.audits import (
     implausible_device_time,
 )
 from bench.measure.stages import staged
-from bench.records import Size
-from bench.records.predictions import Prediction, RgbImage
-from tests.bench.measure.scripted import ScriptedAdapter, ScriptedClock, blank
-
-pytestmark = pytest.mark.alone  # audits compare real times
+from bench.records.predictions import RgbImage
+from tests.bench.measure.scripted import Contents, IdleGap, Lazy, ScriptedAdapter, ScriptedClock, blank
 
 MS = 1_000_000
-
-
-class IdleGap:
-    """Stands in for `time.sleep`: the clock moves, and work in flight drains."""
-
-    def __init__(self, adapter: Lazy) -> None:
-        self._adapter = adapter
-
-    def __call__(self, seconds: float) -> None:
-        self._adapter.clock.now_ns += round(seconds * 1e9)
-        self._adapter.drain(round(seconds * 1e9))
-
-
-class Lazy(ScriptedAdapter):
-    """`synchronize` waits for nothing; the stage after one that queued work waits for it."""
-
-    def drain(self, ns: int) -> None:
-        self.queued_ns = max(0, self.queued_ns - ns)
-
-    def synchronize(self) -> None:
-        self.calls.append("synchronize")
-
-    def _wait(self) -> None:
-        self.clock.now_ns += self.queued_ns
-        self.queued_ns = 0
-
-    def infer(self, batch: Sequence[RgbImage]) -> Sequence[RgbImage]:
-        self._wait()
-        return super().infer(batch)
-
-    def postprocess(self, raw: Sequence[RgbImage], sizes: Sequence[Size]) -> list[Prediction]:
-        self._wait()
-        return super().postprocess(raw, sizes)
 
 
 @pytest.fixture
@@ -95,18 +60,6 @@ def test_a_second_look_is_taken_where_the_first_one_says_that_something_may_be_i
     found = forgotten_synchronisation(adapter, [blank()], adapter.clock, pairs)
     assert (found is None) == waits
     assert adapter.calls.count("infer") == passes
-
-
-class Contents(ScriptedAdapter):
-    """Takes as long as a rule over the image's content says."""
-
-    def __init__(self, cost_ns: Callable[[bytes], int]) -> None:
-        super().__init__(ScriptedClock())
-        self._cost_ns = cost_ns
-
-    def infer(self, batch: Sequence[RgbImage]) -> Sequence[RgbImage]:
-        self.clock.now_ns += sum(self._cost_ns(image.tobytes()) for image in batch)
-        return super().infer(batch)
 
 
 def images() -> list[RgbImage]:
@@ -176,6 +129,22 @@ def test_device_time_may_not_exceed_what_the_host_waited():
     [(1_000_000, False, False), (1_000_900, False, False), (1_005_000, True, False), (1_020_000, True, True)],
 )
 def test_a_clock_is_flagged_from_a_thousandth_and_refused_from_a_hundredth(timed_ns, said, refused):
-    timed, raw = iter([0, timed_ns]), iter([0, 1_000_000])
-    seen, refuse = ClockAudit(lambda: next(timed), lambda: next(raw)).verdict()
+    timed, raw = ScriptedClock(), ScriptedClock()
+    audit = ClockAudit(timed, raw)
+    timed.now_ns, raw.now_ns = timed_ns, 1_000_000
+    seen, refuse = audit.verdict()
     assert (seen is not None, refuse) == (said, refused)
+
+
+@pytest.mark.parametrize("paused", [*({n} for n in range(2 * 3 * ClockAudit.READINGS)), range(100)])
+def test_another_process_that_runs_between_two_readings_of_clocks_is_no_drift(paused):
+    readings, now_ns = itertools.count(), 0
+
+    def clock() -> int:
+        nonlocal now_ns
+        now_ns += 30 * MS if next(readings) in paused else 0
+        return now_ns
+
+    audit = ClockAudit(clock, clock)
+    now_ns += 1000 * MS
+    assert audit.verdict() == (None, False)
