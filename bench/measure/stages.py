@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.adapter import Adapter
+from bench.measure.interference import waited_s
 from bench.measure.materialise import Read, materialised
 from bench.records import Size
 from bench.records.predictions import Prediction, RgbImage
@@ -167,16 +168,24 @@ def spare_the_collector() -> None:
     gc.freeze()
 
 
+def _waited_ns() -> int:
+    return round(1e9 * (waited_s() or 0.0))
+
+
 @contextmanager
-def no_garbage_collection() -> Iterator[list[int]]:
+def no_garbage_collection(waited_ns: Callable[[], int] = _waited_ns) -> Iterator[list[int]]:
     """Collect once, then keep the collector out of the timed block.
 
     Yields a list that holds, at the end, the nanoseconds of what the block's garbage did when it was collected: how
     much longer that took than twice as long as before the block, when nothing was called; a busy machine doubles it.
+    What this process waited meanwhile, ready to run, for others that ran is not counted.
+
+    Args:
+        waited_ns: Tells how long it has waited so since it began.
     """
     called, gc.callbacks[:] = gc.callbacks[:], []
     try:
-        before_ns = _collect()
+        before_ns = _collect(waited_ns)
     finally:
         gc.callbacks[:] = called
     gc.disable()
@@ -184,11 +193,12 @@ def no_garbage_collection() -> Iterator[list[int]]:
     try:
         yield of_garbage
     finally:
-        of_garbage.append(max(0, _collect() - 2 * before_ns))
+        of_garbage.append(max(0, _collect(waited_ns) - 2 * before_ns))
         gc.enable()
 
 
-def _collect() -> int:
-    start = time.perf_counter_ns()
+def _collect(waited_ns: Callable[[], int]) -> int:
+    start, waited = time.perf_counter_ns(), waited_ns()
     gc.collect()
-    return time.perf_counter_ns() - start
+    waited = waited_ns() - waited
+    return max(0, time.perf_counter_ns() - start - waited)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import random
 from collections.abc import Callable
 
 import numpy as np
@@ -15,7 +16,9 @@ from bench.measure.audits import (
     forgotten_synchronisation,
     implausible_device_time,
 )
+from bench.measure.elsewhere import work_moved_between_clocks
 from bench.measure.stages import staged
+from bench.measure.unseen_images import LEAST, UnseenImages
 from bench.records.predictions import RgbImage
 from tests.bench.measure.scripted import Contents, IdleGap, Lazy, ScriptedAdapter, ScriptedClock, blank
 
@@ -116,6 +119,22 @@ def test_a_neighbour_that_delays_nearly_all_new_images_is_no_cache():
 
     adapter = Contents(cost_ns)
     assert cached_answers(adapter, images(), 1, adapter.clock) is None
+
+
+def test_a_neighbour_that_delays_every_second_batch_is_no_memory(monkeypatch):
+    monkeypatch.setattr("bench.measure.unseen_images.SystemRandom", lambda: random.Random(0))
+    # What is never seen was always delayed while others were sampled.
+    costs_ns = itertools.chain([9 * MS] * LEAST, itertools.cycle((3 * MS, 9 * MS)))
+    adapter = Contents(lambda _: next(costs_ns))
+    unseen = UnseenImages(adapter, images(), 1, adapter.clock, first=True)
+    unseen.enough()
+    assert unseen.verdict([3 * MS] * 40) == (None, False)
+
+
+def test_a_neighbour_that_delays_most_samples_of_one_clock_is_no_work_that_was_moved_to_it():
+    delayed = [9 * MS] * 80 + [3 * MS] * 20
+    assert work_moved_between_clocks([3 * MS] * 100, delayed) is None
+    assert work_moved_between_clocks([MS] * 100, delayed).name == "work_outside_the_clock"
 
 
 def test_device_time_may_not_exceed_what_the_host_waited():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import time
 import weakref
 
 import pytest
@@ -109,3 +110,16 @@ def test_collections_between_blocks_pass_over_what_was_loaded_and_still_take_new
     dropped = weakref.ref(_Cycle())
     with no_garbage_collection():
         assert dropped() is None
+
+
+class _WorksAtItsEnd(_Cycle):
+    def __del__(self) -> None:
+        time.sleep(0.5)
+
+
+@pytest.mark.parametrize(("waited_s", "found"), [(0, True), (60, False)])
+def test_what_garbage_does_when_it_is_collected_is_told_and_what_others_did_meanwhile_is_not(waited_s, found):
+    readings = iter([0, 0, 0, waited_s * 10**9])
+    with no_garbage_collection(lambda: next(readings)) as of_garbage_ns:
+        _WorksAtItsEnd()
+    assert (of_garbage_ns[0] > 0) is found
