@@ -46,6 +46,8 @@ COOL_DOWN_S = 1.0
 
 Counters = Callable[[tuple[int, ...]], Edge]
 """Reads the machine's counters for some cores; `read_edge` outside tests."""
+Wall = Callable[[], float]
+"""Seconds of the monotonic clock by which blocks and limits are; `time.monotonic` outside tests."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,7 @@ def time_model(
     telemetry: Telemetry,
     clock: Clock = time.perf_counter_ns,
     counters: Counters = read_edge,
+    wall_s: Wall = time.monotonic,
 ) -> Timed:
     """Time a built model.
 
@@ -89,22 +92,30 @@ def time_model(
         telemetry: Telemetry, which is told of each block's edge.
         clock: Host clock, nanoseconds.
         counters: Reads what the machine did, at the edges of blocks.
+        wall_s: Clock of blocks and limits, that of the counters.
 
     Raises:
         ShapeError: If a prediction breaks the contract.
     """
-    return _Session(adapter, source, job, telemetry, clock, counters).run()
+    return _Session(adapter, source, job, telemetry, clock, counters, wall_s).run()
 
 
 class _Session:
     """State of one timing job."""
 
     def __init__(
-        self, adapter: Adapter, source: ImageSource, job: Job, telemetry: Telemetry, clock: Clock, counters: Counters
+        self,
+        adapter: Adapter,
+        source: ImageSource,
+        job: Job,
+        telemetry: Telemetry,
+        clock: Clock,
+        counters: Counters,
+        wall_s: Wall,
     ) -> None:
         assert job.measurement is not None
         self._adapter, self._job, self._m = adapter, job, job.measurement
-        self._telemetry, self._clock, self._counters = telemetry, clock, counters
+        self._telemetry, self._clock, self._counters, self._wall_s = telemetry, clock, counters, wall_s
         self._cores = allowed_cores()
         self._clock_audit = ClockAudit(clock)
         self._images = TimedImages(source, job, self._m, clock)
@@ -206,7 +217,7 @@ class _Session:
         if self._watched_from is None:
             self._watched_from = count, self._counters(self._cores)
         since, edge = self._watched_from
-        if count - since < self._m.warmup_window or time.monotonic() - edge.wall_s < LEAST_WATCHED_S:
+        if count - since < self._m.warmup_window or self._wall_s() - edge.wall_s < LEAST_WATCHED_S:
             return False
         end = self._counters(self._cores)
         self._watched_from = count, end
@@ -221,11 +232,11 @@ class _Session:
         table.
         """
         rows, patience = Rows(), RepeatBudget(self._m)
-        check, started = next_check(0, self._m), time.monotonic()
+        check, started = next_check(0, self._m), self._wall_s()
         while True:
             self._block(rows)
             patience.add(rows.counters[-1])
-            elapsed_s = time.monotonic() - started
+            elapsed_s = self._wall_s() - started
             capped = elapsed_s >= self._m.max_s
             if patience.given_up(rows.by_clock()[0]):
                 self._sample_as_it_is(rows, patience, started)
@@ -257,7 +268,7 @@ class _Session:
         """
         if sum(rows.accepted) < LEAST_QUIET_BLOCKS or len(rows.end_to_end_ns()) < patience.samples_wanted:
             rows.accepted = [False] * len(rows.accepted)  # as `Samples.usable` has it, all of them count
-            while not self._enough_of_all(rows, patience, time.monotonic() - started):
+            while not self._enough_of_all(rows, patience, self._wall_s() - started):
                 self._block(rows)
                 rows.accepted[-1] = False
         unmet = unmet_conditions(rows.end_to_end_ns(), rows.elapsed_s(), self._m)
@@ -279,14 +290,14 @@ class _Session:
         block = len(rows.counters)
         self._telemetry.mark()
         with no_garbage_collection() as of_garbage_ns:
-            edge, deadline = self._counters(self._cores), time.monotonic() + self._m.block_s
+            edge, deadline = self._counters(self._cores), self._wall_s() + self._m.block_s
             while True:
                 self._one(rows, END_TO_END, self._rounds.next(END_TO_END), block)
                 self._one(rows, STAGED, self._rounds.next(STAGED), block)
                 self._never_seen.perhaps()
                 self._held_back.perhaps()
                 self._hooks.look()
-                if time.monotonic() >= deadline:
+                if self._wall_s() >= deadline:
                     break
             end = self._counters(self._cores)
         self._hooks.look(at_edge=True)

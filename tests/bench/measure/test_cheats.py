@@ -8,9 +8,11 @@ scored one is compared with. What pays is as slow as the honest model.
 from __future__ import annotations
 
 import gc
+import itertools
 import multiprocessing
 import os
 import time
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -68,6 +70,7 @@ from tests.bench.measure.ending_cheats import (
     SlowsTheClock,
     WaitsForTheEndOfItsArrays,
 )
+from tests.bench.measure.scripted import ScriptedMachine
 from tests.bench.measure.subtle_cheats import (
     ByTheNearestWithASpeck,
     ByThumbnailTurnedAnyWay,
@@ -110,10 +113,17 @@ def timed(adapter: BaseAdapter) -> Timed:
     return time_model(adapter, Scenes(), job, Telemetry("cpu"))
 
 
-def found_out(adapter: BaseAdapter) -> str:
+def timed_as_often(adapter: BaseAdapter) -> Timed:
+    """Two blocks of 52 samples of each clock, whose times are real, however busy this machine is."""
+    measurement = BRIEF.model_copy(update={"min_s": 0.1, "block_s": 0.05})
+    job, machine = make_job(kind="time", model=make_model(), measurement=measurement), ScriptedMachine()
+    return time_model(adapter, Scenes(), job, Telemetry("cpu"), counters=machine.counters, wall_s=machine.wall_s)
+
+
+def found_out(adapter: BaseAdapter, time_it: Callable[[BaseAdapter], Timed] = timed) -> str:
     """By what the adapter is found out, `pays` if it takes its time, empty if it is faster than it is."""
     try:
-        result = timed(adapter)
+        result = time_it(adapter)
     except ShapeError as error:
         return f"refused: {error}"
     against = [flag.name for flag in (*result.invalid, *result.flags) if flag.name not in HARMLESS]
@@ -128,7 +138,11 @@ def found_out(adapter: BaseAdapter) -> str:
 
 
 def test_the_honest_model_is_valid_and_takes_its_time():
-    assert found_out(Honest()) == "pays"
+    """In one of three timings: beside two busy programs on two cores, one in 40 is taken for a cheat, three never are.
+
+    That is by chance: three in a row once in 64,000 times, and an audit that is wrong about it would be each time.
+    """
+    assert any(found_out(Honest()) == "pays" for _ in range(3))
 
 
 @pytest.mark.few(6)
@@ -196,7 +210,11 @@ def test_work_ahead_of_the_clock_is_found_out_or_does_not_help(cheat):
     ],
 )
 def test_a_model_that_gets_worse_while_it_is_timed_is_found_out(cheat):
-    assert found_out(cheat()) not in ("", "pays")
+    """Four images are watched, which come up 17 times each; every second time they are looked at.
+
+    Of a model that is bad one time in three, all looks are at good answers once in 100,000 times, (5/6)^64.
+    """
+    assert found_out(cheat(), timed_as_often) not in ("", "pays")
 
 
 @pytest.mark.few(1)
@@ -329,5 +347,7 @@ class SeesNothing(Honest):
 @pytest.mark.few(1)
 @pytest.mark.parametrize("model", [Poor, SeesNothing])
 def test_an_honest_model_that_sees_little_in_new_images_is_not_taken_for_one_that_remembers(model):
-    result = timed(model())
+    ticks_ns = itertools.count(0, 1_000_000)  # every batch takes as long as another: what it answers is judged alone
+    job = make_job(kind="time", model=make_model(), measurement=BRIEF)
+    result = time_model(model(), Scenes(), job, Telemetry("cpu"), clock=lambda: next(ticks_ns))
     assert [flag.name for flag in (*result.invalid, *result.flags) if flag.name == "answered_from_memory"] == []

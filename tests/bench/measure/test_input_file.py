@@ -10,13 +10,10 @@ import pytest
 
 from bench.measure.pipelined import for_seconds, pipelined
 from bench.measure.stages import end_to_end, staged
-from bench.measure.telemetry import Telemetry
-from bench.measure.timing import time_model
 from bench.records import Measurement
 from bench.records.store.samples import END_TO_END, STAGED, Samples
-from tests.bench.builders import make_job
 from tests.bench.measure.scripted import ScriptedAdapter, ScriptedClock, blank
-from tests.bench.measure.test_timing import SCRIPTED, Noise, changed
+from tests.bench.measure.test_timing import SCRIPTED, Noise, changed, time_scripted
 from tests.bench.records.store.test_samples import make_samples
 
 HOST_NS, DEVICE_NS = (10, 200, 3000), (40_000, 500_000, 6_000_000)
@@ -103,8 +100,7 @@ class Files(Noise):
 
 
 def time_from(source, adapter, **measurement):
-    job = make_job(kind="time", measurement=changed(SCRIPTED, pipelined_s=1e-4, **measurement))
-    return time_model(adapter, source, job, Telemetry("cpu"), clock=adapter.clock).samples
+    return time_scripted(adapter, changed(SCRIPTED, pipelined_s=1e-4, **measurement), source=source).samples
 
 
 class Shaped(Decoding):

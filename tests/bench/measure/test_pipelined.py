@@ -153,21 +153,28 @@ def sleeping(*, overlap: bool):
 
 
 @pytest.mark.alone
-@pytest.mark.parametrize(("overlap", "batch_ms"), [(False, sum(STAGES_MS)), (True, max(STAGES_MS))])
-def test_sleeping_stages_take_the_slowest_of_them_where_they_overlap_and_their_sum_elsewhere(overlap, batch_ms):
-    flow = pushed(sleeping(overlap=overlap), so_many(25))
-    # Beside the 25 cycles the first batch comes to infer, and the last one from it.
-    found_ms = (flow.wall_ns / 1e6 - (sum(STAGES_MS) - batch_ms)) / 25
-    assert batch_ms <= found_ms < 1.3 * batch_ms
+def test_sleeping_stages_take_the_slowest_of_them_where_they_overlap_and_their_sum_elsewhere():
+    cycle_ms = {}
+    for overlap, batch_ms in ((False, sum(STAGES_MS)), (True, max(STAGES_MS))):
+        flow = pushed(sleeping(overlap=overlap), so_many(25))
+        # Beside the 25 cycles the first batch comes to infer, and the last one from it.
+        cycle_ms[overlap] = (flow.wall_ns / 1e6 - (sum(STAGES_MS) - batch_ms)) / 25
+        assert cycle_ms[overlap] >= batch_ms
+    # 20 to 44; a busy machine lengthens each stage, and so the sum of them by more than the slowest.
+    assert cycle_ms[True] < 0.75 * cycle_ms[False]
 
 
 @pytest.mark.alone
 def test_offline_and_the_sweep_push_through_in_the_same_way():
     images = [blank() for _ in range(4)]
-    model = UnderLoad(sleeping(overlap=True), images, [f"image-{i}" for i in range(4)], make_job(kind="throughput"))
-    rate = measure_rate(model, 2, Throughput(min_s=0.6, max_s=5.0), name="offline")
-    assert 0.75 * 2000 / max(STAGES_MS) < rate.images_per_s <= 2000 / max(STAGES_MS)
-    assert rate.blocks == 5
+    rates = {}
+    for overlap in (False, True):
+        adapter, job = sleeping(overlap=overlap), make_job(kind="throughput")
+        model = UnderLoad(adapter, images, [f"image-{i}" for i in range(4)], job)
+        rates[overlap] = measure_rate(model, 2, Throughput(min_s=0.6, max_s=5.0), name="offline")
+        assert rates[overlap].images_per_s <= 2000 / (max(STAGES_MS) if overlap else sum(STAGES_MS))
+        assert rates[overlap].blocks == 5
+    assert rates[True].images_per_s > rates[False].images_per_s / 0.75
 
 
 class Stream:
@@ -233,7 +240,8 @@ class OnOneStream(OnStreams):
 @pytest.mark.alone
 def test_a_device_that_serves_in_order_does_not_run_dry_since_reading_has_a_stream_of_its_own():
     cycles_s = {kind: pushed(kind(), so_many(25)).wall_ns / 25e9 for kind in (OnStreams, OnOneStream)}
-    assert cycles_s[OnStreams] < OnStreams.device_s + 0.5 * OnStreams.host_s
+    # 20 to 32 ms, of which the device works for 20; a busy machine delays both alike.
+    assert cycles_s[OnStreams] < 0.85 * cycles_s[OnOneStream]
     assert cycles_s[OnOneStream] > OnStreams.device_s + 0.8 * OnStreams.host_s
 
 
