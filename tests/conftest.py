@@ -29,6 +29,16 @@ def pytest_configure(config: pytest.Config) -> None:
     signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """Take Ctrl-C as Python does, whatever a test before this one has imported.
+
+    Importing MONAI leaves a handler of its own at SIGINT, behind which a wait goes on (SA_RESTART, sigaction(2)): an
+    interrupt is then noticed when the wait has ended, after a minute perhaps.
+    """
+    signal.signal(signal.SIGINT, signal.getsignal(signal.SIGINT))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _nothing_is_forced_to_the_disk():
     """What the tests write need not outlive a power cut; processes that they start do wait for the disk."""

@@ -15,7 +15,7 @@ CONFIGS = {
     "fake/crashes": (Status.CRASHED, "RuntimeError: this fake crashes, as its name says"),
     "fake/segfaults": (Status.CRASHED, "was killed by SIGSEGV before it reported a result."),
     "fake/exits": (Status.CRASHED, "ended with exit code 3 before it reported a result."),
-    "fake/hangs": (Status.TIMEOUT, "was over its limit of 3 s; raise it under 'timeouts' in the suite."),
+    "fake/hangs": (Status.TIMEOUT, "was over its limit of 10 s; raise it under 'timeouts' in the suite."),
     "fake/eats_memory": (Status.OOM_HOST, "ran out of host memory: it may take at most"),
     "fake/oom_device": (Status.OOM_DEVICE, "ran out of device memory; use a smaller batch or image size"),
     "fake/unsupported": (Status.UNSUPPORTED, "this fake supports nothing, as its name says"),
@@ -28,7 +28,7 @@ CONFIGS = {
 def ran(tmp_path_factory):
     """All of them in one run, with one that is well at the end."""
     folder = tmp_path_factory.mktemp("endings")
-    suite = write_suite(folder, [*CONFIGS, "fake/slow_5ms"], timeouts={"predict_s": 3.0})
+    suite = write_suite(folder, [*CONFIGS, "fake/slow_5ms"], timeouts={"predict_s": 10.0})
     return run_suite(suite, new_run(folder / "results", "suite"), folder / "results", kinds=("predict",))
 
 

@@ -53,8 +53,9 @@ def test_an_image_it_does_not_know_is_answered_with_class_0():
 
 @pytest.mark.parametrize("milliseconds", [0.0, 0.5, 4.0])
 def test_a_wait_is_never_short_and_hardly_long(milliseconds):
-    took_ms = []
-    for _ in range(20):
+    took_ms, patience_ends = [], time.monotonic() + 30
+    # A busy machine interrupts many waits, and none of a thousand only if none is ever exact.
+    while len(took_ms) < 20 or (min(took_ms) >= milliseconds + 0.05 and time.monotonic() < patience_ends):
         start = time.perf_counter()
         wait_ms(milliseconds)
         took_ms.append((time.perf_counter() - start) * 1e3)

@@ -17,9 +17,9 @@ pytestmark = pytest.mark.alone  # times
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
-    """Results of a run of a model that knows the ground truth, one that spoils a tenth of it, and one that is slow."""
+    """Results of a model that knows the ground truth, and of one that spoils a tenth and takes ten times as long."""
     folder = tmp_path_factory.mktemp("compared")
-    noisy = {"name": "fake/noisy", "options": {"dataset": SHAPES["options"], "infer_ms": 2.0}}
+    noisy = {"name": "fake/noisy", "options": {"dataset": SHAPES["options"], "infer_ms": 10.0}}
     models = [perfect(options={"dataset": SHAPES["options"], "infer_ms": 1.0}), noisy]
     suite = write_suite(folder, models, measurement={**BRIEF, "replicates": 3})
     assert main(["run", str(suite), "--results", str(folder / "results")]) == 0
@@ -62,8 +62,10 @@ def test_two_cases_of_a_run_answer_which_is_better_and_the_gate_ends_with_1(fold
     assert Path("c.md").read_text().startswith("**The gate fails: ")
     assert "<failure" in Path("c.xml").read_text()
     found = {f["quantity"]: f for f in json.loads(Path("c.json").read_text())["comparisons"][0]["findings"]}
-    assert found["mean_iou"]["verdict"] == found["end_to_end_p50"]["verdict"] == "worse"
-    assert found["end_to_end_p50"]["change"] == pytest.approx(1.0, abs=0.5)  # 2 ms against 1 ms
+    latency = found["end_to_end_p50"]
+    assert found["mean_iou"]["verdict"] == latency["verdict"] == "worse"
+    assert (latency["before"] >= 1.0, latency["after"] >= 10.0) == (True, True)  # ms; a busy machine adds to both
+    assert latency["change"] == pytest.approx(latency["after"] / latency["before"] - 1)
 
 
 def test_a_better_model_passes_the_gate(folder, compare):

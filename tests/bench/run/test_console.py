@@ -14,6 +14,7 @@ from bench.records.store import layout
 from bench.run import console as console_module
 from bench.run.console import CaseStates, RunConsole
 from tests.bench.builders import make_job
+from tests.bench.run.processes import wait_for
 
 
 def console(*, terminal: bool) -> Console:
@@ -113,8 +114,7 @@ def test_a_bar_is_shown_while_a_job_predicts_and_gone_when_it_ends(tmp_path, mon
     (tmp_path / layout.PROGRESS).write_text(json.dumps({"done": 30, "total": 40}))
     to = console(terminal=True)
     with RunConsole(to, 1).watching(make_job(), tmp_path):
-        time.sleep(0.7)
-    assert "30 of 40 images" in said(to)
+        wait_for(lambda: "30 of 40 images" in said(to))
 
 
 def table_of(states: CaseStates, rows: int = 10) -> list[list[str]]:

@@ -28,16 +28,16 @@ def test_items_come_in_their_order_however_long_each_takes(threads):
 
 
 def test_an_endless_course_is_made_no_further_ahead_than_it_says():
-    made = []
+    made, others = [], set(threading.enumerate())
     batches = Prefetched(lambda item: made.append(item) or item, 2).over(count())
     assert [next(batches) for _ in range(3)] == [0, 1, 2]
     time.sleep(0.05)
     assert max(made) <= 2 + BATCHES
     batches.close()
-    time.sleep(0.05)
-    before = len(made)
-    time.sleep(0.05)
-    assert len(made) == before
+    for thread in set(threading.enumerate()) - others:
+        thread.join(60)
+        assert not thread.is_alive()
+    assert max(made) <= 2 + BATCHES
 
 
 def test_an_error_comes_in_the_place_of_its_item():
@@ -53,7 +53,7 @@ def test_an_error_comes_in_the_place_of_its_item():
 
 
 def test_items_are_made_side_by_side_and_the_waiting_is_counted():
-    together = threading.Barrier(2, timeout=5)
+    together = threading.Barrier(2, timeout=60)
     ahead = Prefetched(lambda item: (together.wait() and item) or item, 2)
     assert list(ahead.over(range(4))) == [0, 1, 2, 3]
 

@@ -170,7 +170,7 @@ def test_processes_that_make_the_same_index_at_once_do_not_disturb_each_other(tm
     )
     command = [sys.executable, "-c", program, str(file), str(own_cache)]
     workers = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    printed = {line for worker in workers for line in worker.communicate(timeout=60)[0].splitlines()}
+    printed = {line for worker in workers for line in worker.communicate(timeout=240)[0].splitlines()}
     assert [worker.returncode for worker in workers] == [0, 0]
     index = coco_index(file)
     assert printed == {f"{len(index)} {int(index.offset.sum())}"}

@@ -37,13 +37,16 @@ import fcntl, os, re, shutil, signal, subprocess, sys
 from pathlib import Path
 
 state, number, node, alone = Path(__file__).parent, sys.argv[1], sys.argv[2], sys.argv[3] == "1"
+def say(what):  # at once: sacct may be reading it
+    (state / f"{number}.said").write_text(f"{what}|{node}")
+    (state / f"{number}.said").replace(state / f"{number}.state")
 text = (state / f"{number}.script").read_text()
 output = re.search(r"^#SBATCH --output=(.*)$", text, re.M)[1].strip("'").replace("%j", number).replace("%t", "0")
 with (state / node).open("a") as lock:
     fcntl.flock(lock, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
     if (state / f"{number}.cancelled").exists():
         sys.exit()
-    (state / f"{number}.state").write_text(f"RUNNING|{node}")
+    say("RUNNING")
     variables = {"SLURM_JOB_ID": number, "SLURM_JOB_NODELIST": node, "SLURM_NTASKS": "1", "SLURM_JOB_NUM_NODES": "1",
                  "SLURM_NODEID": "0", "SLURMD_NODENAME": node, "SLURM_PROCID": "0", "SLURM_LOCALID": "0"}
     with open(output, "a") as log:
@@ -52,7 +55,7 @@ with (state / node).open("a") as lock:
         (state / f"{number}.pid").write_text(str(job.pid))
         code = job.wait()
     if not (state / f"{number}.cancelled").exists() and not (state / f"{number}.lost").exists():
-        (state / f"{number}.state").write_text(f"{'COMPLETED' if code == 0 else 'FAILED'}|{node}")
+        say("COMPLETED" if code == 0 else "FAILED")
 """
 
 SACCT = """#!{python}

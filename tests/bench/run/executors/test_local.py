@@ -143,7 +143,7 @@ def test_an_interrupt_ends_all_workers_and_the_next_run_goes_on(tmp_path, parts,
         wait_for(lambda: len([*results.glob("*/*/jobs/predict-hangs*/predictions")]) == 2)
         found = descendants(bench.pid)
         bench.send_signal(signal.SIGINT)
-        _, said = bench.communicate(timeout=60)
+        _, said = bench.communicate(timeout=240)
     finally:
         bench.kill()
     assert bench.returncode == 130, said
@@ -152,7 +152,7 @@ def test_an_interrupt_ends_all_workers_and_the_next_run_goes_on(tmp_path, parts,
     assert len([*results.glob(f"*/*/jobs/*/{layout.OUTCOME}")]) == 1
     write_suite(tmp_path, models, timeouts={"predict_s": 1.0})
     again = start(suite, results, "--kind", "predict", *parts, *how)
-    _, said = again.communicate(timeout=60)
+    _, said = again.communicate(timeout=240)
     assert "2 jobs done, 1 were done already, 2 cases failed" in said
 
 
@@ -165,7 +165,7 @@ def descendants(pid: int) -> list[int]:
 def test_a_case_on_a_device_that_is_not_among_those_named_is_refused_before_anything_runs(tmp_path):
     suite = write_suite(tmp_path, ["fake/perfect"], targets=[{"device": "cuda"}])
     bench = start(suite, tmp_path / "results", "--devices", DEVICES)
-    _, said = bench.communicate(timeout=60)
+    _, said = bench.communicate(timeout=240)
     assert bench.returncode == 2
     assert "no place can do a job whose target's device is 'cuda'" in said
     assert not [*(tmp_path / "results").glob("*/*/jobs/*")]

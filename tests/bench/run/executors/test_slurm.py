@@ -105,7 +105,7 @@ def test_an_interrupt_takes_all_jobs_out_of_the_queue_and_the_next_run_goes_on(c
         wait_for(lambda: len([*results.glob(f"*/*/jobs/predict-*/{layout.PREDICTIONS}")]) == 2)
         workers = [int(file.read_text()) for file in cluster.state.glob("*.pid")]
         bench.send_signal(signal.SIGINT)
-        _, said = bench.communicate(timeout=60)
+        _, said = bench.communicate(timeout=240)
     finally:
         bench.kill()
     assert bench.returncode == 130, said

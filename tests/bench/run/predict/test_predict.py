@@ -6,7 +6,6 @@ import json
 import signal
 import subprocess
 import sys
-import time
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from bench.records import ClassSpec
 from bench.run.predict.inputs import Source, find_sources, named_items, output_suffixes, passed_over
 from bench.run.predict.worker.frames import Frame, batches
 from bench.run.predict.worker.request import FilesRequest, Item
+from tests.bench.run.processes import wait_for
 from tests.bench.suites import SHAPES, perfect, write_suite
 
 needs_torch = pytest.mark.skipif(find_spec("torch") is None, reason="torch is not installed")
@@ -171,11 +171,9 @@ def test_an_interrupted_call_keeps_what_is_done_and_the_next_one_goes_on(capsys,
         # Jobs in the background of a shell that has no job control inherit an ignored SIGINT.
     )
     journal = out / ".bench-predict" / "journal.jsonl"
-    deadline = time.monotonic() + 30
-    while not (journal.is_file() and journal.stat().st_size) and time.monotonic() < deadline:
-        time.sleep(0.02)
+    wait_for(lambda: journal.is_file() and journal.stat().st_size)
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=120)
     assert process.returncode == 130
     assert "the same command goes on from here" in err
     done = sum(row["status"] == "ok" for row in results(out)["images"])
